@@ -1,0 +1,38 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow check bench tables clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed  ## Create .venv with everything in it, the tested versions
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthcity,dev]'
+	@touch $@
+
+run: setup  ## The main job: HARMONIC on Diabetes with a real LLM, evaluated and tracked (args="key=value …")
+	$(BIN)/python -m experiments.run $(args)
+
+test: setup  ## The default tests
+	$(BIN)/python -m pytest $(args)
+
+test-slow: setup  ## All tests: the slow ones, those that need a network or a GPU too
+	$(BIN)/python -m pytest -m "slow or network or gpu" $(args)
+
+check: setup  ## The gate: lint, format, types, and the default tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(args)
+
+bench: setup  ## Every benchmark, each against a reference procedure in the same run
+	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -v '^reference$$'); do \
+		echo "== $$name"; $(BIN)/python -m experiments.benchmarks.$$name $(args) || exit 1; done
+
+clean:  ## Remove caches and the environment; outputs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Foreign generators behind the same interface: one method a file."""

@@ -1,0 +1,1 @@
+"""The choices: a group is a role, a file is a choice."""

@@ -1,0 +1,1 @@
+"""Programs that run, collect and report experiments; the only place that knows Hydra."""

@@ -1,0 +1,1 @@
+"""Speed and memory against plain reference procedures: `python -m experiments.benchmarks.<name>`."""

@@ -1,0 +1,1 @@
+"""Synthetic tabular data from language models, with privacy that is measured."""

@@ -1,0 +1,1 @@
+"""The packaged tables; where they come from: PROVENANCE.md."""

@@ -1,0 +1,139 @@
+"""Datasets: what a table is, where its rows come from, and how they are split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.inference import type_table
+from harmonic.sources import download_california, download_openml, read_csv, read_given_splits, read_packaged
+from harmonic.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
+from harmonic.table import Schema, Splits, Table
+
+SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
+    "packaged": read_packaged,
+    "openml": download_openml,
+    "scikit-learn": download_california,
+}
+MISSING_VALUES = ("", "NA", "NaN", "nan", "null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """One table and everything about it that its rows do not say (conf/dataset/<name>.yaml).
+
+    The rows come from `path` if it is given, else from the splits in `data_dir`, else from `source`.
+    """
+
+    name: str
+    target: str | None = None  # the column to predict
+    task: str | None = None  # one of harmonic.table.Task; None infers it from the target
+    description: str = "records"  # what the rows are about, in the words of the instruction
+    source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
+    path: str | None = None  # a CSV file, split here
+    data_dir: str | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
+    kinds: Mapping[str, str] | None = None  # column: integer | float | category, where inference is not wanted
+    labels: Mapping[str, str] | None = None  # class: words for it, in LLM evaluation
+    headline: str | None = None  # the score to look at first
+    task_sentence: str | None = None  # the task in words, for LLM evaluation
+    split: Mapping[str, float] = field(default_factory=lambda: {"train": 0.64, "val": 0.16, "test": 0.2})
+    missing: str = "error"  # error | drop: what to do about rows with missing values
+    missing_values: Sequence[str] = MISSING_VALUES  # texts that stand for a missing value
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+
+    def load(self, seed: int) -> Splits:
+        """Read, type and split the table; the same seed gives the same splits, whatever the generator.
+
+        `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
+        """
+        texts, given, origin = self._read()
+        kept, notes = self._find_complete(texts)
+        if given is not None:
+            given = given[kept]
+        frame, schema, remarks = type_table(
+            texts[kept].reset_index(drop=True),
+            target=self.target,
+            task=self.task,
+            kinds=self.kinds,
+            description=self.description,
+        )
+        self._check_labels(schema)
+        if given is None:
+            classes = frame[schema.target].to_numpy() if schema.task.is_classification else None
+            positions, decided = split_rows(len(frame), classes, fractions=self.split, seed=seed)
+        else:
+            positions, decided = _given_positions(given), []
+        table = Table(frame=frame, schema=schema)
+        train, val, test = (table.take(rows) for rows in positions)
+        notes += [*remarks, *decided, *_unseen_classes(train)]
+        return Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes))
+
+    def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:
+        """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, and where it is from."""
+        if self.path is not None:
+            return read_csv(self.path, delimiter=self.delimiter, encoding=self.encoding), None, f"file {self.path}"
+        if self.data_dir is not None:
+            frames = read_given_splits(self.data_dir, self.name)
+            part = np.repeat(np.arange(len(PARTS)), [len(frame) for frame in frames])
+            return pd.concat(frames, ignore_index=True), part, f"given splits in {self.data_dir}/{self.name}/raw"
+        if self.source == "file":
+            fix = f"dataset.path=<CSV file>, or data_dir=<folder with {self.name}/raw/{self.name}_train.csv ...>"
+            raise ConfigError("dataset.path", "null", f"the rows of dataset {self.name} are not included", fix)
+        if self.source not in SOURCES:
+            raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
+        return SOURCES[self.source](self.name), None, f"{self.source} {self.name}"
+
+    def _find_complete(self, texts: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
+        """Which rows have no missing value, (n,), and a note on the others. Errors as `missing` says."""
+        if self.missing not in ("error", "drop"):
+            raise ConfigError("dataset.missing", self.missing, "unknown", "error, or drop: leave those rows out")
+        gaps = texts.isin(list(self.missing_values))
+        counts = gaps.sum()
+        empty = [name for name, count in counts.items() if count == len(texts)]
+        if empty:
+            raise DataError(f"columns without any value: {empty}\n  fix: remove them from the table")
+        complete = ~gaps.any(axis=1).to_numpy()
+        lost = len(texts) - int(complete.sum())
+        if not lost:
+            return complete, []
+        where = ", ".join(f"{name!r} {count}" for name, count in counts.items() if count)
+        if self.missing == "error":
+            raise DataError(
+                f"missing values in {lost} of {len(texts)} rows: {where}\n"
+                "  fix: fill them in, or leave those rows out: dataset.missing=drop, or keep the texts as values of "
+                "their own: dataset.missing_values=[]"
+            )
+        if lost == len(texts):
+            raise DataError(f"every row has a missing value: {where}\n  fix: remove the columns that lack most values")
+        return complete, [f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
+
+    def _check_labels(self, schema: Schema) -> None:
+        """The words for the classes must be about the classes that the target has."""
+        words = self.labels or {}
+        classes = set(schema[schema.target].categories)
+        if words and {str(value) for value in words} != classes:
+            problem = f"the classes of {schema.target!r} are {sorted(classes)[:10]}"
+            if not classes:
+                problem = f"{schema.target!r} has no classes: the task is {schema.task}"
+            fix = "give words for each of them, or none: dataset.labels=null"
+            raise ConfigError("dataset.labels", dict(words), problem, fix)
+
+
+def _given_positions(part: NDArray[np.int64]) -> Positions:
+    positions = (np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2))
+    for name, rows in zip(PARTS, positions, strict=True):
+        if len(rows) < MIN_HELD_OUT:
+            raise DataError(f"the given {name} split has {len(rows)} usable rows\n  fix: at least {MIN_HELD_OUT}")
+    return positions
+
+
+def _unseen_classes(train: Table) -> list[str]:
+    column = train.schema[train.schema.target]
+    unseen = sorted(set(column.categories) - set(train.target))
+    return [f"classes of {column.name!r} that no training row has: {unseen}"] if unseen else []

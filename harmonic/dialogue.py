@@ -1,0 +1,71 @@
+"""Prompt and completion as token ids, in the chat format of the model when it has one.
+
+Tuning, sampling and scoring all go through here, so that the model meets the same tokens each time. The
+two parts are tokenized apart: the border between them is a token border wherever the answer comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harmonic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_USER, _ASSISTANT = "\u241fuser\u241f", "\u241fassistant\u241f"
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """Turns texts into token ids with one tokenizer."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    @cached_property
+    def frame(self) -> tuple[str, str]:
+        """What the chat template writes before the prompt, and between prompt and answer.
+
+        A model without a chat template gets the prompt as it is, as the published code does.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            return self.tokenizer.bos_token or "", ""
+        turns = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ASSISTANT}]
+        written = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
+        before, _, rest = written.partition(_USER)
+        return before, rest.partition(_ASSISTANT)[0]
+
+    @property
+    def end(self) -> int:
+        """The token that ends an answer."""
+        return int(self.tokenizer.eos_token_id)
+
+    def prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each prompt, up to where the answer begins."""
+        before, between = self.frame
+        return self._ids([f"{before}{text}{between}" for text in texts])
+
+    def completions(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each answer, with the token that ends it."""
+        return [[*ids, self.end] for ids in self._ids(list(texts))]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of an answer's ids, the end token left out."""
+        return str(self.tokenizer.decode([token for token in ids if token != self.end], skip_special_tokens=True))
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+
+def check_lengths(lengths: Sequence[int], limit: int, *, what: str) -> None:
+    """Raise ConfigError, naming the longest, if any of these token counts is over the limit."""
+    if not lengths or max(lengths) <= limit:
+        return
+    row = max(range(len(lengths)), key=lengths.__getitem__)
+    over = sum(length > limit for length in lengths)
+    problem = f"{what} {row} takes {lengths[row]} tokens with its answer ({over} of {len(lengths)} are too long)"
+    fix = "lower generator.neighbors.k, raise llm.context if the model allows it, or take an llm with a longer context"
+    raise ConfigError("llm.context", limit, problem, fix)

@@ -1,0 +1,81 @@
+"""What a run ran on: package versions, the checkout's revision, and how much memory the work took."""
+
+from __future__ import annotations
+
+import functools
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+PACKAGES = (
+    "accelerate", "be-great", "catboost", "datasets", "hydra-core", "imbalanced-learn", "numpy", "omegaconf", "pandas",
+    "peft", "realtabformer", "schneiderkamplab-synthcity", "scikit-learn", "sdmetrics", "torch", "transformers", "trl",
+    "wandb", "xgboost",
+)  # fmt: skip
+"""Those whose versions a result may depend on; the ones that are not installed are left out of the report."""
+
+
+def reset_peaks() -> None:
+    """Begin a new peak for `peaks`, where the system can: Linux for resident memory, CUDA for the GPU's."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): reset the peak resident set size
+    except OSError:
+        pass
+    if cuda := _cuda():
+        cuda.reset_peak_memory_stats()
+
+
+def peaks() -> dict[str, float]:
+    """Peak memory of this process, MiB: resident, and allocated by PyTorch on the GPU where one is in use."""
+    found = {"peak_rss_mb": round(_peak_resident() / 2**20, 1)}
+    if cuda := _cuda():
+        found["peak_gpu_mb"] = round(cuda.max_memory_allocated() / 2**20, 1)
+    return found
+
+
+def _peak_resident() -> int:
+    """Bytes. Linux's getrusage starts from what the parent process had, so its own VmHWM is read there."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _cuda() -> Any:
+    torch = sys.modules.get("torch")  # only if the work imported it already
+    return torch.cuda if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized() else None
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed PACKAGES, without importing them."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git(checkout: Path = CHECKOUT) -> dict[str, Any] | None:
+    """{"revision", "dirty"} of the project's checkout, or None if it is not one or git cannot tell. Never fails."""
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(checkout), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != checkout.resolve():
+            return None  # installed somewhere inside another project's checkout
+        return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return None

@@ -1,0 +1,66 @@
+"""What an evaluator is: it reads the splits and the synthetic rows, and returns named numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.table import Splits, Table
+
+Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
+"""Rows to their negative log-likelihoods, (n,), nats per token: `LanguageGenerator.nll`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's direction and range, declared beside the code that computes it.
+
+    `name` may hold `*` for one path segment: "mle/*/f1_macro". `higher_is_better` is None where
+    neither end is good (the ideal lies between, or the number only describes).
+    """
+
+    name: str
+    higher_is_better: bool | None
+    minimum: float = float("-inf")
+    maximum: float = float("inf")
+    ideal: float | None = None
+    meaning: str = ""
+
+
+class Measures(dict[str, float]):
+    """Flat {metric: value}. `reasons` says why a value is NaN; `series` holds arrays for plots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, str] = {}
+        self.series: dict[str, NDArray[np.float64]] = {}
+
+    def unavailable(self, name: str, reason: str) -> None:
+        """Record that a metric could not be computed, and why."""
+        self[name] = float("nan")
+        self.reasons[name] = reason
+
+    def merge(self, other: Measures) -> None:
+        self.update(other)
+        self.reasons.update(other.reasons)
+        self.series.update(other.series)
+
+
+class Evaluator(ABC):
+    """Answers one question about a synthetic table. Constructors only store their arguments."""
+
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    @abstractmethod
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Measure `synthetic` against `splits`.
+
+        `scorer` is the fitted language generator's `nll`, or None for other generators. A metric that
+        cannot be computed is reported as NaN with its reason; bad synthetic data never raises.
+        """

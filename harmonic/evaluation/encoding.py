@@ -1,0 +1,98 @@
+"""Rows to arrays, for every evaluator alike: fitted once on the training rows and the schema.
+
+Encoders fitted separately on real and on synthetic rows would hide exactly the differences that the
+metrics are after (the published reference code does so), hence one place for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import DataError
+from harmonic.table import Column, Schema, Table
+
+FARTHEST = 1e6
+"""Standardised values are cut off at this many standard deviations: a generator may write 1e300, whose
+square no float holds. No real row comes near it (|z| is at most the square root of the number of rows)."""
+
+
+def usable_rows(synthetic: Table, schema: Schema) -> pd.DataFrame:
+    """The synthetic rows with the schema's columns and dtypes. Raises DataError if there are none."""
+    if len(synthetic) == 0:
+        raise DataError("the synthetic table has no rows")
+    return schema.conform(synthetic.frame)
+
+
+def subsample(length: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Positions of min(size, length) rows of a table of `length` rows, ascending, drawn with `seed`.
+
+    Tables of equal length get the same positions: a copy of a table is compared with itself.
+    """
+    if size >= length:
+        return np.arange(length)
+    return np.sort(np.random.default_rng(seed).permutation(length)[:size])
+
+
+def category_codes(frame: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[np.int64]:
+    """Position of each value among its column's categories, (n, columns).
+
+    Columns are category columns, the frame conforms to the schema.
+    """
+    codes = np.empty((len(frame), len(columns)), dtype=np.int64)
+    for position, column in enumerate(columns):
+        codes[:, position] = pd.Index(column.categories).get_indexer(pd.Index(frame[column.name]))
+    return codes
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Standardised numbers and one-hot categories.
+
+    `center` and `scale` are mean and standard deviation of the numeric columns in the training rows
+    (scale 1 where a column is constant); the categories are the schema's, seen in training or not.
+    """
+
+    numeric: tuple[Column, ...]
+    categorical: tuple[Column, ...]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, train: Table, columns: list[Column] | None = None) -> Encoder:
+        """Learn from the training rows. `columns`: those to encode; by default all, with the target."""
+        columns = list(train.schema.columns) if columns is None else columns
+        numeric = tuple(column for column in columns if column.is_numeric)
+        categorical = tuple(column for column in columns if not column.is_numeric)
+        values = train.frame[[column.name for column in numeric]].to_numpy(dtype=np.float64)
+        constant = np.ptp(values, axis=0) == 0
+        return cls(numeric, categorical, values.mean(axis=0), np.where(constant, 1.0, values.std(axis=0)))
+
+    def numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The numeric columns, standardised, (n, numeric columns)."""
+        values = frame[[column.name for column in self.numeric]].to_numpy(dtype=np.float64)
+        with np.errstate(over="ignore"):  # an overflow is cut off like any other far value
+            return np.clip((values - self.center) / self.scale, -FARTHEST, FARTHEST)
+
+    def codes(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        """The category columns as positions in their categories, (n, category columns)."""
+        return category_codes(frame, self.categorical)
+
+    def dense(self, frame: pd.DataFrame, one: float = 1.0) -> NDArray[np.float64]:
+        """Numbers and one-hot categories side by side, (n, numeric columns + all categories).
+
+        `one` is the value that marks the category; with sqrt(1/2) two rows that differ in one
+        category are at distance 1.
+        """
+        widths = [len(column.categories) for column in self.categorical]
+        encoded = np.zeros((len(frame), len(self.numeric) + sum(widths)))
+        encoded[:, : len(self.numeric)] = self.numbers(frame)
+        rows = np.arange(len(frame))
+        start = len(self.numeric)
+        for codes, width in zip(self.codes(frame).T, widths, strict=True):
+            encoded[rows, start + codes] = one
+            start += width
+        return encoded

@@ -1,0 +1,147 @@
+"""Is the synthetic table worth training on? Machine-learning efficacy: train on it, test on real rows.
+
+The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on the real
+validation rows, and the model so chosen is tested on the real test rows. The same learners trained on
+the real training rows give the ceiling.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.encoding import subsample, usable_rows
+from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
+from harmonic.table import Splits, Table
+
+log = logging.getLogger(__name__)
+
+SCORES = (
+    Metric("f1_macro", True, 0, 1, 1, "F1, mean over labels"),
+    Metric("f1_weighted", True, 0, 1, 1, "F1, mean over labels by their share of the test rows"),
+    Metric("f1_binary", True, 0, 1, 1, "two labels: F1 of the one that sorts last"),
+    Metric("accuracy", True, 0, 1, 1, "share of test rows labelled right"),
+    Metric("mcc", True, -1, 1, 1, "Matthews correlation coefficient"),
+    Metric("roc_auc", True, 0, 1, 1, "area under the ROC curve, mean of one against the rest"),
+    Metric("r2", True, maximum=1, ideal=1, meaning="coefficient of determination"),
+    Metric("rmse", False, 0, ideal=0, meaning="root mean squared error, in the target's unit"),
+    Metric("mae", False, 0, ideal=0, meaning="mean absolute error, in the target's unit"),
+)
+"""Scores of a learner: the first six for a classification target, the last three for a regression target."""
+
+
+def _under(prefix: str, note: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(prefix + s.name, s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; {note}")
+        for s in SCORES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLearningEfficacy(Evaluator):
+    """Scores of learners trained on the synthetic rows and tested on `splits.test`.
+
+    `models` are names in `learners.CLASSIFIERS`. `max_candidates` caps the settings tried for each
+    (1: no tuning). `max_rows` caps the synthetic rows to train on, `svm_max_rows` those of the SVM,
+    whose time grows with the square of them; None lifts a cap. `n_jobs` is the number of threads; more
+    than one pays for tables of some 10,000 rows on idle cores, and slows XGBoost down manyfold on busy ones.
+
+    Labels that the synthetic rows lack cannot be predicted, and count as errors on the test rows. Rows
+    that teach nothing (one label, or no feature that varies) get a constant prediction: their majority
+    label, their mean. That is what such a table is worth.
+    """
+
+    models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
+    max_candidates: int | None = None
+    max_rows: int | None = None
+    svm_max_rows: int | None = 5000
+    n_jobs: int = 1
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *_under("mle/*/", "one learner"),
+        *_under("mle/", "mean over learners"),
+        Metric("mle/class_balance_gap", False, 0, 1, 0, "total variation of label shares, synthetic against training"),
+        Metric("mle/labels_missing", False, 0, ideal=0, meaning="labels of the test rows that no synthetic row has"),
+    )
+
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Train on `synthetic`, tune on `splits.val`, test on `splits.test`; `scorer` is not used.
+
+        Raises ConfigError for a model that does not exist.
+        """
+        from threadpoolctl import threadpool_limits
+
+        self._check()
+        with threadpool_limits(self.n_jobs):  # the linear algebra below the learners has threads of its own
+            return self._evaluate(splits, synthetic, seed)
+
+    def _evaluate(self, splits: Splits, synthetic: Table, seed: int) -> Measures:
+        measures = Measures()
+        problem = Problem.of(splits)
+        try:
+            rows = usable_rows(synthetic, splits.schema)
+            if len(splits.test) == 0:
+                raise DataError("the test split is empty")
+        except DataError as error:
+            balance = ["class_balance_gap", "labels_missing"] if problem.classify else []
+            per_model = [f"{model}/{name}" for model in self.models for name in problem.score_names]
+            for name in [*problem.score_names, *per_model, *balance]:
+                measures.unavailable(f"mle/{name}", str(error))
+            return measures
+        if problem.classify:
+            shares = [problem.label_shares(frame) for frame in (splits.train.frame, rows, splits.test.frame)]
+            measures["mle/class_balance_gap"] = float(np.abs(shares[0] - shares[1]).sum() / 2)
+            measures["mle/labels_missing"] = float(((shares[2] > 0) & (shares[1] == 0)).sum())
+        train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
+        if train.teach_nothing:
+            log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
+        val, test = problem.examples(splits.val.frame), problem.examples(splits.test.frame)
+        for model in self.models:
+            try:
+                scores = problem.scores(test, self._tuned(model, problem, train, val, seed)(test))
+                reason = "undefined on these test rows: they are too few or all alike"
+            except Exception as error:  # five foreign libraries, and rows that may be anything
+                scores, reason = {}, f"{model}: {type(error).__name__}: {error}"
+                log.warning("mle could not be computed for %s", reason)
+            for name in problem.score_names:
+                _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
+        for name in problem.score_names:
+            each = {model: measures[f"mle/{model}/{name}"] for model in self.models}
+            missing = [model for model, score in each.items() if np.isnan(score)]
+            _put(measures, f"mle/{name}", float(np.mean(list(each.values()))), f"missing for {', '.join(missing)}")
+        return measures
+
+    def _check(self) -> None:
+        key = "evaluator.machine_learning_efficacy.models"
+        if not self.models:
+            raise ConfigError(key, self.models, "names no model", f"name some of {', '.join(CLASSIFIERS)}")
+        for model in self.models:
+            if model not in CLASSIFIERS:
+                raise ConfigError(key, model, "there is no such model", suggest(model, CLASSIFIERS))
+
+    def _tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
+        """The learner with the settings that do best on the validation rows, the first among equals."""
+        if model == "svm" and self.svm_max_rows is not None:
+            train = train.take(subsample(len(train), self.svm_max_rows, seed))
+        if train.teach_nothing:
+            return problem.constant(train)
+        grid = (CLASSIFIERS if problem.classify else REGRESSORS)[model][: self.max_candidates]
+        fits = [problem.fit(model, candidate, train, seed=seed, n_jobs=self.n_jobs) for candidate in grid]
+        if len(fits) == 1 or len(val) == 0:
+            return fits[0]
+        scores = [problem.scores(val, predict(val)) for predict in fits]
+        quality = [score["f1_macro"] if problem.classify else -score["rmse"] for score in scores]
+        return fits[int(np.argmax(quality))]
+
+
+def _put(measures: Measures, name: str, value: float, reason: str) -> None:
+    """Record the value, or, where it is NaN, the reason."""
+    if np.isfinite(value):
+        measures[name] = value
+    else:
+        measures.unavailable(name, reason)

@@ -1,0 +1,63 @@
+"""What every generator offers: prepare, fit, load, sample; a language generator also scores rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.table import Splits
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What `sample` returns.
+
+    `frame` holds exactly the rows asked for and conforms to the schema. `validity` counts what it
+    took: {"raw": accepted share of all answers in [0, 1], "rejected/<reason>": answers, ...};
+    a generator that cannot fail leaves it empty.
+    """
+
+    frame: pd.DataFrame
+    validity: dict[str, float] = field(default_factory=dict)
+
+
+class Generator(ABC):
+    """Learns from the training rows, then draws new ones.
+
+    Constructors only store their arguments. State that must outlive the process is written by `fit`
+    into `directory` and read back by `load`; the two leave the object in the same state.
+    """
+
+    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
+        """Write what `fit` and `sample` will read, such as prompts. Nothing, unless overridden."""
+
+    @abstractmethod
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        """Learn from `splits.train` alone; write the learnt state into `directory`.
+
+        Returns facts for the report, such as {"tokens_per_s": …}; may be empty.
+        """
+
+    @abstractmethod
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        """Restore what `fit` wrote."""
+
+    @abstractmethod
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        """Draw exactly n rows. `directory` is for progress that survives a kill.
+
+        Raises SamplingError when n rows cannot be had.
+        """
+
+
+class LanguageGenerator(Generator):
+    """A generator whose model gives a row's text a likelihood."""
+
+    @abstractmethod
+    def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Negative log-likelihood of each row under the fitted model: (n,), nats per token."""

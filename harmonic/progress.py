@@ -1,0 +1,89 @@
+"""How far a stage is: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 15.0
+"""Where there is no terminal, the time between two lines."""
+
+
+class Progress:
+    """Counts a stage's work and shows it: `with Progress("sample", 491, "rows") as progress: progress.advance(8)`.
+
+    `advance` may also be given what came along, such as tokens; each is shown as a rate. `note` shows a value
+    as it is, such as the loss.
+    """
+
+    def __init__(self, stage: str, total: float, unit: str) -> None:
+        self.stage, self.total, self.unit = stage, total, unit
+        self.done = 0.0
+        self._counts: dict[str, float] = {}
+        self._notes: dict[str, str] = {}
+        self._start = self._said = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        self._start = self._said = time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = ("{task.description}", BarColumn(bar_width=24), MofNCompleteColumn())
+            self._bar = Bar(
+                *columns, TextColumn("{task.fields[detail]}"), TimeRemainingColumn(), console=Console(stderr=True)
+            )
+            self._task = self._bar.add_task(self.stage, total=self.total, detail="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self.done and self._bar is None:
+            self._say()
+
+    def advance(self, amount: float = 1, **counts: float) -> None:
+        """Add work done, and what came along with it."""
+        self.done += amount
+        for name, count in counts.items():
+            self._counts[name] = self._counts.get(name, 0.0) + count
+        self._show()
+
+    def note(self, **values: object) -> None:
+        """Show these beside the rates from now on."""
+        self._notes |= {name: str(value) for name, value in values.items()}
+        self._show()
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self._start, 1e-9)
+
+    def rate(self, name: str) -> float:
+        """Units of this count a second so far."""
+        return self._counts.get(name, 0.0) / self.seconds
+
+    def detail(self) -> str:
+        """The rates and notes in words."""
+        rates = {self.unit: self.done / self.seconds} | {name: self.rate(name) for name in self._counts}
+        parts = [f"{rate:,.2f} {name}/s" if rate < 10 else f"{rate:,.0f} {name}/s" for name, rate in rates.items()]
+        return "  ".join([*parts, *(f"{name} {value}" for name, value in self._notes.items())])
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, detail=self.detail())
+        elif time.monotonic() - self._said > QUIET_SECONDS:
+            self._say()
+
+    def _say(self) -> None:
+        self._said = time.monotonic()
+        left = (self.total - self.done) * self.seconds / self.done if self.done else float("nan")
+        remaining = f"  {left:.0f} s left" if left == left and left >= 0.5 else ""
+        logger.info("%s: %g of %g %s  %s%s", self.stage, self.done, self.total, self.unit, self.detail(), remaining)

@@ -1,0 +1,278 @@
+"""Rows as JSON text and back, the instruction, and the two prompt sets (paper, section 3.1 and 3.3).
+
+A tuning prompt shows the k neighbours of a training row and its answer is that row; a sampling prompt
+shows k random training rows and has no answer. The instruction's wording is that of the published data.
+
+    Here are 5 tabular data about diabetic patients, each containing 8 columns of features and 1 column
+    of labels, where the Outcome column is a binary classification label. I will transmit the data to you
+    in JSON format. Please generate an approximate sample based on these 5 examples.
+    Example one: {"Pregnancies": "10.0", "Glucose": "68.0", …, "Outcome": "0"}
+    …
+    Generate one sample: {"Pregnancies": "8.0", "Glucose": "74.0", …, "Outcome": "0"}
+
+Values are always written as JSON strings, in the text that `Column.format` gives them, and characters
+outside ASCII as themselves (shorter for a tokenizer than their escapes).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError
+from harmonic.neighbors import Metric, check_neighbors, label_filter, nearest
+from harmonic.table import InvalidValue, Schema, Table
+
+_WORDS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+).split()
+
+# First entry of a seed sequence: no two purposes share a stream of random numbers (neighbors.py has 3).
+_TUNING_ORDER, _SAMPLING = 1, 2
+_REDRAWS = 1000
+_CHUNK = 4096  # tuning prompts rendered at once
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt and its answer ("" in a sampling prompt).
+
+    `rows` are the positions in the training table of the rows that the prompt shows, in order.
+    """
+
+    prompt: str
+    completion: str = ""
+    rows: tuple[int, ...] = ()
+
+
+class InvalidAnswer(ValueError):
+    """An answer that is no row of the schema; `reason` is a short tag for counting.
+
+    Tags: no_json, malformed_json, repeated_column, unknown_column, missing_column, not_text (a value that
+    is neither text nor a number), and the reasons of Column.parse (unknown_category, not_an_integer, …).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}")
+
+
+# ---- rows and text
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def row_json(row: Mapping[str, Any], schema: Schema, order: Sequence[str] | None = None) -> str:
+    """The row's JSON text, columns in `order` (default: the schema's)."""
+    texts = {name: schema[name].format(row[name]) for name in order or schema.names}
+    return _encode(texts)
+
+
+def parse_row(text: str, schema: Schema) -> dict[str, int | float | str]:
+    """The row in the first JSON object of `text`, columns in the schema's order.
+
+    What stands before and after the object is ignored; the order of its keys is free. Numbers may stand
+    without quotes. Raises InvalidAnswer, and nothing else, whatever the text.
+    """
+    pairs = _first_object(text)
+    names = [name for name, _ in pairs]
+    found = dict(pairs)
+    columns = {column.name: column for column in schema.columns}
+    if len(found) < len(names):
+        raise InvalidAnswer("repeated_column", repr(next(name for name in names if names.count(name) > 1)))
+    for name in names:
+        if name not in columns:
+            raise InvalidAnswer("unknown_column", repr(name))
+    row: dict[str, int | float | str] = {}
+    for name, column in columns.items():
+        if name not in found:
+            raise InvalidAnswer("missing_column", repr(name))
+        if not isinstance(found[name], str):
+            raise InvalidAnswer("not_text", f"column {name!r}")
+        try:
+            row[name] = column.parse(found[name])
+        except InvalidValue as error:
+            raise InvalidAnswer(error.reason, str(error)) from None
+    return row
+
+
+# Objects become tuples of pairs, so that a repeated key stays visible; numbers keep their own text.
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _first_object(text: str) -> tuple[tuple[str, Any], ...]:
+    start = text.find("{")
+    if start < 0:
+        raise InvalidAnswer("no_json", "no '{' in the answer")
+    while start >= 0:
+        try:
+            return _DECODER.raw_decode(text, start)[0]
+        except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets
+            start = text.find("{", start + 1)
+    raise InvalidAnswer("malformed_json", "no complete JSON object in the answer")
+
+
+class RowTexts:
+    """Renders many rows of a table as `row_json` does, each column order of its own, fast.
+
+    Every distinct `"name": "value"` is written once; a row is then a join.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.fragments = np.empty(table.frame.shape, dtype=object)
+        for place, column in enumerate(table.schema.columns):
+            values = table.frame[column.name].to_numpy()
+            is_float = values.dtype == np.float64
+            # Floats are told apart by their bits: 0.0 and -0.0 are equal, but not as texts.
+            codes, distinct = pd.factorize(values.view(np.int64) if is_float else values)
+            distinct = distinct.view(np.float64) if is_float else distinct
+            texts = [f"{_encode(column.name)}: {_encode(column.format(value))}" for value in distinct.tolist()]
+            self.fragments[:, place] = np.array(texts, dtype=object)[codes]
+
+    def render(self, rows: NDArray[np.int64], orders: NDArray[np.int64] | None = None) -> list[str]:
+        """JSON texts of the rows at these positions (m,); `orders` (m, columns) permutes each one's columns."""
+        cells = self.fragments[rows] if orders is None else self.fragments[rows[:, None], orders]
+        return ["{" + ", ".join(row) + "}" for row in cells.tolist()]
+
+
+# ---- prompts
+
+
+def instruction(schema: Schema, k: int) -> tuple[str, list[str], str]:
+    """The fixed parts of a prompt with k examples: head, what stands before each example, and tail."""
+    head = (
+        f"Here are {k} tabular data about {schema.description}, each containing {len(schema.features)} columns "
+        f"of features and 1 column of labels, where the {schema.target} column is a {schema.task.value} label. "
+        "I will transmit the data to you in JSON format. "
+        f"Please generate an approximate sample based on these {k} examples."
+    )
+    numbers = [*_WORDS[:k], *map(str, range(len(_WORDS) + 1, k + 1))]
+    return head, [f"\nExample {number}: " for number in numbers], "\nGenerate one sample: "
+
+
+def training_prompts(
+    table: Table, *, k: int, metric: Metric, filter: bool, threshold: int, permutation: bool, seed: int
+) -> list[Prompt]:
+    """The tuning set: for each training row kept, its k neighbours as examples and the row as the answer.
+
+    In row order. `filter` keeps a row if more than `threshold` neighbours share its label (for
+    classification). `permutation` shuffles the columns of every example and answer, each by its own
+    draw. Raises ConfigError as `nearest` and `label_filter` do.
+    """
+    neighbors = nearest(table, k, metric, seed)
+    kept = np.flatnonzero(label_filter(table, neighbors, threshold)) if filter else np.arange(len(table))
+    texts = RowTexts(table)
+    generator = np.random.default_rng([_TUNING_ORDER, seed]) if permutation else None
+    prompts: list[Prompt] = []
+    for start in range(0, len(kept), _CHUNK):  # in chunks, for memory
+        answers = kept[start : start + _CHUNK]
+        shown = np.column_stack([neighbors[answers], answers])
+        orders = _orders(generator, shown.size, len(table.schema.columns)) if generator else None
+        written = texts.render(shown.ravel(), orders)
+        prompts += _assemble(table.schema, neighbors[answers], _groups(written, k + 1))
+    return prompts
+
+
+def sampling_prompts(
+    table: Table,
+    *,
+    k: int,
+    n: int,
+    permutation: bool,
+    seed: int,
+    exclude: Iterable[Prompt] = (),
+    metric: Metric = "mixed",
+    start: int = 0,
+) -> list[Prompt]:
+    """Prompts number start … start + n - 1 for sampling, each with k distinct random training rows.
+
+    Prompt i depends on (seed, i), the table and `exclude`, never on n: a set of prompts can be extended.
+    A prompt that would show the same set of rows as one of `exclude` (the tuning prompts) is drawn
+    again. `permutation` shuffles the columns of every example by its own draw. With metric
+    "reference" the draw, too, is the published one: `DataFrame.sample(n=k, random_state=seed + i)`.
+    Raises ConfigError when the table has fewer than k + 1 rows, or no new set of rows is found.
+    """
+    check_neighbors(len(table), k, metric)
+    taken = {frozenset(prompt.rows) for prompt in exclude}
+    shown = np.empty((n, k), dtype=np.int64)
+    orders = np.empty((n, k, len(table.schema.columns)), dtype=np.int64) if permutation else None
+    for place in range(n):
+        generator = np.random.default_rng([_SAMPLING, seed, start + place])
+        if metric == "reference":
+            rows = np.random.RandomState(seed + start + place).choice(len(table), size=k, replace=False)
+        else:
+            rows = generator.choice(len(table), size=k, replace=False)
+        shown[place] = _outside(taken, rows, len(table), generator)
+        if orders is not None:
+            orders[place] = _orders(generator, k, orders.shape[2])
+    flat = None if orders is None else orders.reshape(n * k, -1)
+    return _assemble(table.schema, shown, _groups(RowTexts(table).render(shown.ravel(), flat), k))
+
+
+def _outside(
+    taken: set[frozenset[int]], rows: NDArray[np.int64], population: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """`rows`, or a new draw of as many if their set is taken already."""
+    for _ in range(_REDRAWS):
+        if frozenset(rows.tolist()) not in taken:
+            return rows
+        rows = generator.choice(population, size=len(rows), replace=False)
+    problem = f"of {population} training rows, nearly every set of {len(rows)} is shown by a tuning prompt already"
+    raise ConfigError("generator.neighbors.k", len(rows), problem, "lower it, or use more training rows")
+
+
+def _orders(generator: np.random.Generator, count: int, columns: int) -> NDArray[np.int64]:
+    """`count` independent random orders of the columns: (count, columns)."""
+    return generator.random((count, columns)).argsort(axis=1)
+
+
+def _groups(texts: list[str], size: int) -> Iterator[list[str]]:
+    return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _assemble(schema: Schema, shown: NDArray[np.int64], groups: Iterable[list[str]]) -> list[Prompt]:
+    """Prompts from each one's row texts: k examples, then the answer if there is one."""
+    k = shown.shape[1]
+    head, before, tail = instruction(schema, k)
+    prompts = []
+    for rows, texts in zip(shown.tolist(), groups, strict=True):
+        body = "".join([part for pair in zip(before, texts, strict=False) for part in pair])
+        prompts.append(Prompt(f"{head}{body}{tail}", texts[k] if len(texts) > k else "", tuple(rows)))
+    return prompts
+
+
+# ---- files
+
+
+def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
+    """One {"prompt", "completion", "rows"} a line, UTF-8. The file appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        for prompt in prompts:
+            line = {"prompt": prompt.prompt, "completion": prompt.completion, "rows": prompt.rows}
+            file.write(_encode(line) + "\n")
+    os.replace(partial, path)
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """The inverse of `write_prompts`; "rows" may be absent. Raises DataError naming the line."""
+    prompts = []
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                plain = json.loads(line)
+                prompts.append(Prompt(plain["prompt"], plain["completion"], tuple(plain.get("rows", ()))))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                problem = f"{path}, line {number} is no prompt: {error!r}"
+                raise DataError(f"{problem}\n  fix: remove the file, and it is written anew") from error
+    return prompts

@@ -1,0 +1,38 @@
+"""Seeding code that draws from global random state, and giving that state back afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it, Python, NumPy and torch draw from `seed`; after it, all three go on as if nothing had been.
+
+    For libraries that know no other way. `seed` may be any integer; NumPy's global state takes it mod 2**32.
+    """
+    import torch
+
+    before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 (it is this legacy state that is being seeded)
+        torch.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        torch.random.set_rng_state(before[2])
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def derive(seed: int, *parts: int | str) -> int:
+    """A seed for one purpose, in [0, 2**31): independent for different parts, the same on every machine."""
+    entropy = [seed % 2**32, *(part if isinstance(part, int) else int.from_bytes(part.encode()[:8]) for part in parts)]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)

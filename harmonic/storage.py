@@ -1,0 +1,109 @@
+"""What the cache and the runs write with: canonical and strict JSON, atomic files, locks, and clear errors."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from harmonic.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def canonical(inputs: dict[str, Any]) -> str:
+    """The one JSON text of these inputs: sorted keys, no spaces, ASCII.
+
+    Allowed are str, int, finite float, bool, None, and lists (tuples) and dicts (str keys) of them. 1 and 1.0
+    differ. Raises TypeError, naming the dotted key, for anything else, numpy scalars among it: what they
+    print as depends on the numpy version.
+    """
+    _refuse_others(inputs, "inputs")
+    return json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _refuse_others(value: Any, where: str) -> None:
+    if type(value) is dict:
+        for name, inner in value.items():
+            if type(name) is not str:
+                raise TypeError(f"{where}: the key {name!r} is of type {type(name).__name__}, not str")
+            _refuse_others(inner, f"{where}.{name}")
+    elif type(value) in (list, tuple):
+        for position, inner in enumerate(value):
+            _refuse_others(inner, f"{where}[{position}]")
+    elif type(value) not in (str, int, float, bool, type(None)):
+        raise TypeError(f"{where} is of type {type(value).__name__}; inputs are plain JSON values")
+    elif type(value) is float and not math.isfinite(value):
+        raise TypeError(f"{where} is {value}; inputs are finite")
+
+
+def key_of(inputs: dict[str, Any]) -> str:
+    """The first 16 hex digits of the SHA-256 of `canonical(inputs)`."""
+    return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
+
+
+def jsonable(value: Any) -> Any:
+    """The value in strict JSON's terms: NaN and infinities become None, numpy scalars plain, paths text."""
+    if isinstance(value, dict):
+        return {str(name): jsonable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write strict JSON so that a reader finds the old file or the new one, whole, even after a crash."""
+    text = json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n"
+    incoming = path.with_name(f".{path.name}.incoming")
+    with open(incoming, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(incoming, path)
+
+
+@contextmanager
+def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[None]:
+    """Turn an OSError (of the error numbers in `only`, if given) into a ConfigError about `output_dir`."""
+    try:
+        yield
+    except OSError as error:
+        if only and error.errno not in only:
+            raise
+        full = error.errno in DISK_FULL
+        fix = "free some space there, or " if full else "make it a folder that you may write to, or "
+        raise ConfigError("output_dir", output_dir, str(error), fix + "set output_dir= to another folder") from error
+
+
+@contextmanager
+def locked(path: Path, doing: str) -> Iterator[None]:
+    """Hold the lock file at `path`; if another process holds it, say so once and wait.
+
+    The operating system owns the lock: it falls with the process, also with a killed one.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("waiting: another process is %s", doing)
+        lock.acquire(poll_interval=0.2)
+    try:
+        yield
+    finally:
+        lock.release()

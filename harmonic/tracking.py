@@ -1,0 +1,265 @@
+"""Where a run's numbers go besides its report: nowhere, or to Weights & Biases.
+
+A tracker never decides whether a run succeeds. Whatever fails on its side, from a missing package to a lost
+connection, is one warning; report.json holds every number all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import shlex
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harmonic.environment import git, versions
+from harmonic.errors import ConfigError
+from harmonic.runs import Run
+
+logger = logging.getLogger(__name__)
+
+
+class Tracker(ABC):
+    """Follows one run: `start`, any number of `log`, and `finish`.
+
+    Example:
+        tracker.start(run)
+        try:
+            with run:
+                ...
+        finally:  # after the run's own exit, which records a failure
+            tracker.finish(run)
+    """
+
+    @abstractmethod
+    def start(self, run: Run) -> None:
+        """Open the run under its run_id, with its config; an interrupted one is continued."""
+
+    @abstractmethod
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a point to the history, such as the training loss at a step. NaN values are left out."""
+
+    @abstractmethod
+    def finish(self, run: Run) -> None:
+        """Send what `run.report` and the run's folder hold, whatever its status, and close."""
+
+    def sync_hint(self) -> str | None:
+        """The command that uploads what could only be kept on this machine, or None."""
+        return None
+
+
+class NullTracker(Tracker):
+    """Tracks nothing."""
+
+    def start(self, run: Run) -> None:
+        """Do nothing."""
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Do nothing."""
+
+    def finish(self, run: Run) -> None:
+        """Do nothing."""
+
+
+@dataclass(slots=True)
+class WandbTracker(Tracker):
+    """Tracks a run on Weights & Biases.
+
+    `group` and `job_type` default to the run's experiment and generator. `mode` is "online", "offline",
+    "disabled", or "auto": what WANDB_MODE says, else online if there are credentials for W&B on this machine,
+    else offline. It never asks for a key: without credentials, and where W&B cannot be reached, the run is
+    kept offline. `timeout` (seconds) bounds the waiting for W&B at either end of the run. `sample_rows` is
+    how many synthetic rows are shown in a table. All files are under `<output_dir>/wandb`.
+    """
+
+    project: str = "harmonic"
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: Sequence[str] = ()
+    mode: str = "auto"
+    sample_rows: int = 20
+    timeout: float = 60.0
+    _run: Any = field(default=None, init=False)
+    _folder: Path | None = field(default=None, init=False)
+    _pending: bool = field(default=False, init=False)
+    _warned: bool = field(default=False, init=False)
+
+    def start(self, run: Run) -> None:
+        """Open the W&B run. Raises ConfigError for an unknown mode, and nothing else."""
+        mode = self._wanted_mode()
+        self._run, self._folder, self._pending, self._warned = None, None, False, False
+        if mode == "disabled":
+            return
+        with self._forgiving("could not start, this run is not tracked"), _own_folders(run.output_dir):
+            hooks = sys.exit, sys.excepthook
+            try:
+                self._run = self._open(run, mode)
+            finally:
+                # W&B wraps these to learn the exit code, and never unwraps them; `finish` tells it the code.
+                sys.exit, sys.excepthook = hooks
+            self._folder = Path(self._run.dir).parent
+            self._run.define_metric("*", step_metric="step")
+            where = f"offline in {self._folder}" if self._pending else self._run.url
+            logger.info("tracking on W&B: %s", where)
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a point to the history; `step` is the x-axis, and may repeat after a resumed run."""
+        if self._run is not None and (point := _finite(metrics)):
+            with self._forgiving("could not log"):
+                self._run.log(point if step is None else point | {"step": step})
+
+    def finish(self, run: Run) -> None:
+        """Send summary, sample rows and synthetic.csv, and close the W&B run."""
+        tracked, self._run = self._run, None
+        if tracked is None:
+            return
+        succeeded = run.report.get("status") in ("running", "done")
+        with _own_folders(run.output_dir):
+            with self._forgiving("could not record the results"):
+                tracked.summary.update(summary(run.report))
+            with self._forgiving("could not record the synthetic rows"):
+                self._send_rows(tracked, run)
+            try:
+                with self._forgiving("could not upload everything"):
+                    self._pending, kept_offline = True, self._pending
+                    tracked.finish(exit_code=0 if succeeded else 1)
+                    self._pending = kept_offline
+            finally:
+                if hint := self.sync_hint():
+                    logger.info("to upload this run: %s", hint)
+
+    def sync_hint(self) -> str | None:
+        """`wandb sync <folder>`, if the run was offline or its upload did not end in time."""
+        return f"wandb sync {shlex.quote(str(self._folder))}" if self._pending and self._folder else None
+
+    def _wanted_mode(self) -> str:
+        mode, key = self.mode, "tracker.mode"
+        if mode == "auto" and os.environ.get("WANDB_MODE"):
+            mode, key = os.environ["WANDB_MODE"], "WANDB_MODE"
+        mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's old names
+        known = ("auto", "online", "offline", "disabled")
+        if mode not in known:
+            raise ConfigError(key, mode, "there is no such mode", f"one of {', '.join(known)}")
+        return mode
+
+    def _open(self, run: Run, mode: str) -> Any:
+        import wandb
+
+        wandb.setup(settings=wandb.Settings(silent=True))  # its credentials notice heeds only this
+        if mode != "offline":
+            try:
+                if _has_credentials(wandb):
+                    return self._init(wandb, run, "online")
+                if mode == "online":
+                    self._warn("no credentials: run `wandb login`, or set WANDB_API_KEY; this run is kept offline")
+            except Exception as error:  # W&B's own classes and many others
+                self._warn("cannot be used online, this run is kept offline", error)
+                wandb.teardown()  # its service holds on to the run id
+                wandb.setup(settings=wandb.Settings(silent=True))
+        self._pending = True
+        return self._init(wandb, run, "offline")
+
+    def _init(self, wandb: Any, run: Run, mode: str) -> Any:
+        folder = run.output_dir.absolute()
+        facts = {"folder": str(run.folder), "data": run.data, "git": git(), "versions": versions()}
+        settings = wandb.Settings(silent=True, console="off", save_code=False)
+        if mode == "online":
+            settings.init_timeout = settings.finish_timeout = self.timeout
+            settings.finish_timeout_raises = True
+        return wandb.init(
+            project=self.project,
+            entity=self.entity,
+            group=self.group or run.experiment,
+            job_type=self.job_type or run.generator,
+            tags=list(self.tags),
+            name=f"{run.dataset}-{run.generator}-seed{run.seed}",
+            id=run.run_id,
+            resume="allow",
+            config={**run.config, "run": facts},
+            dir=folder,  # W&B adds wandb/
+            mode=mode,
+            reinit="create_new",  # leaves wandb.run, and any run of the calling program, alone
+            settings=settings,
+        )
+
+    def _send_rows(self, tracked: Any, run: Run) -> None:
+        import wandb
+
+        path = run.folder.absolute() / "synthetic.csv"
+        if not path.exists():
+            return
+        rows = pd.read_csv(path, nrows=self.sample_rows, dtype=str, keep_default_na=False)
+        tracked.log({"synthetic_rows": wandb.Table(dataframe=rows)})
+        name = f"synthetic-{run.dataset}-{run.generator}-seed{run.seed}-{run.run_id}"
+        artifact = wandb.Artifact(re.sub(r"[^\w.-]", "_", name, flags=re.ASCII), type="dataset")
+        artifact.add_file(str(path), policy="immutable")  # do not copy: the file stays in the run's folder
+        tracked.log_artifact(artifact)
+
+    @contextmanager
+    def _forgiving(self, problem: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # W&B's own classes and many others
+            self._warn(problem, error)
+
+    def _warn(self, problem: str, error: Exception | None = None) -> None:
+        """One warning a run; what follows from the same trouble is for the debug log."""
+        text = f"W&B {problem}" + (f" ({type(error).__name__}: {error})" if error else "")
+        logger.log(logging.DEBUG if self._warned else logging.WARNING, "%s", text)
+        self._warned = True
+
+
+def summary(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as one flat dict: every metric under its name, time/<stage>_s, validity/<name>, status, memory.
+
+    A metric that could not be computed is left out; unavailable/<metric> says why.
+    """
+    flat: dict[str, Any] = _finite(report.get("metrics", {}))
+    flat |= {f"time/{name}_s": stage["seconds"] for name, stage in report.get("stages", {}).items()}
+    flat |= {f"validity/{name}": value for name, value in _finite(report.get("validity", {})).items()}
+    flat |= {f"unavailable/{name}": reason for name, reason in report.get("unavailable", {}).items()}
+    flat |= {name: report[name] for name in ("status", "peak_rss_mb", "peak_gpu_mb") if report.get(name) is not None}
+    if report.get("error"):
+        flat["error"] = "{stage}: {type}: {message}".format(**report["error"])
+    return flat
+
+
+def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
+
+
+def _has_credentials(wandb: Any) -> bool:
+    """Whether this machine has a key for W&B: its environment variable, netrc or settings. No network."""
+    from wandb.sdk.lib import wbauth
+
+    host = wandb.setup().settings.base_url
+    found = wbauth.authenticate_session(host=host, source="harmonic", prompt=False, update_session=False)
+    return found is not None
+
+
+@contextmanager
+def _own_folders(output_dir: Path) -> Iterator[None]:
+    """Let W&B keep its logs and staged artifacts below the output folder, unless the user said where.
+
+    It would do so in the home folder, which may not be writable, and where `wandb sync` misses them once the
+    outputs have moved to another machine to be uploaded there.
+    """
+    base = output_dir.absolute() / "wandb"
+    ours = {"WANDB_DATA_DIR": str(base), "WANDB_CACHE_DIR": str(base / "cache")}
+    ours = {name: folder for name, folder in ours.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
