@@ -33,7 +33,7 @@ class Generator(ABC):
     into `directory` and read back by `load`; the two leave the object in the same state.
     """
 
-    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
+    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:  # noqa: B027 (optional)
         """Write what `fit` and `sample` will read, such as prompts. Nothing, unless overridden."""
 
     @abstractmethod

@@ -148,7 +148,7 @@ class Run:
             "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
             "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
             "versions": versions(), "git": git(), "created": _now(), "finished": None, "stages": {},
-            "peak_rss_mb": None, "validity": {}, "metrics": {}, "unavailable": {}, "error": None,
+            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "error": None,
         }  # fmt: skip
         reset_peaks()
         self._write()
@@ -223,11 +223,13 @@ class Run:
         validity: Mapping[str, float] | None = None,
         metrics: Mapping[str, float] | None = None,
         unavailable: Mapping[str, str] | None = None,
+        efficiency: Mapping[str, float] | None = None,
     ) -> None:
         """Add to the report and write it. A metric that is NaN is null there, and `unavailable` says why."""
         self.report["validity"] |= jsonable(dict(validity or {}))
         self.report["metrics"] |= jsonable(dict(metrics or {}))
         self.report["unavailable"] |= dict(unavailable or {})
+        self.report["efficiency"] |= jsonable(dict(efficiency or {}))
         for name, value in self.report["metrics"].items():
             if value is None:
                 self.report["unavailable"].setdefault(name, "not a number")

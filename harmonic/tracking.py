@@ -227,6 +227,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = _finite(report.get("metrics", {}))
     flat |= {f"time/{name}_s": stage["seconds"] for name, stage in report.get("stages", {}).items()}
     flat |= {f"validity/{name}": value for name, value in _finite(report.get("validity", {})).items()}
+    flat |= _finite(report.get("efficiency", {}))
     flat |= {f"unavailable/{name}": reason for name, reason in report.get("unavailable", {}).items()}
     flat |= {name: report[name] for name in ("status", "peak_rss_mb", "peak_gpu_mb") if report.get(name) is not None}
     if report.get("error"):

@@ -1,0 +1,211 @@
+"""The stages of one run, each from the cache where nothing that it depends on has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.summary import print_plan, print_summary
+from harmonic.cache import Entry
+from harmonic.errors import ConfigError
+from harmonic.evaluation.base import Evaluator, Measures
+from harmonic.generator import Generator, LanguageGenerator
+from harmonic.runs import Run
+from harmonic.table import Splits, Table
+from harmonic.tracking import Tracker
+
+FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 1}
+"""Raised by hand when a stage's code starts to give other results for the same inputs."""
+
+
+@dataclass
+class Pipeline:
+    """Takes one run from its data to its report."""
+
+    run: Run
+    splits: Splits
+    config: dict[str, Any]
+    generator: Generator
+    evaluators: Mapping[str, Evaluator]
+    tracker: Tracker
+    _fitted: bool = False
+
+    @property
+    def n(self) -> int:
+        """Rows to draw."""
+        wanted = self.config["n_samples"]
+        return len(self.splits.train) if wanted is None else int(wanted)
+
+    def execute(self, last: str) -> None:
+        """Run the stages up to `last`; the tracker is closed whatever happens."""
+        if self.n < 2:
+            raise ConfigError("n_samples", self.n, "a table needs at least 2 rows", "n_samples=100, or null")
+        self.tracker.start(self.run)
+        try:
+            with self.run:
+                self._stages(last)
+        finally:
+            self.tracker.finish(self.run)
+        self.show()
+
+    def show(self) -> None:
+        """Print the run's metrics, its files, and how to upload it."""
+        report = json.loads((self.run.folder / "report.json").read_text(encoding="utf-8"))
+        metrics = [metric for evaluator in self.evaluators.values() for metric in evaluator.metrics]
+        print_summary(report, self.run.folder, metrics, self.tracker.sync_hint())
+
+    def plan(self) -> None:
+        """Prepare the prompts in the cache, check them, and print what a run would do."""
+        with self.run:
+            prompts = self._prompts()
+        print_plan(self.config, self.splits, self.n, prompts.path, self.run.folder)
+
+    def _stages(self, last: str) -> None:
+        prompts = self._prompts()
+        if last == "prompts":
+            return
+        fitted = self._fit(prompts)
+        if last == "fit":
+            return
+        sampled = self._sample(prompts, fitted)
+        if last == "sample":
+            return
+        self.run.finish(*self._evaluate(prompts, fitted, sampled))
+
+    def _prompts(self) -> Entry:
+        settings = without(self.config["generator"], "llm", "tuning", "sampling")
+        inputs = {"format": FORMAT["prompts"], "data": self.run.data, "generator": settings, "n": self.n}
+        inputs["seed"] = self.run.seed
+
+        def build(folder: Path) -> dict[str, Any]:
+            self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=folder)
+            return {file.stem: _digest(file) for file in sorted(folder.glob("*.jsonl"))}
+
+        entry = self.run.stage("prompts", inputs, build)
+        if entry.facts.get("train"):
+            self.run.place(entry.path, "prompts")
+        return entry
+
+    def _fit(self, prompts: Entry) -> Entry:
+        inputs = {
+            "format": FORMAT["fit"], "data": self.run.data, "generator": without(self.config["generator"], "sampling"),
+            "prompts": prompts.facts.get("train"), "seed": self.run.seed,
+        }  # fmt: skip
+
+        def build(folder: Path) -> dict[str, Any]:
+            facts = self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
+            self._fitted = True
+            return facts
+
+        entry = self.run.stage("fit", inputs, build)
+        if (entry.path / "adapter").is_dir():
+            self.run.place(entry.path / "adapter", "adapter")
+        for point in _history(entry.path):
+            self.tracker.log(point, step=int(point.pop("step")))
+        self.run.record(efficiency=_efficiency("fit", entry))
+        return entry
+
+    def _sample(self, prompts: Entry, fitted: Entry) -> Entry:
+        inputs = {
+            "format": FORMAT["sample"], "fit": fitted.key, "sampling": self.config["generator"].get("sampling"),
+            "prompts": prompts.facts.get("sample"), "n": self.n, "seed": self.run.seed,
+        }  # fmt: skip
+
+        def build(folder: Path) -> dict[str, Any]:
+            self._load(prompts, fitted)
+            started = time.monotonic()
+            sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
+            write_csv(Table(sample.frame, self.splits.schema), folder / "synthetic.csv")
+            seconds = max(time.monotonic() - started, 1e-9)
+            return {
+                "validity": sample.validity,
+                "rows_per_s": self.n / seconds,
+                "csv": _digest(folder / "synthetic.csv"),
+            }
+
+        entry = self.run.stage("sample", inputs, build)
+        self.run.place(entry.path / "synthetic.csv", "synthetic.csv")
+        self.run.record(validity=entry.facts["validity"], efficiency=_efficiency("sample", entry))
+        return entry
+
+    def _evaluate(self, prompts: Entry, fitted: Entry, sampled: Entry) -> tuple[dict[str, float], dict[str, str]]:
+        synthetic = read_csv(sampled.path / "synthetic.csv", self.splits)
+        metrics: dict[str, float] = {}
+        unavailable: dict[str, str] = {}
+        for name, evaluator in self.evaluators.items():
+            inputs = {
+                "format": FORMAT["evaluate"], "data": self.run.data, "synthetic": sampled.facts["csv"],
+                "fit": fitted.key, "evaluator": self.config["evaluator"][name], "seed": self.run.seed,
+            }  # fmt: skip
+
+            def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
+                scorer = None
+                if isinstance(self.generator, LanguageGenerator):
+                    self._load(prompts, fitted)
+                    scorer = self.generator.nll
+                measures = evaluator.evaluate(self.splits, synthetic, seed=self.run.seed, scorer=scorer)
+                write_measures(measures, folder)
+                return {}
+
+            entry = self.run.stage(f"evaluate_{name}", inputs, build)
+            found = json.loads((entry.path / "measures.json").read_text(encoding="utf-8"))
+            metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
+            unavailable |= found["reasons"]
+            self.run.record(metrics=metrics, unavailable=unavailable)
+        return metrics, unavailable
+
+    def _load(self, prompts: Entry, fitted: Entry) -> None:
+        """Restore the fitted generator, unless this process fitted it."""
+        if not self._fitted:
+            self.generator.load(self.splits, prepared=prompts.path, directory=fitted.path)
+            self._fitted = True
+
+
+def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings less these keys."""
+    return {key: value for key, value in settings.items() if key not in names}
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """Write the rows in the schema's text, as the prompts have them."""
+    table.texts().to_csv(path, index=False)
+
+
+def read_csv(path: Path, splits: Splits) -> Table:
+    """Read what `write_csv` wrote."""
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+    parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
+    return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)
+
+
+def write_measures(measures: Measures, folder: Path) -> None:
+    """measures.json (NaN as null) and series.npz."""
+    import numpy as np
+
+    values = {name: value if value == value else None for name, value in measures.items()}
+    content = json.dumps({"values": values, "reasons": measures.reasons}, allow_nan=False)
+    (folder / "measures.json").write_text(content, encoding="utf-8")
+    if measures.series:
+        arrays: dict[str, Any] = {name.replace("/", "__"): kept for name, kept in measures.series.items()}
+        np.savez(folder / "series.npz", **arrays)
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    path = folder / "history.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def _efficiency(stage: str, entry: Entry) -> dict[str, float]:
+    rates = ("tokens_per_s", "rows_per_s")
+    return {f"{stage}/{name}": float(entry.facts[name]) for name in rates if name in entry.facts}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,72 @@
+"""What a run prints when it ends, and what a dry run prints instead of running."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harmonic.evaluation.base import Metric
+from harmonic.table import Splits
+
+
+def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:
+    """Print the table of metrics, the stages, the files, and how to upload an offline run."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console(soft_wrap=True)
+    if report["metrics"]:
+        title = f"{report['generator']} on {report['dataset']}, seed {report['seed']}"
+        grid = Grid("metric", "value", "better", "meaning", title=title)
+        for name, value in report["metrics"].items():
+            metric = find(name, metrics)
+            shown = f"[dim]{report['unavailable'].get(name, 'not available')}" if value is None else f"{value:.4g}"
+            grid.add_row(name, shown, _arrow(metric), metric.meaning if metric else "")
+        console.print(grid)
+    if report["validity"]:
+        counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
+        console.print(f"answers: {counts}", highlight=False)
+    seconds = ", ".join(
+        f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"
+        for name, stage in report["stages"].items()
+    )
+    console.print(f"stages: {seconds}", highlight=False)
+    for name in ("report.json", "synthetic.csv", "adapter", "prompts"):
+        if (folder / name).exists():
+            console.print(f"wrote {folder / name}", highlight=False)
+    if sync_hint:
+        console.print(f"to upload this run to W&B: {sync_hint}", highlight=False)
+
+
+def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path) -> None:
+    """Print what a run would do: the data, the columns, the prompts, where it writes."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console(soft_wrap=True)
+    grid = Grid("column", "kind", "values", title=f"{config['dataset']['name']}: target {splits.schema.target}")
+    for column in splits.schema.columns:
+        values = f"{column.minimum:g} … {column.maximum:g}" if column.is_numeric else ", ".join(column.categories[:6])
+        grid.add_row(column.name, column.kind.value, values)
+    console.print(grid)
+    sizes = f"train {len(splits.train)}, validation {len(splits.val)}, test {len(splits.test)}"
+    console.print(f"rows: {sizes}; to draw: {n}; from {splits.source}", highlight=False)
+    for note in splits.notes:
+        console.print(f"note: {note}", highlight=False)
+    for file in sorted(prompts.glob("*.jsonl")):
+        with file.open(encoding="utf-8") as lines:
+            console.print(f"{sum(1 for _ in lines)} prompts in {file}", highlight=False)
+    console.print(f"would write to {folder}", highlight=False)
+
+
+def find(name: str, metrics: Sequence[Metric]) -> Metric | None:
+    """The declaration that covers this metric name."""
+    return next((metric for metric in metrics if fnmatch.fnmatchcase(name, metric.name)), None)
+
+
+def _arrow(metric: Metric | None) -> str:
+    if metric is None or metric.higher_is_better is None:
+        return "" if metric is None or metric.ideal is None else f"→ {metric.ideal:g}"
+    return "↑" if metric.higher_is_better else "↓"
