@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from experiments.summary import print_plan, print_summary
 from harmonic.cache import Entry
 from harmonic.errors import ConfigError
-from harmonic.evaluation.base import Evaluator, Measures
+from harmonic.evaluation.base import Evaluator, Measures, Scorer
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.runs import Run
 from harmonic.table import Splits, Table
@@ -35,6 +37,7 @@ class Pipeline:
     generator: Generator
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
+    split_seconds: float = 0.0  # loading and splitting the data took this long
     _fitted: bool = False
 
     @property
@@ -50,6 +53,7 @@ class Pipeline:
         self.tracker.start(self.run)
         try:
             with self.run:
+                self.run.report["stages"]["split"] = {"seconds": round(self.split_seconds, 3), "cached": False}
                 self._stages(last)
         finally:
             self.tracker.finish(self.run)
@@ -100,6 +104,8 @@ class Pipeline:
         }  # fmt: skip
 
         def build(folder: Path) -> dict[str, Any]:
+            if isinstance(self.generator, LanguageGenerator):
+                self.generator.history = self.tracker.log
             facts = self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
             self._fitted = True
             return facts
@@ -107,8 +113,8 @@ class Pipeline:
         entry = self.run.stage("fit", inputs, build)
         if (entry.path / "adapter").is_dir():
             self.run.place(entry.path / "adapter", "adapter")
-        for point in _history(entry.path):
-            self.tracker.log(point, step=int(point.pop("step")))
+        for point in _history(entry.path) if entry.cached else []:
+            self.tracker.log(point, int(point.pop("step")))
         self.run.record(efficiency=_efficiency("fit", entry))
         return entry
 
@@ -124,6 +130,7 @@ class Pipeline:
             sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
             write_csv(Table(sample.frame, self.splits.schema), folder / "synthetic.csv")
             seconds = max(time.monotonic() - started, 1e-9)
+            self._unload()
             return {
                 "validity": sample.validity,
                 "rows_per_s": self.n / seconds,
@@ -146,12 +153,10 @@ class Pipeline:
             }  # fmt: skip
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
-                scorer = None
-                if isinstance(self.generator, LanguageGenerator):
-                    self._load(prompts, fitted)
-                    scorer = self.generator.nll
+                scorer = self._scorer(prompts, fitted)
                 measures = evaluator.evaluate(self.splits, synthetic, seed=self.run.seed, scorer=scorer)
                 write_measures(measures, folder)
+                self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}
 
             entry = self.run.stage(f"evaluate_{name}", inputs, build)
@@ -159,7 +164,28 @@ class Pipeline:
             metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
             unavailable |= found["reasons"]
             self.run.record(metrics=metrics, unavailable=unavailable)
+        stages = self.run.report["stages"]
+        parts = [stages[f"evaluate_{name}"] for name in self.evaluators]
+        total = round(sum(part["seconds"] for part in parts), 3)
+        stages["evaluate"] = {"seconds": total, "cached": all(part["cached"] for part in parts)}
         return metrics, unavailable
+
+    def _scorer(self, prompts: Entry, fitted: Entry) -> Scorer | None:
+        """The language generator's `nll`, loaded when it is first called; None for other generators."""
+        generator = self.generator
+        if not isinstance(generator, LanguageGenerator):
+            return None
+
+        def score(rows: pd.DataFrame) -> NDArray[np.float64]:
+            self._load(prompts, fitted)
+            return generator.nll(rows)
+
+        return score
+
+    def _unload(self) -> None:
+        if isinstance(self.generator, LanguageGenerator):
+            self.generator.unload()
+            self._fitted = False
 
     def _load(self, prompts: Entry, fitted: Entry) -> None:
         """Restore the fitted generator, unless this process fitted it."""
@@ -187,8 +213,6 @@ def read_csv(path: Path, splits: Splits) -> Table:
 
 def write_measures(measures: Measures, folder: Path) -> None:
     """measures.json (NaN as null) and series.npz."""
-    import numpy as np
-
     values = {name: value if value == value else None for name, value in measures.items()}
     content = json.dumps({"values": values, "reasons": measures.reasons}, allow_nan=False)
     (folder / "measures.json").write_text(content, encoding="utf-8")

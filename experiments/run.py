@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from harmonic.errors import ConfigError, HarmonicError, suggest
@@ -23,10 +28,13 @@ STAGES = ("prompts", "fit", "sample", "evaluate")
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Run one configuration; with -m Hydra calls this once for each job."""
+    context = HydraConfig.get()
     try:
-        run_job(config, dict(HydraConfig.get().runtime.choices))
+        run_job(config, dict(context.runtime.choices))
     except HarmonicError as error:
         logger.error("error: %s", error)
+        if context.mode is RunMode.MULTIRUN:
+            raise  # the other jobs go on; Hydra tells at the end
         sys.exit(1)
 
 
@@ -38,21 +46,47 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> None:
     from experiments.pipeline import Pipeline
     from harmonic.runs import Run
 
+    started = time.monotonic()
     parts = hydra.utils.instantiate(config, _convert_="all")
     splits = parts["dataset"].load(config.seed)
     run = Run.open(
         plain, plain["output_dir"], plain["experiment_name"], plain["dataset"]["name"], str(choices["generator"]),
         config.seed, data=splits.fingerprint(), force=config.force,
     )  # fmt: skip
-    pipeline = Pipeline(run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"])
-    if config.dry_run:
-        pipeline.plan()
-    elif run.is_done and not run.force:
-        logger.info("done already: nothing to compute (force=true computes anew)")
-        pipeline.show()
-    else:
-        pipeline.execute(config.stage)
-    print(f"run: {run.folder}")
+    pipeline = Pipeline(
+        run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
+    )
+    try:
+        with run_log(run.folder):
+            if config.dry_run:
+                pipeline.plan()
+            elif run.is_done and not run.force:
+                logger.info("done already: nothing to compute (force=true computes anew)")
+                pipeline.show()
+            else:
+                pipeline.execute(config.stage)
+    finally:
+        print(f"run: {run.folder}", flush=True)
+
+
+@contextmanager
+def run_log(folder: Path) -> Iterator[None]:
+    """Within it, log lines also go to run.log in the folder."""
+    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def configured(*overrides: str) -> dict[str, Any]:
+    """Build the parts of a configuration, for another program: `["dataset"]`, `["llm"]` and so on."""
+    with hydra.initialize_config_module("conf", version_base="1.3"):
+        config = hydra.compose("config", list(overrides))
+    return dict(hydra.utils.instantiate(config, _convert_="all"))
 
 
 if __name__ == "__main__":

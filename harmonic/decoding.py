@@ -1,17 +1,21 @@
-"""Batched free decoding with a key-value cache that is never copied.
+"""Batched decoding, free or held to a schema, with a key-value cache that is never copied.
 
-A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding and
-without a mask, into its row of the cache, so that all prompts end at the same column; what all prompts of
-a sampler have in common at the start is computed once. Decode: one token a step for all rows still open.
+A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding, into its
+row of the cache; what all prompts of a sampler have in common at the start is computed once, and so is a
+prompt that stands in a batch several times. Decode: a step feeds every open row the token drawn for it and, in
+constrained decoding, the tokens that the schema forces behind it; each row may be fed another number of them.
 
-A row's draws depend on its own uniforms alone, so its text does not depend on the rows beside it (but for
-the rounding of half-precision arithmetic).
+A row's draws depend on its own random numbers alone, so its text does not depend on the rows beside it (but
+for the rounding of half-precision arithmetic).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +25,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-_COMPACT_BELOW = 0.5  # share of open rows under which the closed ones are dropped from the cache
+    from harmonic.constraints import RowConstraint
+    from harmonic.forward import Rows
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
+_BLOCK = 256  # tokens summed up together when one is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,143 +42,170 @@ class Decoded:
     finished: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Decoder:
-    """Draws answers from one model. `temperature` 0 takes the likeliest token."""
+    """Draws answers from one model. `temperature` 0 takes the likeliest token.
+
+    max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
+    its end without the model (see `constrained`).
+    """
 
     model: PreTrainedModel
     end: int
     temperature: float
     max_new_tokens: int
-    _prefix: tuple[list[int], Any] | None = None
+
+    def __post_init__(self) -> None:
+        self._prefix: tuple[list[int], Any] = ([], None)
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
         """Compute once, for all coming batches, what these prompts have in common at their start."""
-        import torch
-
-        from harmonic.cache_layers import SlotCache
+        from harmonic.forward import SlotRows
 
         common = common_prefix(prompts)
-        if len(common) < 8:  # not worth a copy
-            self._prefix = None
-            return
-        with torch.inference_mode():
-            cache = SlotCache(self._layers, 1, len(common))
-            self.model(input_ids=self._tensor([common]), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        self._prefix = (list(common), cache)
+        self._prefix = ([], None)
+        if self.fast and len(common) >= _SHORTEST_PREFIX:
+            with self._inference():
+                rows = SlotRows(self.model, 1, len(common))
+                rows.prefill([common], ([], None))
+            self._prefix = (common, rows.cache)
 
-    def decode(self, prompts: Sequence[Sequence[int]], uniforms: NDArray[np.float64]) -> list[Decoded]:
-        """One answer for each prompt. uniforms: (prompts, max_new_tokens), in [0, 1)."""
-        import torch
-
-        with torch.inference_mode():
-            return self._decode(prompts, uniforms)
-
-    def _decode(self, prompts: Sequence[Sequence[int]], uniforms: NDArray[np.float64]) -> list[Decoded]:
-        import torch
-
-        longest = max(map(len, prompts))
-        cache, logits = self._prefill(prompts, longest)
+    def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
+        """One answer for each prompt, to its end token or max_new_tokens; draws: each row's random numbers."""
         answers: list[list[int]] = [[] for _ in prompts]
         finished = [False] * len(prompts)
-        rows = np.arange(len(prompts))  # which prompt each row of the cache belongs to
-        lengths = self._tensor([len(prompt) for prompt in prompts])
-        mask = torch.arange(longest + self.max_new_tokens, device=lengths.device)[None, :] >= longest - lengths[:, None]
-        for step in range(self.max_new_tokens):
-            drawn = choose(logits, uniforms[rows, step], self.temperature)
-            for place, token in enumerate(drawn.tolist()):
-                row = rows[place]
-                if not finished[row]:
-                    if token == self.end:
-                        finished[row] = True
-                    else:
-                        answers[row].append(token)
-            still = [place for place, row in enumerate(rows) if not finished[row]]
-            if not still or step == self.max_new_tokens - 1:
-                break
-            if len(still) < _COMPACT_BELOW * len(rows):
-                kept = self._tensor(still)
-                cache.keep(kept)
-                rows, lengths, mask, drawn = rows[still], lengths[kept], mask[kept], drawn[kept]
-            column = longest + step
-            cache.focus(slice(0, len(rows)), 0, column)
-            logits = self.model(
-                input_ids=drawn[:, None],
-                attention_mask=mask[:, : column + 1].long(),
-                position_ids=(lengths + step)[:, None],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
+        with self._inference():
+            rows, logits = self._prefill(prompts)
+            for step in range(self.max_new_tokens):
+                tokens = self._choose(logits, [draws[row] for row in rows.open])
+                for row, token in zip(rows.open, tokens, strict=True):
+                    finished[row] = token == self.end
+                    answers[row] += [] if finished[row] else [token]
+                rows.close([row for row in rows.open if finished[row]])
+                if not rows.open or step == self.max_new_tokens - 1:
+                    break
+                logits = rows.step([answers[row][-1:] for row in rows.open])
         return [Decoded(ids, done) for ids, done in zip(answers, finished, strict=True)]
 
-    def _prefill(self, prompts: Sequence[Sequence[int]], longest: int) -> tuple[Any, torch.Tensor]:
-        """The cache with every prompt ending at column `longest`, and the logits behind each: (rows, vocabulary)."""
+    def constrained(
+        self,
+        prompts: Sequence[Sequence[int]],
+        draws: Sequence[np.random.Generator],
+        constraints: Sequence[RowConstraint],
+    ) -> list[Decoded]:
+        """One answer for each prompt that its constraint accepts; what leaves no choice is not drawn.
+
+        An answer that has reached max_new_tokens goes on without the model, all allowed tokens alike: every
+        constraint is finite, so that it ends. `finished` is False for such an answer.
+        """
+        with self._inference():
+            rows, logits = self._prefill(prompts)
+            # Forced from the first token on: nothing is drawn behind the prompt itself.
+            fed = [constraint.forced() for constraint in constraints]
+            answers = [list(tokens) for tokens in fed]
+            while True:
+                rows.close([row for row in rows.open if self._is_over(constraints[row], answers[row])])
+                if not rows.open:
+                    break
+                if any(fed[row] for row in rows.open):
+                    logits = rows.step([fed[row] for row in rows.open])
+                allowed = np.stack([constraints[row].allowed(logits.shape[1]) for row in rows.open])
+                tokens = self._choose(logits, [draws[row] for row in rows.open], allowed)
+                for row, token in zip(rows.open, tokens, strict=True):
+                    fed[row] = constraints[row].accept(token)
+                    answers[row] += fed[row]
+        decoded = []
+        for ids, constraint, draw in zip(answers, constraints, draws, strict=True):
+            whole = constraint.finished
+            while not constraint.finished:
+                ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
+            decoded.append(Decoded(ids, whole))
+        return decoded
+
+    @cached_property
+    def fast(self) -> bool:
+        """Whether the model works with the slot cache; found out on a few tokens, against its own forward pass."""
+        from harmonic.forward import supports_slots
+
+        found = supports_slots(self.model)
+        if not found:
+            logger.info("%s is decoded one row at a time: its attention is its own", type(self.model).__name__)
+        return found
+
+    def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
+        return constraint.finished or len(answer) >= self.max_new_tokens
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Rows, torch.Tensor]:
+        from harmonic.forward import SingleRows, SlotRows
+
+        capacity = max(map(len, prompts)) + self.max_new_tokens
+        rows = SlotRows(self.model, len(prompts), capacity) if self.fast else SingleRows(self.model)
+        return rows, rows.prefill(prompts, self._prefix)
+
+    def _choose(
+        self, logits: torch.Tensor, draws: Sequence[np.random.Generator], allowed: NDArray[np.bool_] | None = None
+    ) -> list[int]:
         import torch
 
-        from harmonic.cache_layers import SlotCache
+        if allowed is not None:
+            logits = logits.masked_fill(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
+        uniforms = np.array([draw.random() for draw in draws])
+        return choose(logits, uniforms, self.temperature).tolist()
 
-        cache = SlotCache(self._layers, len(prompts), longest + self.max_new_tokens)
-        shared, source = self._prefix or ([], None)
-        last = []
-        for row, prompt in enumerate(prompts):
-            start = longest - len(prompt)
-            known = len(shared) if source is not None and list(prompt[: len(shared)]) == shared else 0
-            if known:
-                place_prefix(cache, row, start, source)
-            cache.focus(slice(row, row + 1), start, start + known)
-            out = self.model(
-                input_ids=self._tensor([prompt[known:]]),
-                position_ids=torch.arange(known, len(prompt), device=self.model.device)[None],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            last.append(out.logits[0, -1])
-        return cache, torch.stack(last)
-
-    @property
-    def _layers(self) -> int:
-        return int(self.model.config.get_text_config().num_hidden_layers)
-
-    def _tensor(self, values: Any) -> torch.Tensor:
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradients, and our attention if the model works with it."""
         import torch
 
-        return torch.tensor(values, device=self.model.device)
+        from harmonic.forward import folded
 
-
-def place_prefix(cache: Any, row: int, start: int, source: Any) -> None:
-    """Write the shared prefix's keys and values into a row of the cache, from column `start`."""
-    for target, known in zip(cache.layers, source.layers, strict=True):
-        if not target.is_initialized:
-            target.lazy_initialization(known.keys, known.values)
-        end = start + known.length
-        target.keys[row, :, start:end] = known.keys[0]
-        target.values[row, :, start:end] = known.values[0]
+        if not self.fast:
+            with torch.inference_mode():
+                yield
+        else:
+            with torch.inference_mode(), folded(self.model):
+                yield
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
-    """The token ids with which every prompt starts; one token of each is always left out."""
-    shortest, longest = (
-        min(map(list, prompts)),
-        max(map(list, prompts)),
-    )  # in lexicographic order: the two that differ soonest
+    """The token ids with which every prompt starts; at least one token of each is left out."""
+    # In lexicographic order the first and the last are the two that differ soonest.
+    first, last = min(prompts, key=list), max(prompts, key=list)
+    shortest = min(map(len, prompts)) - 1
     same = 0
-    while same < min(len(shortest), len(longest)) - 1 and shortest[same] == longest[same]:
+    while same < shortest and first[same] == last[same]:
         same += 1
-    return shortest[: min(same, min(map(len, prompts)) - 1)]
+    return list(first[:same])
 
 
 def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: float) -> torch.Tensor:
     """The next token of each row, (rows,): the likeliest at temperature 0, else drawn by inverting the CDF.
 
-    logits: (rows, vocabulary). uniforms: (rows,), in [0, 1).
+    logits: (rows, vocabulary), -inf for what must not come. uniforms: (rows,), in [0, 1). The CDF is built
+    in two stages, over blocks and inside one block, so that the vocabulary is summed up only once.
     """
     import torch
+    from torch.nn import functional
 
     if temperature == 0:
         return logits.argmax(dim=-1)
-    cumulated = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
-    # The last sum is 1 only up to rounding: scale the uniforms to it, so that no draw falls behind the end.
-    points = torch.as_tensor(uniforms, dtype=torch.float32, device=logits.device)[:, None] * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, points, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    logits = logits.float()
+    weights = torch.exp((logits - logits.max(dim=-1, keepdim=True).values).div_(temperature))
+    blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).view(len(weights), -1, _BLOCK)
+    upper = blocks.sum(dim=-1).double().cumsum(dim=-1)
+    points = torch.as_tensor(uniforms, device=logits.device)[:, None] * upper[:, -1:]
+    block, rest = _invert(upper, points)
+    inside = blocks[torch.arange(len(blocks), device=block.device), block[:, 0]].double().cumsum(dim=-1)
+    token, _ = _invert(inside, rest)
+    return (block * _BLOCK + token)[:, 0]
+
+
+def _invert(upper: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first place whose cumulated weight is above the point, (rows, 1), and what the point has left there."""
+    import torch
+
+    # Never behind the last place that has any weight, whatever the rounding of the sums.
+    points = torch.minimum(points, torch.nextafter(upper[:, -1:], torch.zeros_like(points)))
+    place = torch.searchsorted(upper, points, right=True)
+    before = torch.where(place > 0, upper.gather(1, (place - 1).clamp(min=0)), 0.0)
+    return place, (points - before).clamp(min=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +57,16 @@ class Generator(ABC):
 
 
 class LanguageGenerator(Generator):
-    """A generator whose model gives a row's text a likelihood."""
+    """A generator whose model gives a row's text a likelihood.
+
+    `history`, where it is set, receives points of the tuning as they come: ({"train/loss": …}, step).
+    """
+
+    history: Callable[[dict[str, float], int], None] | None = None
 
     @abstractmethod
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Negative log-likelihood of each row under the fitted model: (n,), nats per token."""
+
+    def unload(self) -> None:
+        """Give the model's memory back; `load` restores it. Nothing, unless overridden."""

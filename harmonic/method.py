@@ -21,7 +21,7 @@ from harmonic.neighbors import Metric
 from harmonic.prompts import Prompt, RowTexts, read_prompts, sampling_prompts, training_prompts, write_prompts
 from harmonic.sampling import Sampler, Sampling
 from harmonic.table import Splits, Table
-from harmonic.tuning import History, Tuning, load_tuned, tune
+from harmonic.tuning import Tuning, load_tuned, tune
 
 if TYPE_CHECKING:
     from harmonic.decoding import Decoder
@@ -45,7 +45,6 @@ class HarmonicGenerator(LanguageGenerator):
     permutation: bool = True
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
-    history: History | None = None
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
         """Write train.jsonl and sample.jsonl into `directory`, {"prompt", "completion"} a line."""
@@ -104,6 +103,13 @@ class HarmonicGenerator(LanguageGenerator):
         context = self._dialogue.prompts([read_prompts(self._prepared / "sample.jsonl")[0].prompt])[0]
         texts = RowTexts(Table(schema.conform(rows), schema)).render(np.arange(len(rows)))
         return answer_nll(self._model, context, self._dialogue.completions(texts), stage="perplexity")
+
+    def unload(self) -> None:
+        import torch
+
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @property
     def _metric(self) -> Metric:

@@ -24,6 +24,7 @@ class Progress:
     def __init__(self, stage: str, total: float, unit: str) -> None:
         self.stage, self.total, self.unit = stage, total, unit
         self.done = 0.0
+        self._skipped = 0.0
         self._counts: dict[str, float] = {}
         self._notes: dict[str, str] = {}
         self._start = self._said = time.monotonic()
@@ -47,7 +48,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if self.done and self._bar is None:
+        if self._new and self._bar is None:
             self._say()
 
     def advance(self, amount: float = 1, **counts: float) -> None:
@@ -57,6 +58,12 @@ class Progress:
             self._counts[name] = self._counts.get(name, 0.0) + count
         self._show()
 
+    def skip(self, amount: float) -> None:
+        """Count work that was done before, which has no part in the rates."""
+        self.done += amount
+        self._skipped += amount
+        self._show()
+
     def note(self, **values: object) -> None:
         """Show these beside the rates from now on."""
         self._notes |= {name: str(value) for name, value in values.items()}
@@ -64,7 +71,12 @@ class Progress:
 
     @property
     def seconds(self) -> float:
+        """Since the work began; never 0."""
         return max(time.monotonic() - self._start, 1e-9)
+
+    @property
+    def _new(self) -> float:
+        return self.done - self._skipped
 
     def rate(self, name: str) -> float:
         """Units of this count a second so far."""
@@ -72,7 +84,7 @@ class Progress:
 
     def detail(self) -> str:
         """The rates and notes in words."""
-        rates = {self.unit: self.done / self.seconds} | {name: self.rate(name) for name in self._counts}
+        rates = {self.unit: self._new / self.seconds} | {name: self.rate(name) for name in self._counts}
         parts = [f"{rate:,.2f} {name}/s" if rate < 10 else f"{rate:,.0f} {name}/s" for name, rate in rates.items()]
         return "  ".join([*parts, *(f"{name} {value}" for name, value in self._notes.items())])
 
@@ -84,6 +96,6 @@ class Progress:
 
     def _say(self) -> None:
         self._said = time.monotonic()
-        left = (self.total - self.done) * self.seconds / self.done if self.done else float("nan")
-        remaining = f"  {left:.0f} s left" if left == left and left >= 0.5 else ""
+        left = (self.total - self.done) * self.seconds / self._new if self._new else 0.0
+        remaining = f"  {left:.0f} s left" if left >= 0.5 else ""
         logger.info("%s: %g of %g %s  %s%s", self.stage, self.done, self.total, self.unit, self.detail(), remaining)

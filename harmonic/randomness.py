@@ -21,12 +21,12 @@ def seeded(seed: int) -> Iterator[None]:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
         random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 (it is this legacy state that is being seeded)
+        np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
         yield
     finally:
         random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
+        np.random.set_state(before[1])
         torch.random.set_rng_state(before[2])
         if cuda:
             torch.cuda.set_rng_state_all(cuda)

@@ -1,8 +1,17 @@
-"""Likelihoods of answers under a model, many at a time."""
+"""Likelihoods of many answers under a model, as one by one, at a fraction of the work.
+
+What all prompts have in common at the start goes through the model once, into a key-value cache. The rest of
+the sequences is sorted and packed, many to a forward pass, as a tree: a start that neighbours in the order
+share (a prompt with several answers, a column name) is computed once, nothing is padded, and an attention
+mask lets each token see its own past alone. experiments/benchmarks/scoring.py measures it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +20,13 @@ from numpy.typing import NDArray
 from harmonic.progress import Progress
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    import torch
+    from transformers import DynamicCache, PreTrainedModel
 
-_BATCH_TOKENS = 4096
+BATCH_TOKENS = 1024  # in a forward pass: enough to keep a processor busy, little beside a long context's cache
+_MOST_LOGITS = 2**26  # of a forward pass; a large vocabulary takes fewer tokens at once
+_LOGIT_ROWS = 256  # widened to float32 at once
+_MASKED = ("sdpa", "eager")  # the attention kernels that take a mask of one's own
 
 
 def answer_nll(
@@ -21,63 +34,193 @@ def answer_nll(
     context: Sequence[int],
     answers: Sequence[Sequence[int]],
     *,
-    batch_tokens: int = _BATCH_TOKENS,
+    batch_tokens: int = BATCH_TOKENS,
     stage: str = "score",
 ) -> NDArray[np.float64]:
     """Mean negative log-likelihood of each answer behind one shared context: (answers,), nats per token.
 
-    The context goes through the model once; answers are batched by length, padded on the right. The first
-    token of an answer is predicted from the context's last.
+    context and answers are token ids, none of them empty (ValueError).
+    """
+    totals = pairs_nll(model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage)
+    return totals / np.array([len(answer) for answer in answers], dtype=np.float64)
+
+
+def pairs_nll(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    stage: str = "score",
+) -> NDArray[np.float64]:
+    """Negative log-likelihood of each answer behind its own prompt, summed over the answer's tokens: (pairs,), nats.
+
+    prompts and answers are token ids, as many of the one as of the other, none of them empty (ValueError).
+    A pass takes `batch_tokens` distinct tokens at most, or one sequence that is longer.
     """
     import torch
 
-    totals = np.empty(len(answers))
-    order = sorted(range(len(answers)), key=lambda index: (-len(answers[index]), index))
-    with torch.inference_mode(), Progress(stage, len(answers), "rows") as progress:
-        known = _context_cache(model, context)
-        for batch in _batches(order, answers, batch_tokens):
-            chosen = [list(answers[index]) for index in batch]
-            totals[batch] = _batch_nll(model, context, known, chosen)
-            progress.advance(len(batch), tokens=sum(map(len, chosen)))
+    if len(prompts) != len(answers) or not all(map(len, prompts)) or not all(map(len, answers)):
+        raise ValueError("each answer needs its prompt, and both need a token at least")
+    pairs = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+    lengths = [len(answer) for answer in answers]
+    totals = np.empty(len(pairs))
+    with torch.inference_mode(), Progress(stage, len(pairs), "rows") as progress:
+        if _packable(model, max(map(len, pairs), default=0)):
+            found = _packed_nll(model, pairs, lengths, _pass_tokens(model, batch_tokens))
+        else:
+            found = (([index], _single_nll(model, pairs[index], lengths[index])) for index in range(len(pairs)))
+        for members, values in found:
+            totals[members] = values
+            progress.advance(len(members), tokens=sum(lengths[index] for index in members))
     return totals
 
 
-def _batches(order: list[int], answers: Sequence[Sequence[int]], batch_tokens: int) -> list[list[int]]:
-    batches: list[list[int]] = []
-    for index in order:
-        room = max(batch_tokens // len(answers[batches[-1][0]]), 1) if batches else 0
-        batches[-1].append(index) if batches and len(batches[-1]) < room else batches.append([index])
-    return batches
-
-
-def _context_cache(model: PreTrainedModel, context: Sequence[int]):  # type: ignore[no-untyped-def]
-    """Keys and values of all but the context's last token, which starts every answer's input."""
+def _packed_nll(
+    model: PreTrainedModel, pairs: list[list[int]], lengths: list[int], limit: int
+) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+    """Summed nll of the last `lengths` tokens of the pairs, some at a time: which, and their values."""
     import torch
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config)
-    if len(context) > 1:
-        ids = torch.tensor([list(context[:-1])], device=model.device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return cache
+    if not pairs:
+        return
+    # The last token of a prompt is never among the shared ones: it predicts the answer's first.
+    shortest = min(len(pair) - length for pair, length in zip(pairs, lengths, strict=True))
+    shared = min(_common(min(pairs), max(pairs)), shortest - 1)
+    cache = DynamicCache()
+    with _masked_attention(model):
+        if shared:
+            ids = torch.tensor([pairs[0][:shared]], device=model.device)
+            model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        for tree in _trees([pair[shared:] for pair in pairs], limit):
+            yield tree.members, _tree_nll(model, cache, shared, tree, [lengths[index] for index in tree.members])
 
 
-def _batch_nll(model, context, known, answers):  # type: ignore[no-untyped-def]
-    """Mean nll of each answer, (answers,)."""
-    import copy
+@dataclass(slots=True)
+class _Tree:
+    """Sequences that share their starts. A node is a token; its depth is its place in its sequence.
 
+    `paths` holds each sequence's nodes in order, `members` which sequence that is.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    paths: list[list[int]] = field(default_factory=list)
+    members: list[int] = field(default_factory=list)
+
+    def add(self, member: int, sequence: list[int], known: int) -> None:
+        """Add a sequence that has its first `known` tokens in common with the one added before it."""
+        new = range(len(self.tokens), len(self.tokens) + len(sequence) - known)
+        self.paths.append([*(self.paths[-1][:known] if known else []), *new])
+        self.tokens += sequence[known:]
+        self.depths += range(known, len(sequence))
+        self.members.append(member)
+
+    def visible(self) -> NDArray[np.bool_]:
+        """Which node sees which, itself and those before it in its sequence: (nodes, nodes)."""
+        sees = np.zeros((len(self.tokens), len(self.tokens)), dtype=bool)
+        for path in self.paths:
+            sees[np.ix_(path, path)] |= np.tri(len(path), dtype=bool)
+        return sees
+
+
+def _trees(sequences: list[list[int]], limit: int) -> Iterator[_Tree]:
+    """Trees of at most `limit` nodes (or one sequence), neighbours in lexicographic order together."""
+    tree, before = _Tree(), list[int]()
+    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
+        sequence = sequences[index]
+        known = _common(before, sequence)
+        if tree.members and len(tree.tokens) + len(sequence) - known > limit:
+            yield tree
+            tree, known = _Tree(), 0
+        tree.add(index, sequence, known)
+        before = sequence
+    yield tree
+
+
+def _common(first: list[int], second: list[int]) -> int:
+    """With how many equal tokens both begin."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
+
+
+def _tree_nll(
+    model: PreTrainedModel, cache: DynamicCache, shared: int, tree: _Tree, lengths: list[int]
+) -> NDArray[np.float64]:
+    """Summed nll of the last `lengths` tokens of each sequence, (sequences,), behind the `shared` tokens in the cache.
+
+    The cache is left as it was.
+    """
     import torch
-    from torch.nn import functional
 
-    longest = max(map(len, answers))
-    pad = answers[0][-1]
-    padded = torch.tensor([answer + [pad] * (longest - len(answer)) for answer in answers], device=model.device)
-    last = torch.full((len(answers), 1), context[-1], device=model.device)
-    cache = copy.deepcopy(known)
-    if len(context) > 1:
-        cache.batch_repeat_interleave(len(answers))
-    logits = model(input_ids=torch.cat([last, padded[:, :-1]], dim=1), past_key_values=cache, use_cache=True).logits
-    losses = functional.cross_entropy(logits.transpose(1, 2).float(), padded, reduction="none")
-    lengths = torch.tensor([len(answer) for answer in answers], device=model.device)
-    real = torch.arange(longest, device=model.device)[None] < lengths[:, None]
-    return ((losses * real).sum(dim=1) / lengths).double().cpu().numpy()
+    before = np.concatenate([path[-length - 1 : -1] for path, length in zip(tree.paths, lengths, strict=True)])
+    nodes = np.concatenate([path[-length:] for path, length in zip(tree.paths, lengths, strict=True)])
+    positions, rows = np.unique(before, return_inverse=True)  # where something is predicted, each once
+    size = len(tree.tokens)
+    mask = torch.zeros((1, 1, size, shared + size), dtype=model.dtype)
+    mask[0, 0, :, shared:].masked_fill_(torch.from_numpy(~tree.visible()), torch.finfo(model.dtype).min)
+    logits = model(
+        input_ids=torch.tensor([tree.tokens], device=model.device),
+        position_ids=torch.tensor([tree.depths], device=model.device) + shared,
+        attention_mask=mask.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=torch.from_numpy(positions).to(model.device),
+    ).logits[0]
+    cache.crop(-size)
+    found = _log_likelihoods(logits, rows, np.array(tree.tokens)[nodes])
+    starts = np.cumsum([0, *lengths[:-1]])
+    return -np.add.reduceat(found, starts)
+
+
+def _log_likelihoods(logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log-probability of each token under its row of the logits (rows, vocabulary): (tokens,), nats."""
+    import torch
+
+    sums = torch.cat([part.float().logsumexp(dim=-1) for part in logits.split(_LOGIT_ROWS)])
+    row, token = (torch.from_numpy(index).to(logits.device) for index in (rows, tokens))
+    return (logits[row, token].float() - sums[row]).double().cpu().numpy()
+
+
+def _single_nll(model: PreTrainedModel, pair: list[int], length: int) -> NDArray[np.float64]:
+    """Summed nll of the last `length` tokens by a plain forward pass, (1,)."""
+    import torch
+
+    ids = torch.tensor([pair], device=model.device)
+    logits = model(input_ids=ids, use_cache=False, logits_to_keep=length + 1).logits[0]
+    return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:])).sum(keepdims=True)
+
+
+def _pass_tokens(model: PreTrainedModel, batch_tokens: int) -> int:
+    return min(batch_tokens, _MOST_LOGITS // int(model.config.get_text_config().vocab_size))
+
+
+def _packable(model: PreTrainedModel, longest: int) -> bool:
+    """Whether a mask and positions decide what a token sees, in sequences of up to `longest` tokens.
+
+    Not so in recurrent layers, in attention by distance, and where a sequence outgrows a sliding window.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window = getattr(config, "sliding_window", None)
+    plain = getattr(model, "get_base_model", lambda: model)()  # without the adapters around it
+    return (
+        kinds <= {"full_attention", "sliding_attention"}
+        and (not window or longest <= window)
+        and {"position_ids", "logits_to_keep"} <= set(inspect.signature(plain.forward).parameters)
+    )
+
+
+@contextmanager
+def _masked_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Within it the model's attention takes a mask of any shape."""
+    kernel = model.config._attn_implementation
+    if kernel in _MASKED:
+        yield
+        return
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(kernel)

@@ -8,18 +8,18 @@ in bulk on CPUs. experiments/benchmarks/tuning.py measures it against TRL's defa
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import json
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harmonic.dialogue import Dialogue, check_lengths
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.llm import LanguageModel
+from harmonic.loading import processes, quiet_libraries
 from harmonic.progress import Progress
 from harmonic.prompts import Prompt
 from harmonic.randomness import seeded
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of a token that has no part in the loss
+SCHEDULERS = ("constant", "constant_with_warmup", "cosine", "linear", "polynomial")
 
 History = Callable[[dict[str, float], int], None]
 """Receives {"train/loss": …} and the optimizer step."""
@@ -37,9 +38,11 @@ History = Callable[[dict[str, float], int], None]
 class Tuning:
     """Settings of a tuning run.
 
-    batch_size is the number of examples an optimizer step sees; device_batch_size how many of them go
-    through the model at once on each device. max_examples (None: all) tunes on a seeded subset.
-    checkpoint_every: optimizer steps between checkpoints from which a killed run goes on (None: none).
+    batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
+    of them at most go through the model at once on each device (None: 1 on a CPU, whose cores one example
+    keeps busy, without padding; 4 on a GPU). The two change speed and memory, not the result. max_examples
+    (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps between checkpoints from which a
+    killed run goes on (None: none).
     """
 
     epochs: float = 1.0
@@ -48,7 +51,7 @@ class Tuning:
     warmup_ratio: float = 0.01
     weight_decay: float = 1e-5
     batch_size: int = 16
-    device_batch_size: int = 4
+    device_batch_size: int | None = None
     max_examples: int | None = None
     rank: int = 16
     alpha: int = 32
@@ -58,12 +61,29 @@ class Tuning:
 
     def check(self) -> None:
         """Raise ConfigError for numbers that cannot be."""
-        positive = ("epochs", "learning_rate", "batch_size", "device_batch_size", "rank", "alpha")
-        for name in positive:
+        for name in ("epochs", "learning_rate", "batch_size", "rank", "alpha"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"tuning.{name}", getattr(self, name), "must be above 0", f"tuning.{name}=1")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError("tuning.dropout", self.dropout, "must be in [0, 1)", "tuning.dropout=0.05")
+        for name in ("device_batch_size", "max_examples", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"tuning.{name}", value, "must be at least 1", f"tuning.{name}=null")
+        for name, example in (("dropout", 0.05), ("warmup_ratio", 0.01)):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"tuning.{name}", getattr(self, name), "must be in [0, 1)", f"tuning.{name}={example}"
+                )
+        if self.scheduler not in SCHEDULERS:
+            raise ConfigError("tuning.scheduler", self.scheduler, "is not known", suggest(self.scheduler, SCHEDULERS))
+
+    def device_batch(self, device: str) -> int:
+        """How many examples go through the model at once: a divisor of what falls to one process."""
+        share, rest = divmod(self.batch_size, processes())
+        if rest or not share:
+            problem = f"cannot be divided among {processes()} processes"
+            raise ConfigError("tuning.batch_size", self.batch_size, problem, f"tuning.batch_size={processes()}")
+        most = self.device_batch_size or (1 if device == "cpu" else 4)
+        return max(size for size in range(1, min(most, share) + 1) if share % size == 0)
 
 
 def tune(
@@ -78,36 +98,62 @@ def tune(
 ) -> dict[str, float]:
     """Tune a LoRA adapter on prompt and completion pairs; write it to `directory`/adapter.
 
-    Also writes history.json: a list of {"step", "train/loss", …}. The seed fixes the adapter's start, the
-    subset and the order. Checkpoints in `directory`/checkpoints let a killed run go on. Returns
-    {"examples", "tokens", "seconds", "tokens_per_s", "loss"}. Raises ConfigError before any tuning when an
+    Also writes history.json: a list of {"step", "train/loss"}. The seed fixes the adapter's start, the subset
+    and the order. Checkpoints in `directory`/checkpoints let a killed run go on, to the same adapter. Under
+    `accelerate launch` or `torchrun` all processes call it, and the first one writes. Returns {"examples",
+    "tokens" (without padding), "seconds", "tokens_per_s", "loss" (mean of the last five steps)}; tokens and
+    seconds are of this call, not of one that it resumed. Raises ConfigError before any tuning when an
     example is longer than the model's context.
     """
     settings.check()
     examples = _subset(examples, settings.max_examples, seed)
+    if not examples:
+        raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
+    quiet_libraries()
     with seeded(seed):
-        model, tokenizer = llm.load()
-        rows = _encode(examples, Dialogue(tokenizer), llm.max_tokens(model.config))
-        trainer = _trainer(llm, model, tokenizer, rows, settings, seed, directory)
-        epochs = math.ceil(settings.epochs) if settings.epochs > 1 else settings.epochs
-        with Progress(stage, round(len(rows) * epochs), "rows") as progress:
-            trainer.add_callback(_reporter(progress, trainer, settings, history))
-            checkpoints = sorted((directory / "checkpoints").glob("checkpoint-*"))
-            trainer.train(resume_from_checkpoint=True if checkpoints else None)
-            facts = {
-                "examples": float(len(rows)),
-                "tokens": float(trainer.tokens_seen),
-                "seconds": progress.seconds,
-                "tokens_per_s": trainer.tokens_seen / progress.seconds,
-            }
-    log = [entry for entry in trainer.state.log_history if "loss" in entry]
-    facts["loss"] = sum(float(e["loss"]) for e in log[-5:]) / max(len(log[-5:]), 1)
+        facts = _tune(llm, examples, settings, seed, directory, stage, history)
+    _free_memory()
+    return facts
+
+
+def _tune(
+    llm: LanguageModel,
+    examples: list[Prompt],
+    settings: Tuning,
+    seed: int,
+    directory: Path,
+    stage: str,
+    history: History | None,
+) -> dict[str, float]:
+    from harmonic.trainer import Reporter, answer_trainer
+
+    model, tokenizer = llm.load()
+    rows = _encode(examples, Dialogue(tokenizer), llm.max_tokens(model.config))
+    trainer = answer_trainer(llm, model, tokenizer, rows, settings, seed, directory)
+    with Progress(stage, len(rows) * settings.epochs, "rows") as progress:
+        trainer.add_callback(Reporter(progress, trainer, settings.batch_size, history))
+        trainer.train(resume_from_checkpoint=_last_checkpoint(directory / "checkpoints"))
+        seconds = progress.seconds
+    tokens = float(trainer.tokens_seen_everywhere())
+    points = [
+        {"step": entry["step"], "train/loss": float(entry["loss"])}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(directory / "adapter")
-        points = [{"step": e["step"], "train/loss": float(e["loss"])} for e in log]
+        (directory / "adapter" / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
         (directory / "history.json").write_text(json.dumps(points))
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    return facts
+    trainer.accelerator.wait_for_everyone()  # no process may look for the adapter before it is there
+    last = [point["train/loss"] for point in points[-5:]]
+    return {
+        "examples": float(len(rows)),
+        "tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_s": tokens / seconds,
+        "loss": sum(last) / max(len(last), 1),
+    }
 
 
 def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -141,96 +187,22 @@ def _encode(examples: Sequence[Prompt], dialogue: Dialogue, limit: int) -> list[
     return rows
 
 
-def _trainer(
-    llm: LanguageModel,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: list[dict[str, list[int]]],
-    settings: Tuning,
-    seed: int,
-    directory: Path,
-) -> Any:
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end: trainer_state.json is the last of its files."""
+    numbered = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*")}
+    for _, path in sorted(numbered.items(), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        return str(path)
+    return None
+
+
+def _free_memory() -> None:
+    """Give back what the tuned model held: it sits in reference cycles, and another one may be loaded next."""
     import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import PrinterCallback
-    from trl import SFTConfig
 
-    from harmonic.trainer import AnswerTrainer, BulkDropout
-
-    half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
-    micro = min(settings.device_batch_size, settings.batch_size, len(rows))
-    arguments = SFTConfig(
-        output_dir=str(directory / "checkpoints"),
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.scheduler,
-        warmup_steps=settings.warmup_ratio,  # below 1 it is the share of all steps
-        weight_decay=settings.weight_decay,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=max(settings.batch_size // (micro * _processes()), 1),
-        gradient_checkpointing=settings.gradient_checkpointing,
-        bf16=half == "bf16",
-        fp16=half == "fp16",
-        use_cpu=llm.resolved_device() == "cpu",
-        seed=seed,
-        data_seed=seed,
-        max_length=None,  # lengths were checked: nothing is cut
-        dataset_kwargs={"skip_prepare_dataset": True},
-        logging_steps=1,
-        save_strategy="steps" if settings.checkpoint_every else "no",
-        save_steps=settings.checkpoint_every or 500,
-        save_total_limit=1,
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
-    adapter = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=list(llm.target_modules) or "all-linear",
-        task_type="CAUSAL_LM",
-    )
-    trainer = AnswerTrainer(
-        model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
-        peft_config=adapter,
-    )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)
-    for module in trainer.model.modules():
-        if half and hasattr(module, "cast_input_dtype_enabled"):
-            module.cast_input_dtype_enabled = False  # autocast brings adapter and input to one type
-        dropouts = getattr(module, "lora_dropout", None)
-        if arguments.use_cpu and settings.dropout and dropouts is not None:
-            dropouts["default"] = BulkDropout(settings.dropout)
-    return trainer
-
-
-def _reporter(progress: Progress, trainer: Any, settings: Tuning, history: History | None) -> Any:
-    from transformers import TrainerCallback
-
-    class Reporter(TrainerCallback):
-        seen = 0.0  # tokens up to the last optimizer step
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            tokens, self.seen = trainer.tokens_seen - self.seen, trainer.tokens_seen
-            rows = min(settings.batch_size, progress.total - progress.done)
-            progress.advance(rows, tokens=tokens)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            if logs and "loss" in logs:
-                progress.note(loss=f"{float(logs['loss']):.3f}")
-                if history is not None:
-                    rate = float(logs.get("learning_rate", "nan"))
-                    history({"train/loss": float(logs["loss"]), "train/learning_rate": rate}, state.global_step)
-
-    return Reporter()
-
-
-def _processes() -> int:
-    """How many processes `accelerate launch` or `torchrun` started."""
-    import os
-
-    with contextlib.suppress(ValueError):
-        return int(os.environ.get("WORLD_SIZE", "1"))
-    return 1
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -24,7 +24,6 @@ import subprocess
 import sys
 import time
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,6 @@ from harmonic.environment import peaks
 from harmonic.prompts import training_prompts
 from harmonic.table import Column, Kind, Schema, Table, Task
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
 PROCEDURES = ("ours", "ours_reference_metric", "plain")
 K, THRESHOLD, SEED = 5, 2, 0
 
@@ -47,13 +45,10 @@ def load(name: str, data_dir: str | None) -> Table:
     """The training split of a dataset in `data_dir`, or a made-up table of its shape."""
     if data_dir is None:
         return made_up(*SHAPES[name])
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
+    from experiments.run import configured
 
-    config = OmegaConf.load(CONF / f"{name}.yaml")
-    config.data_dir = data_dir
-    splits = instantiate(config).load(SEED)
-    return splits.train
+    train: Table = configured(f"dataset={name}", f"data_dir={data_dir}")["dataset"].load(SEED).train
+    return train
 
 
 def made_up(rows: int, floats: int, cardinalities: tuple[int, ...], classes: int) -> Table:

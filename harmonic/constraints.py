@@ -1,0 +1,158 @@
+"""What a row's JSON may look like, token by token: constrained decoding with llguidance.
+
+Each column is compiled to a regular expression over its `"name": "value"` text; a row is a grammar that
+strings the columns together in the order drawn for that row. llguidance turns it into the tokens allowed
+next, whichever way the tokenizer cuts the text, and into the tokens that are forced, in the cut that the
+tokenizer makes, which is the one the model was tuned on.
+
+Every language here is finite: categories are listed, and a number has no more digits than the data shows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError
+from harmonic.table import Column, Kind, Schema
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_SPECIAL = re.compile(r"[^\w]", re.ASCII)
+
+
+_UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known
+_MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
+
+
+def column_pattern(column: Column) -> str:
+    """The regular expression of the column's `"name": "value"` in a row's JSON.
+
+    Integers: as many digits as the data's range has, without leading zeros, and a sign only where the range has
+    one. Floats: that, a point, and 1 to `decimals` decimals ("10.0" for none); where `Column.format` may write
+    an exponent, an exponent too.
+    """
+    if column.kind is Kind.CATEGORY:
+        value = "|".join(_literal(_encode(text)[1:-1]) for text in column.categories)
+    elif column.kind is Kind.INTEGER:
+        value = _sign(column) + _whole(column)
+    else:
+        decimals = rf"[0-9]{{1,{min(column.decimals, _MOST_DIGITS)}}}" if column.decimals else "0"
+        value = rf"{_sign(column)}({_whole(column)}\.{decimals}{_scientific(column)})"
+    return f'{_literal(_encode(column.name))}: "({value})"'
+
+
+def row_grammar(schema: Schema, order: Sequence[str]) -> str:
+    """The Lark grammar of a row's JSON, columns in `order`."""
+    places = {column.name: place for place, column in enumerate(schema.columns)}
+    start = ' ", " '.join(f"C{places[name]}" for name in order)
+    lines = [f"C{place}: /{column_pattern(column)}/" for place, column in enumerate(schema.columns)]
+    return "\n".join([f'start: "{{" {start} "}}"', *lines])
+
+
+def _sign(column: Column) -> str:
+    if column.maximum < 0:
+        return "-"
+    return "-?" if column.minimum < 0 else ""
+
+
+def _largest(column: Column) -> float:
+    """The largest magnitude in the data, or what stands for it."""
+    bounds = [abs(bound) for bound in (column.minimum, column.maximum) if math.isfinite(bound)]
+    return max(bounds, default=10.0**_UNKNOWN_DIGITS - 1)
+
+
+def _whole(column: Column) -> str:
+    """The digits before the point: no more than the data has."""
+    digits = min(len(str(int(_largest(column)))), _MOST_DIGITS)
+    return f"(0|[1-9][0-9]{{0,{digits - 1}}})" if digits > 1 else "[0-9]"
+
+
+def _scientific(column: Column) -> str:
+    """The alternatives with an exponent that `str(float)` writes below 1e-4 and from 1e16 on."""
+    exponents = []
+    if column.decimals > 4:
+        exponents.append("-(0[5-9]|[1-9][0-9]{1,2})")
+    if _largest(column) >= 1e16:
+        exponents.append(r"\+[1-9][0-9]" if _largest(column) < 1e100 else r"\+([1-9][0-9]|[12][0-9]{2})")
+    return "".join(rf"|[1-9](\.[0-9]{{1,{_MOST_DIGITS - 1}}})?e{exponent}" for exponent in exponents)
+
+
+def _literal(text: str) -> str:
+    """The text as a pattern that matches it alone; what is no word character is written by its code point."""
+    return _SPECIAL.sub(lambda found: f"\\x{{{ord(found[0]):x}}}", text)
+
+
+class RowConstraint:
+    """One answer on its way: what may come next, and what must."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    @property
+    def finished(self) -> bool:
+        """Whether the row is whole."""
+        return bool(self._matcher.is_accepting())
+
+    def forced(self) -> list[int]:
+        """The tokens that must come next, taken as given; may be empty where the tokenizer's cut is still open."""
+        tokens = [int(token) for token in self._matcher.compute_ff_tokens()]
+        self._consume(tokens)
+        return tokens
+
+    def allowed(self, size: int | None = None) -> NDArray[np.bool_]:
+        """Which tokens may come next: (vocabulary,), or (size,) for logits that are padded. At least one."""
+        bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        if size is not None:
+            bits = np.pad(bits[:size], (0, max(0, size - len(bits))))
+        allowed = bits.astype(bool)
+        if not allowed.any():
+            raise RuntimeError(f"no token may follow: {self._matcher.get_error() or 'the constraint is at its end'}")
+        return allowed
+
+    def accept(self, token: int) -> list[int]:
+        """Take a token drawn from `allowed`; it and the tokens forced behind it."""
+        self._consume([token])
+        return [token, *([] if self.finished else self.forced())]
+
+    def _consume(self, tokens: list[int]) -> None:
+        if tokens and not self._matcher.consume_tokens(tokens):
+            raise RuntimeError(f"the constraint refused {tokens}: {self._matcher.get_error()}")
+
+
+@dataclass
+class RowConstraints:
+    """Makes the constraints of a schema's rows for one tokenizer."""
+
+    schema: Schema
+    tokenizer: PreTrainedTokenizerBase
+
+    def start(self, order: Sequence[str]) -> RowConstraint:
+        """The constraint of a new row, columns in `order`."""
+        from llguidance import LLMatcher
+
+        grammar = LLMatcher.grammar_from_lark(row_grammar(self.schema, order))
+        matcher = LLMatcher(self._tokens, grammar, log_level=0)
+        if matcher.is_error():
+            raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")
+        return RowConstraint(matcher)
+
+    @cached_property
+    def _tokens(self) -> Any:
+        from llguidance.hf import from_tokenizer
+
+        try:
+            return from_tokenizer(self.tokenizer)
+        except ValueError as error:
+            problem = f"the tokenizer {type(self.tokenizer).__name__} cannot be constrained: {error}"
+            raise ConfigError("generator.sampling.mode", "constrained", problem, "set it to reject") from error

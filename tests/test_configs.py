@@ -1,0 +1,71 @@
+"""Every file in conf composes into a whole configuration, and every part of it can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+
+from harmonic.datasets import Dataset
+from harmonic.evaluation.base import Evaluator
+from harmonic.generator import Generator
+from harmonic.llm import LanguageModel
+from harmonic.tracking import Tracker
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+CHOICES = [
+    (folder.name, file.stem)
+    for folder in sorted(CONF.iterdir())
+    if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
+    for file in sorted(folder.glob("*.yaml"))
+]
+NEEDED = {"csv": ["dataset.path=table.csv", "dataset.target=y"]}
+
+
+def configuration(*overrides: str) -> DictConfig:
+    with initialize_config_module("conf", version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_its_parts_can_be_built(group: str, choice: str) -> None:
+    config = configuration(f"{group}={choice}", *NEEDED.get(choice, []))
+    plain: Any = OmegaConf.to_container(config, resolve=True)  # every interpolation has a value
+    assert isinstance(plain["seed"], int)
+    parts = hydra.utils.instantiate(config, _convert_="all")
+    assert isinstance(parts["dataset"], Dataset)
+    assert isinstance(parts["llm"], LanguageModel)
+    assert isinstance(parts["generator"], Generator)
+    assert isinstance(parts["tracker"], Tracker)
+    assert parts["evaluator"] and all(isinstance(part, Evaluator) for part in parts["evaluator"].values())
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_every_file_opens_with_a_comment(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_ablations_differ_from_harmonic_in_one_setting_each() -> None:
+    whole: Any = OmegaConf.to_container(configuration("generator=harmonic").generator, resolve=True)
+    expected = {
+        "harmonic_no_knn": {**whole, "neighbors": {**whole["neighbors"], "metric": "random"}},
+        "harmonic_no_filter": {**whole, "filter": False},
+        "harmonic_no_permutation": {**whole, "permutation": False},
+    }
+    for name, ablation in expected.items():
+        assert OmegaConf.to_container(configuration(f"generator={name}").generator, resolve=True) == ablation
+
+
+def test_the_papers_settings_are_reachable_by_two_choices() -> None:
+    config = configuration("llm=llama2_7b_chat", "scale=paper")
+    tuning = config.generator.tuning
+    assert (tuning.epochs, tuning.learning_rate, tuning.batch_size) == (1, 3e-4, 16)
+    assert (tuning.scheduler, tuning.warmup_ratio, tuning.weight_decay) == ("cosine", 0.01, 1e-5)
+    assert (tuning.rank, tuning.alpha, tuning.dropout) == (16, 32, 0.05)
+    assert config.llm.context == 2048
+    assert config.llm.target_modules == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    assert config.n_samples is None and config.generator.sampling.temperature == 0.7
