@@ -38,8 +38,8 @@ def main(config: DictConfig) -> None:
         sys.exit(1)
 
 
-def run_job(config: DictConfig, choices: dict[str, str | None]) -> None:
-    """Load the data, open the run, and take it up to `config.stage`; prints the results."""
+def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
+    """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if config.stage not in STAGES:
         raise ConfigError("stage", config.stage, "is no stage", suggest(config.stage, STAGES))
@@ -67,6 +67,7 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> None:
                 pipeline.execute(config.stage)
     finally:
         print(f"run: {run.folder}", flush=True)
+    return run.folder
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """A key-value cache that is written in place, and the attention that reads it: no step copies what is there.
 
 Every row of a batch has its tokens from column 0 on, so that a token's column is its position; rows may be of
-different lengths. A step may append another number of tokens to each row: its input is padded on the left.
+different lengths. A step may append another number of tokens to each row: they go through the model packed, one
+behind the other as if they were one sequence, so that nothing is computed for padding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,26 +23,27 @@ WIDTH_STEP = 64
 ATTENTION = "harmonic_folded"
 """The name under which transformers knows `folded_attention`."""
 
+_CURRENT: ContextVar[Packed | None] = ContextVar("pack", default=None)  # of the pass that is on its way
+
 
 class SlotLayer(DynamicLayer):
     """Keys and values of one layer for `rows` sequences of up to `capacity` tokens.
 
-    The buffers are (rows, heads, capacity + 1, head size); the last column takes what padding writes and is
-    read by nobody. `update` writes in place and returns views; `DynamicLayer` concatenates, which copies the
-    whole cache at every step.
+    The buffers are (rows, heads, capacity, head size). `update` writes in place and returns views;
+    `DynamicLayer` concatenates, which copies the whole cache at every step.
     """
 
     def __init__(self, rows: int, capacity: int) -> None:
         super().__init__()
         self.rows, self.capacity = rows, capacity
-        self.place: Place = Place(slice(0, 0), slice(0, 0), 0)
+        self.place: Prompt | Packed
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate once the heads' number and size are known."""
         self.dtype, self.device = key_states.dtype, key_states.device
 
         def buffer(like: torch.Tensor) -> torch.Tensor:
-            return like.new_zeros((self.rows, like.shape[1], self.capacity + 1, like.shape[3]))
+            return like.new_zeros((self.rows, like.shape[1], self.capacity, like.shape[3]))
 
         self.keys, self.values = buffer(key_states), buffer(value_states)
         self.is_initialized = True
@@ -49,30 +54,59 @@ class SlotLayer(DynamicLayer):
         """Write where `place` says; return views of the columns that the step reads."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        rows, columns, width = self.place.rows, self.place.columns, self.place.width
-        keys, values = self.keys[rows], self.values[rows]
-        if isinstance(columns, slice):
-            keys[:, :, columns], values[:, :, columns] = key_states, value_states
+        place = self.place
+        if isinstance(place, Prompt):
+            keys, values = self.keys[place.row : place.row + 1], self.values[place.row : place.row + 1]
+            keys[:, :, place.start : place.width], values[:, :, place.start : place.width] = key_states, value_states
         else:
-            columns = columns.to(keys.device)
-            row = torch.arange(len(keys), device=keys.device)[:, None]
-            keys.transpose(1, 2)[row, columns] = key_states.transpose(1, 2)
-            values.transpose(1, 2)[row, columns] = value_states.transpose(1, 2)
-        return keys[:, :, :width], values[:, :, :width]
+            keys, values = self.keys[: place.rows], self.values[: place.rows]
+            row, column = place.row.to(keys.device), place.column.to(keys.device)
+            keys[row, :, column] = key_states[0].transpose(0, 1)
+            values[row, :, column] = value_states[0].transpose(0, 1)
+        return keys[:, :, : place.width], values[:, :, : place.width]
 
     def get_seq_length(self) -> int:
-        """Columns that the next step reads, less those that it writes (as transformers counts)."""
-        written = self.place.columns
-        return self.place.width - (written.stop - written.start if isinstance(written, slice) else written.shape[1])
+        """The first column that the next pass writes."""
+        return self.place.start
 
 
-class Place:
-    """Where a forward pass writes and reads: these rows; columns, a slice or (rows, tokens); [0, width)."""
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A pass that writes the columns [start, width) of one row and reads [0, width)."""
 
-    __slots__ = ("columns", "rows", "width")
+    row: int
+    start: int
+    width: int
 
-    def __init__(self, rows: slice, columns: slice | torch.Tensor, width: int) -> None:
-        self.rows, self.columns, self.width = rows, columns, width
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A pass that appends tokens to the first `rows` rows and reads the columns [0, width).
+
+    row, column: (tokens,), where each token of the pack goes. slot: (tokens,), its place when the pack is laid
+    out as (rows, longest), the tokens of a row to the left. mask: see `step_mask`.
+    """
+
+    rows: int
+    longest: int
+    width: int
+    row: torch.Tensor
+    column: torch.Tensor
+    slot: torch.Tensor
+    mask: torch.Tensor
+    start: int = 0
+
+    @classmethod
+    def of(cls, columns: Sequence[range], width: int, groups: int, dtype: torch.dtype, device: Any) -> Packed:
+        """The pack that writes these columns, row by row."""
+        longest = max(map(len, columns))
+        row = torch.tensor([row for row, own in enumerate(columns) for _ in own], device=device)
+        column = torch.tensor([column for own in columns for column in own], device=device)
+        slot = torch.tensor([row * longest + i for row, own in enumerate(columns) for i in range(len(own))], device=device)
+        positions = torch.zeros(len(columns) * longest, dtype=torch.long, device=device)
+        positions[slot] = column
+        mask = step_mask(positions.view(len(columns), longest), width, groups, dtype)
+        return cls(len(columns), longest, width, row, column, slot, mask)
 
 
 class SlotCache(Cache):
@@ -82,8 +116,9 @@ class SlotCache(Cache):
         super().__init__(layers=[SlotLayer(rows, capacity) for _ in range(layers)])
         self.rows, self.capacity = rows, capacity
 
-    def focus(self, place: Place) -> None:
+    def focus(self, place: Prompt | Packed) -> None:
         """Let the next forward pass write and read there."""
+        _CURRENT.set(place if isinstance(place, Packed) else None)
         for layer in self.layers:
             layer.place = place
 
@@ -112,38 +147,48 @@ def folded_attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention that reads each key-value head once for all its query heads, without copying it.
 
-    query: (rows, heads, tokens, size); key, value: (rows, key-value heads, width, size). attention_mask: None
-    for the tokens of a prompt, which are the last of the width, else what `step_mask` gives. Returns (rows, tokens, heads, size).
+    Of a prompt: query (1, heads, tokens, size), key and value (1, key-value heads, width, size), the tokens
+    being the last of the width. Of a pack: query (1, heads, tokens, size), key and value (rows, key-value heads,
+    width, size). Returns (1, tokens, heads, size).
     """
     unknown = [name for name in ("softcap", "s_aux", "position_bias", "head_mask") if kwargs.get(name) is not None]
     if unknown:
         raise NotImplementedError(f"attention with {unknown}")
-    rows, heads, tokens, size = query.shape
-    if attention_mask is None:  # the last tokens of the width, each reading up to itself
+    heads, tokens, size = query.shape[1:]
+    shared, pack = heads != key.shape[1], _CURRENT.get()
+    if pack is None:
         before = key.shape[2] - tokens
         square = functional.pad(query, (0, 0, before, 0))  # is_causal counts from the upper left corner
         out = functional.scaled_dot_product_attention(
-            square, key, value, is_causal=True, scale=scaling, enable_gqa=heads != key.shape[1]
+            square, key, value, is_causal=True, scale=scaling, enable_gqa=shared
         )
         return out[:, :, before:].transpose(1, 2), None
-    if tokens == 1 and query.device.type == "cpu":
+    rows, longest, mask = pack.rows, pack.longest, pack.mask.to(query.device)
+    if longest == 1:
+        laid = query.transpose(0, 2)
+    else:
+        slot = pack.slot.to(query.device)
+        laid = query.new_zeros(rows * longest, heads, size)
+        laid[slot] = query[0].transpose(0, 1)
+        laid = laid.view(rows, longest, heads, size).transpose(1, 2)
+    if longest == 1 and query.device.type == "cpu":
         # One query head at a time is the fastest here, and does not copy either.
-        mask = attention_mask[:, :, :1]
         out = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=scaling, enable_gqa=heads != key.shape[1]
+            laid, key, value, attn_mask=mask[:, :, :1], scale=scaling, enable_gqa=shared
         )
-        return out.transpose(1, 2), None
-    groups = heads // key.shape[1]
-    folded = query.reshape(rows, key.shape[1], groups * tokens, size)
-    out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=attention_mask, scale=scaling)
-    return out.reshape(rows, heads, tokens, -1).transpose(1, 2), None
+        return out.transpose(0, 2).transpose(1, 2), None
+    folded = laid.reshape(rows, key.shape[1], -1, size)
+    out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
+    out = out.reshape(rows, heads, longest, -1).transpose(1, 2)
+    out = out.reshape(rows * longest, heads, -1)
+    return (out if longest == 1 else out[slot])[None], None
 
 
 AttentionInterface.register(ATTENTION, folded_attention)

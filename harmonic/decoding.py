@@ -2,8 +2,9 @@
 
 A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding, into its
 row of the cache; what all prompts of a sampler have in common at the start is computed once, and so is a
-prompt that stands in a batch several times. Decode: a step feeds every open row the token drawn for it and, in
-constrained decoding, the tokens that the schema forces behind it; each row may be fed another number of them.
+prompt that stands in a batch several times. Decode: a step feeds every open row the token drawn for it, and
+behind it several more: in constrained decoding what the schema forces, in free decoding what the prompt suggests
+(harmonic.drafts), of which is kept what the draws agree with. Each row may be fed another number of tokens.
 
 A row's draws depend on its own random numbers alone, so its text does not depend on the rows beside it (but
 for the rounding of half-precision arithmetic).
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harmonic.drafts import Drafts
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +43,43 @@ class Decoded:
 
     ids: list[int]
     finished: bool
+
+
+class _Answer:
+    """One answer on its way: drawn tokens, and guesses at the next ones where `guessing`."""
+
+    def __init__(self, prompt: Sequence[int], end: int, limit: int, guessing: bool) -> None:
+        self.ids: list[int] = []
+        self.finished = False
+        self._end, self._limit = end, limit
+        self._drafts = Drafts(prompt) if guessing else None
+        self._guesses: list[int] = []
+
+    @property
+    def over(self) -> bool:
+        return self.finished or len(self.ids) >= self._limit
+
+    def next_tokens(self) -> list[int]:
+        """What the model reads next: the last token drawn, and the guesses behind it."""
+        room = self._limit - len(self.ids) - 1
+        self._guesses = self._drafts.guess(room) if self._drafts else []
+        return [self.ids[-1], *self._guesses]
+
+    def take(self, drawn: Sequence[int]) -> int:
+        """Take the tokens drawn behind each token of `next_tokens`; the number of guesses that were wrong.
+
+        A draw counts as long as all guesses before it were drawn too.
+        """
+        for place, token in enumerate(drawn):
+            if token == self._end:
+                self.finished = True
+                return len(self._guesses) - place
+            self.ids.append(token)
+            if self._drafts:
+                self._drafts.extend([token])
+            if place >= len(self._guesses) or token != self._guesses[place]:
+                return len(self._guesses) - place
+        return 0
 
 
 @dataclass
@@ -72,20 +112,24 @@ class Decoder:
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
         """One answer for each prompt, to its end token or max_new_tokens; draws: each row's random numbers."""
-        answers: list[list[int]] = [[] for _ in prompts]
-        finished = [False] * len(prompts)
+        uniforms = np.stack([draw.random(self.max_new_tokens) for draw in draws])
+        answers = [_Answer(prompt, self.end, self.max_new_tokens, self.fast) for prompt in prompts]
         with self._inference():
             rows, logits = self._prefill(prompts)
-            for step in range(self.max_new_tokens):
-                tokens = self._choose(logits, [draws[row] for row in rows.open])
-                for row, token in zip(rows.open, tokens, strict=True):
-                    finished[row] = token == self.end
-                    answers[row] += [] if finished[row] else [token]
-                rows.close([row for row in rows.open if finished[row]])
-                if not rows.open or step == self.max_new_tokens - 1:
+            for answer, token in zip(answers, choose(logits, uniforms[:, 0], self.temperature).tolist(), strict=True):
+                answer.take([token])
+            while True:
+                rows.close([row for row in rows.open if answers[row].over])
+                if not rows.open:
                     break
-                logits = rows.step([answers[row][-1:] for row in rows.open])
-        return [Decoded(ids, done) for ids, done in zip(answers, finished, strict=True)]
+                fed = [answers[row].next_tokens() for row in rows.open]
+                logits = rows.verify(fed)
+                points = [uniforms[row, len(answers[row].ids) :][: len(more)] for row, more in zip(rows.open, fed, strict=True)]
+                drawn = iter(choose(logits, np.concatenate(points), self.temperature).tolist())
+                for place, (row, more) in enumerate(zip(rows.open, fed, strict=True)):
+                    wrong = answers[row].take([next(drawn) for _ in more])
+                    rows.shorten(place, wrong)
+        return [Decoded(answer.ids, answer.finished) for answer in answers]
 
     def constrained(
         self,
@@ -131,6 +175,15 @@ class Decoder:
         if not found:
             logger.info("%s is decoded one row at a time: its attention is its own", type(self.model).__name__)
         return found
+
+    def free_memory(self) -> int:
+        """Bytes that are free where the model computes."""
+        import psutil
+        import torch
+
+        if self.model.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.model.device)[0])
+        return int(psutil.virtual_memory().available)
 
     def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
         return constraint.finished or len(answer) >= self.max_new_tokens

@@ -26,26 +26,32 @@ class Dialogue:
     tokenizer: PreTrainedTokenizerBase
 
     @cached_property
-    def frame(self) -> tuple[str, str]:
-        """What the chat template writes before the prompt, and between prompt and answer.
+    def frame(self) -> tuple[str, str, str]:
+        """What the chat template writes before the prompt, between prompt and answer, and after the answer.
 
         A model without a chat template gets the prompt as it is, as the published code does.
         """
         if not getattr(self.tokenizer, "chat_template", None):
-            return self.tokenizer.bos_token or "", ""
+            return self.tokenizer.bos_token or "", "", ""
         turns = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ASSISTANT}]
         written = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
         before, _, rest = written.partition(_USER)
-        return before, rest.partition(_ASSISTANT)[0]
+        between, _, after = rest.partition(_ASSISTANT)
+        return before, between, after
 
-    @property
+    @cached_property
     def end(self) -> int:
-        """The token that ends an answer."""
-        return int(self.tokenizer.eos_token_id)
+        """The token that ends an answer: the special one that the chat template writes there, or else "eos".
+
+        White space before it, as in LLaMA-2's template, is left out: an answer ends where its text does.
+        """
+        after = self._ids([self.frame[2].lstrip()])[0]
+        special = bool(after) and after[0] in self.tokenizer.all_special_ids
+        return int(after[0] if special else self.tokenizer.eos_token_id)
 
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt, up to where the answer begins."""
-        before, between = self.frame
+        before, between, _ = self.frame
         return self._ids([f"{before}{text}{between}" for text in texts])
 
     def completions(self, texts: Sequence[str]) -> list[list[int]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from harmonic.cache_layers import Place, SlotCache
+    from harmonic.cache_layers import Packed, Prompt, SlotCache
 
     Prefix = tuple[list[int], SlotCache | None]
 
@@ -41,6 +41,14 @@ class Rows(ABC):
         """
 
     @abstractmethod
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Append at least one token to each open row; the logits behind every one, (tokens, vocabulary), row by row."""
+
+    @abstractmethod
+    def shorten(self, place: int, count: int) -> None:
+        """Take back the last `count` tokens of the row that is `open[place]`."""
+
+    @abstractmethod
     def close(self, rows: Sequence[int]) -> None:
         """Drop these rows, given by their prompt's number."""
 
@@ -61,7 +69,7 @@ class SlotRows(Rows):
     def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
         import torch
 
-        from harmonic.cache_layers import Place
+        from harmonic.cache_layers import Prompt
 
         shared, source = prefix
         seen: dict[tuple[int, ...], int] = {}
@@ -75,32 +83,38 @@ class SlotRows(Rows):
             known = len(shared) if source is not None and list(prompt[: len(shared)]) == shared else 0
             if source is not None and known:
                 self.cache.copy_row(source, 0, row, known)
-            place = Place(slice(row, row + 1), slice(known, len(prompt)), len(prompt))
-            positions = torch.arange(known, len(prompt), device=self.model.device)[None]
-            logits.append(self._forward([list(prompt[known:])], positions, place)[0])
+            positions = torch.arange(known, len(prompt), device=self.model.device)
+            logits.append(self._forward(list(prompt[known:]), positions, Prompt(row, known, len(prompt)), 1)[0])
         self.texts = [list(prompt) for prompt in prompts]
         return torch.stack(logits)
 
     def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
         import torch
 
-        from harmonic.cache_layers import WIDTH_STEP, Place, step_mask
+        ends = torch.tensor([max(len(more), 1) for more in fed], device=self.model.device).cumsum(0) - 1
+        return self._append(fed, ends)
 
-        longest = max(1, max(map(len, fed)))
-        tokens, positions, columns = [], [], []
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        return self._append(fed, 0)
+
+    def shorten(self, place: int, count: int) -> None:
+        if count:  # what stands in their columns is overwritten later
+            del self.texts[place][-count:]
+
+    def _append(self, fed: Sequence[Sequence[int]], wanted: int | torch.Tensor) -> torch.Tensor:
+        from harmonic.cache_layers import WIDTH_STEP, Packed
+
+        columns = []
         for text, more in zip(self.texts, fed, strict=True):
             text.extend(more)
-            count = max(len(more), 1)  # fed nothing: the last token once more, into its own column
-            padding, own = [0] * (longest - count), list(range(len(text) - count, len(text)))
-            tokens.append(padding + text[-count:])
-            positions.append(padding + own)
-            columns.append([self.cache.capacity] * (longest - count) + own)
-        width = max(map(len, self.texts))
-        width = min(-(-width // WIDTH_STEP) * WIDTH_STEP, self.cache.capacity)
-        where = torch.tensor(positions, device=self.model.device)
-        mask = step_mask(where, width, self.groups, self.model.dtype)
-        place = Place(slice(0, len(self.open)), torch.tensor(columns, device=self.model.device), width)
-        return self._forward(tokens, where, place, mask)
+            # Fed nothing: the last token once more, into its own column.
+            columns.append(range(len(text) - max(len(more), 1), len(text)))
+        width = -(-max(map(len, self.texts)) // WIDTH_STEP) * WIDTH_STEP
+        place = Packed.of(
+            columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device
+        )
+        tokens = [text[column] for text, own in zip(self.texts, columns, strict=True) for column in own]
+        return self._forward(tokens, place.column, place, wanted)
 
     def close(self, rows: Sequence[int]) -> None:
         gone = set(rows)
@@ -115,19 +129,22 @@ class SlotRows(Rows):
             self.texts.pop()
 
     def _forward(
-        self, tokens: list[list[int]], positions: torch.Tensor, place: Place, mask: torch.Tensor | None = None
+        self, tokens: list[int], positions: torch.Tensor, place: Prompt | Packed, wanted: int | torch.Tensor
     ) -> torch.Tensor:
+        """The logits behind the tokens `wanted`, (wanted, vocabulary)."""
         import torch
 
         self.cache.focus(place)
+        device = self.model.device
         return self.model(
-            input_ids=torch.tensor(tokens, device=self.model.device),
-            attention_mask=mask,
-            position_ids=positions,
+            input_ids=torch.tensor([tokens], device=device),
+            # Not looked at, as `folded_attention` knows better; four dimensions pass unchanged.
+            attention_mask=torch.zeros((1, 1, 1, 1), dtype=self.model.dtype, device=device),
+            position_ids=positions[None],
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+            logits_to_keep=wanted,
+        ).logits[0]
 
 
 class SingleRows(Rows):
@@ -152,6 +169,13 @@ class SingleRows(Rows):
                 out = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
                 self._states[row] = (out.past_key_values, out.logits[0, -1])
         return torch.stack([self._states[row][1] for row in self.open])
+
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        return self.step(fed)  # nothing is guessed on this way: one token a row
+
+    def shorten(self, place: int, count: int) -> None:
+        if count:
+            raise NotImplementedError("the caches of some architectures cannot be shortened")
 
     def close(self, rows: Sequence[int]) -> None:
         self.open = [row for row in self.open if row not in set(rows)]

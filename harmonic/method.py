@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.dialogue import Dialogue
-from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.neighbors import Metric
@@ -75,10 +74,8 @@ class HarmonicGenerator(LanguageGenerator):
         self._splits, self._prepared, self._dialogue = splits, prepared, Dialogue(tokenizer)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Ask the first n prompts of sample.jsonl, one row each."""
+        """Ask the prompts of sample.jsonl in order, `sampling.rows_per_prompt` rows from each."""
         prompts = read_prompts(self._prepared / "sample.jsonl")
-        if len(prompts) < n:
-            raise ConfigError("n_samples", n, f"only {len(prompts)} sampling prompts were prepared", "prepare anew")
         settings = Sampling(**self.sampling)
         settings.check()
         sampler = Sampler(
@@ -86,10 +83,11 @@ class HarmonicGenerator(LanguageGenerator):
             dialogue=self._dialogue,
             schema=self._splits.schema,
             settings=settings,
+            permutation=self.permutation,
             context=self.llm.max_tokens(self._model.config),
             bytes_per_token=cache_bytes_per_token(self._model),
         )
-        return sampler.sample(prompts[:n], seed=seed, directory=directory)
+        return sampler.sample(prompts, n, seed=seed, directory=directory)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's text as the answer to one and the same sampling prompt.

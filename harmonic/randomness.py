@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,5 +35,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 def derive(seed: int, *parts: int | str) -> int:
     """A seed for one purpose, in [0, 2**31): independent for different parts, the same on every machine."""
-    entropy = [seed % 2**32, *(part if isinstance(part, int) else int.from_bytes(part.encode()[:8]) for part in parts)]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+    named = [int(part) if isinstance(part, (int, np.integer)) else part for part in (seed, *parts)]
+    return int.from_bytes(hashlib.sha256(repr(named).encode()).digest()[:4]) >> 1

@@ -1,58 +1,87 @@
 """Drawing rows from a tuned model: prompts in, exactly n schema-valid rows out (paper, section 3.3).
 
-Work is cut into batches of fixed make-up: round 0 asks every prompt once, in order of length; each further
-round asks again the prompts whose answers were no rows, with fresh randomness. Prompt i's draws in round r
-depend on (seed, i, r). A finished batch is appended to progress.jsonl, so that a killed run goes on after
-its last whole batch and ends with the same table as an unbroken one.
+Free decoding lets the model write and throws away what is no row; constrained decoding lets it write nothing
+but rows. `auto` does the first for as long as it pays and the second for what is left.
+
+Work is cut into batches of fixed make-up: each round asks, in order of length, for all rows that are still
+missing. A row's draws in a round depend on (seed, row, round) alone. A finished batch is appended to
+progress.jsonl, so that a killed run goes on after its last whole batch and ends with the same table as an
+unbroken one.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from harmonic.dialogue import Dialogue, check_lengths
-from harmonic.errors import ConfigError, SamplingError
+from harmonic.errors import ConfigError, SamplingError, suggest
 from harmonic.generator import Sample
 from harmonic.progress import Progress
 from harmonic.prompts import InvalidAnswer, Prompt, parse_row
+from harmonic.sampling_log import BatchLog
+from harmonic.storage import canonical
 from harmonic.table import Schema
 
-_UNIFORMS = 5  # first entry of the seed sequence of a prompt's draws
-_LARGEST_BATCH = 64  # rows; beyond it a decode step grows with the rows
+if TYPE_CHECKING:
+    from harmonic.constraints import RowConstraint, RowConstraints
+
+Mode = Literal["auto", "reject", "constrained"]
+_FREE, _CONSTRAINED = 5, 6  # first entry of the seed sequence of a row's draws
+_ATTEMPTS = {"auto": 2, "reject": 10, "constrained": 0}
+_LARGEST_BATCH = 64  # rows; beyond it a step grows with the rows
 _MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
+_SMALLEST_BUDGET = 2**14  # tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """Settings of sampling.
 
-    temperature: 0 takes the likeliest token at each step. max_new_tokens (None): a quarter more than the
-    longest training answer. batch_tokens: prompt and answer tokens held in the cache at once (None: a
-    quarter of the free memory, at most 64 rows). attempts: how often a prompt is asked before sampling
-    gives up.
+    temperature: 0 takes the likeliest token at each step. mode: "reject" draws freely and asks again for what is
+    no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times and the
+    second for the rows still missing. attempts: how often a row is drawn freely (None: 2 in auto, 10 in reject).
+    max_new_tokens (None): a quarter more than the longest training answer. batch_tokens: prompt and answer
+    tokens held in the cache at once (None: a quarter of the free memory, at most 64 rows). rows_per_prompt:
+    rows drawn from each prompt, which is read once for all of them.
     """
 
     temperature: float = 0.7
+    mode: Mode = "auto"
+    attempts: int | None = None
     max_new_tokens: int | None = None
     batch_tokens: int | None = None
-    attempts: int = 10
+    rows_per_prompt: int = 1
 
     def check(self) -> None:
-        """Raise ConfigError for numbers that cannot be."""
-        if self.temperature < 0:
-            raise ConfigError("generator.sampling.temperature", self.temperature, "is below 0", "set it to 0.7")
-        if self.attempts < 1:
-            raise ConfigError("generator.sampling.attempts", self.attempts, "is below 1", "set it to 10")
+        """Raise ConfigError for what cannot be."""
+        key = "generator.sampling"
+        if not self.temperature >= 0:
+            raise ConfigError(f"{key}.temperature", self.temperature, "is not 0 or more", "set it to 0.7")
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"{key}.mode", self.mode, "no such mode", suggest(str(self.mode), get_args(Mode)))
+        for name in ("attempts", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                fix = "set it to 1" if name == "rows_per_prompt" else "set it to null, or to 1 or more"
+                raise ConfigError(f"{key}.{name}", value, "is below 1", fix)
+
+    @property
+    def free_rounds(self) -> int:
+        """How often a row is drawn freely."""
+        return _ATTEMPTS[self.mode] if self.attempts is None or self.mode == "constrained" else self.attempts
+
+    def prompts_needed(self, n: int) -> int:
+        """Prompts for n rows."""
+        return -(-n // self.rows_per_prompt)
 
 
 class Decodes(Protocol):
@@ -62,127 +91,173 @@ class Decodes(Protocol):
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None: ...
 
-    def decode(self, prompts: Sequence[Sequence[int]], uniforms: NDArray[np.float64]) -> list[Any]: ...
+    def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Any]: ...
+
+    def constrained(
+        self,
+        prompts: Sequence[Sequence[int]],
+        draws: Sequence[np.random.Generator],
+        constraints: Sequence[RowConstraint],
+    ) -> list[Any]: ...
+
+    def free_memory(self) -> int: ...
 
 
 @dataclass
 class Sampler:
-    """Asks the model until every prompt has its row."""
+    """Asks the model until every row is there.
+
+    permutation: whether the columns of a constrained row stand in an order drawn for it, or the schema's.
+    context: the longest prompt with answer, tokens. bytes_per_token: of the key-value cache.
+    """
 
     decoder: Decodes
     dialogue: Dialogue
     schema: Schema
     settings: Sampling
+    permutation: bool
     context: int
     bytes_per_token: int
 
-    def sample(self, prompts: Sequence[Prompt], *, seed: int, directory: Path) -> Sample:
-        """One row for each prompt, in order.
+    def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
+        """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
 
-        Raises SamplingError, with the rejected answers by reason, when a prompt has none after
-        `settings.attempts`; the rows there are stay in `directory`/progress.jsonl.
+        Validity: raw (accepted share of the free answers), answers (asked in all), free and constrained (rows
+        by each way), constrained_cut (those of the latter that ran into max_new_tokens), rejected/<reason>.
+        Raises SamplingError, with the reasons, when free rounds are all there is and a row is missing; the
+        rows there are stay in `directory`/progress.jsonl. Raises ConfigError for prompts too few or too long.
         """
-        ids = self.dialogue.prompts([prompt.prompt for prompt in prompts])
-        longest = [len(prompt) + self.decoder.max_new_tokens for prompt in ids]
-        check_lengths(longest, self.context, what="the sampling prompt number")
-        log = ProgressLog(directory / "progress.jsonl")
-        rows: dict[int, dict[str, Any]] = {}
-        rejected: Counter[str] = Counter()
-        asked = 0
-        with Progress("sample", len(prompts), "rows") as progress:
-            if not log.batches:
-                self.decoder.share_prefix(ids)
-            prepared = not log.batches
-            for attempt in range(self.settings.attempts):
-                open_prompts = [index for index in range(len(prompts)) if index not in rows]
-                for number, batch in enumerate(self._batches(open_prompts, ids)):
-                    done = log.find(attempt, number, batch)
-                    if done is None:
-                        if not prepared:
-                            self.decoder.share_prefix(ids)
-                            prepared = True
-                        done = self._ask(batch, ids, attempt, seed)
-                        log.append(attempt, number, batch, done)
-                    asked += len(batch)
-                    rows |= done["rows"]
-                    rejected.update(done["rejected"])
-                    progress.advance(len(done["rows"]), tokens=done["tokens"])
-                    progress.note(rejected=sum(rejected.values()))
-                if len(rows) == len(prompts):
+        self.settings.check()
+        needed = self.settings.prompts_needed(n)
+        if len(prompts) < needed:
+            raise ConfigError("n_samples", n, f"needs {needed} prompts, there are {len(prompts)}", "prepare anew")
+        ids = self.dialogue.prompts([prompt.prompt for prompt in prompts[:needed]])
+        room = self.decoder.max_new_tokens
+        check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
+        log = BatchLog(directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self._budget()})
+        work = _Work(self, [ids[row // self.settings.rows_per_prompt] for row in range(n)], seed, log)
+        rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
+        with Progress("sample", n, "rows") as progress:
+            for attempt in rounds:
+                work.round(attempt, progress)
+                if len(work.rows) == n:
                     break
-        validity = {"raw": len(rows) / asked, "answers": float(asked)}
-        validity |= {f"rejected/{reason}": float(count) for reason, count in sorted(rejected.items())}
-        if len(rows) < len(prompts):
-            raise SamplingError(self._shortfall(len(rows), len(prompts), rejected, log.path))
-        frame = pd.DataFrame([rows[index] for index in range(len(prompts))], columns=self.schema.names)
-        return Sample(self.schema.conform(frame), validity)
+        if len(work.rows) < n:
+            raise SamplingError(self._shortfall(len(work.rows), n, work.rejected, log.path))
+        frame = pd.DataFrame([work.rows[row] for row in range(n)], columns=self.schema.names)
+        return Sample(self.schema.conform(frame), work.validity())
 
-    def _ask(self, batch: list[int], ids: list[list[int]], attempt: int, seed: int) -> dict[str, Any]:
-        """Decode one batch and read the answers."""
-        draws = [np.random.default_rng([_UNIFORMS, seed, index, attempt]) for index in batch]
-        uniforms = np.stack([generator.random(self.decoder.max_new_tokens) for generator in draws])
-        rows: dict[int, dict[str, Any]] = {}
-        rejected: Counter[str] = Counter()
-        decoded = self.decoder.decode([ids[index] for index in batch], uniforms)
-        for index, answer in zip(batch, decoded, strict=True):
-            try:
-                rows[index] = parse_row(self.dialogue.text(answer.ids), self.schema)
-            except InvalidAnswer as error:
-                rejected[error.reason if answer.finished else "too_long"] += 1
-        return {"rows": rows, "rejected": dict(rejected), "tokens": sum(len(answer.ids) for answer in decoded)}
+    def order(self, draw: np.random.Generator) -> list[str]:
+        """The columns of one constrained row, in order."""
+        names = self.schema.names
+        return [names[place] for place in draw.permutation(len(names))] if self.permutation else names
 
-    def _batches(self, indices: list[int], ids: list[list[int]]) -> list[list[int]]:
-        """The prompts in batches of like length, each within batch_tokens."""
-        budget = self.settings.batch_tokens or self._budget()
+    @cached_property
+    def constraints(self) -> RowConstraints:
+        """What makes a row's constraint."""
+        from harmonic.constraints import RowConstraints
+
+        return RowConstraints(self.schema, self.dialogue.tokenizer)
+
+    def batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+        """The rows in batches of like prompt length, each within `budget` tokens."""
         batches: list[list[int]] = []
-        for index in sorted(indices, key=lambda index: (-len(ids[index]), index)):
-            # The first of a batch is its longest, so it sets what every row of it takes.
-            row_tokens = len(ids[batches[-1][0] if batches else index]) + self.decoder.max_new_tokens
-            full = not batches or len(batches[-1]) >= min(_LARGEST_BATCH, max(budget // row_tokens, 1))
-            batches.append([index]) if full else batches[-1].append(index)
+        largest = 0
+        for row in sorted(rows, key=lambda row: (-len(prompts[row]), row)):
+            if not batches or len(batches[-1]) >= largest:
+                # The first of a batch is its longest, so it sets what every row of it takes.
+                largest = min(_LARGEST_BATCH, max(budget // (len(prompts[row]) + self.decoder.max_new_tokens), 1))
+                batches.append([])
+            batches[-1].append(row)
         return batches
 
     def _budget(self) -> int:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 * 2**30
-        # In steps of 2**14 tokens, so that a little more or less free memory makes the same batches.
-        return max(int(free * _MEMORY_SHARE / self.bytes_per_token) >> 14 << 14, 2**14)
+        """Tokens held in the cache at once."""
+        if self.settings.batch_tokens:
+            return self.settings.batch_tokens
+        return max(int(self.decoder.free_memory() * _MEMORY_SHARE / self.bytes_per_token), _SMALLEST_BUDGET)
+
+    def _identity(self, ids: list[list[int]], n: int, seed: int) -> str:
+        """A hash of all that the rows depend on, but for the model: the folder stands for that."""
+        settings = {**asdict(self.settings), "permutation": self.permutation, "room": self.decoder.max_new_tokens}
+        text = canonical({"prompts": ids, "n": n, "seed": seed, "settings": settings}) + repr(self.schema)
+        return sha256(text.encode()).hexdigest()[:16]
 
     def _shortfall(self, have: int, wanted: int, rejected: Counter[str], path: Path) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
         return (
-            f"only {have} of {wanted} rows after {self.settings.attempts} attempts at each prompt; "
+            f"only {have} of {wanted} rows after {self.settings.free_rounds} attempts at each; "
             f"rejected answers: {reasons}\n"
             "  fix: tune longer (generator.tuning.epochs, generator.tuning.max_examples), lower "
-            "generator.sampling.temperature, or raise generator.sampling.attempts\n"
+            "generator.sampling.temperature, raise generator.sampling.attempts, or set generator.sampling.mode=auto\n"
             f"  the rows so far: {path}"
         )
 
 
-class ProgressLog:
-    """Finished batches, one a line; a line cut off by a kill is dropped."""
+class _Work:
+    """The rows of one `Sampler.sample` as they come in."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.batches: dict[tuple[int, int], dict[str, Any]] = {}
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        for line in whole:
-            entry = json.loads(line)
-            entry["rows"] = {int(index): row for index, row in entry["rows"].items()}
-            self.batches[entry["attempt"], entry["batch"]] = entry
-        if len(whole) < len(lines):
-            path.write_text("".join(whole), encoding="utf-8")
+    def __init__(self, sampler: Sampler, prompts: list[list[int]], seed: int, log: BatchLog) -> None:
+        self.sampler, self.prompts, self.seed, self.log = sampler, prompts, seed, log
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.rejected: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.ready = False
 
-    def find(self, attempt: int, number: int, prompts: list[int]) -> dict[str, Any] | None:
-        """What this batch brought, if it was finished and asked the same prompts."""
-        entry = self.batches.get((attempt, number))
-        return entry if entry is not None and entry["prompts"] == prompts else None
+    def round(self, attempt: int | None, progress: Progress) -> None:
+        """Ask once for every missing row: freely, or constrained if `attempt` is None."""
+        missing = [row for row in range(len(self.prompts)) if row not in self.rows]
+        way = "constrained" if attempt is None else "free"
+        budget = int(self.log.facts["batch_tokens"])
+        for number, batch in enumerate(self.sampler.batches(missing, self.prompts, budget)):
+            name = f"{way} {attempt or 0} {number}"
+            done = self.log.find(name, batch)
+            if done is None:
+                self._prepare()
+                done = self._constrained(batch) if attempt is None else self._free(batch, attempt)
+                self.log.append(name, batch, done)
+            self.rows |= {int(row): values for row, values in done["rows"].items()}
+            self.rejected.update(done["rejected"])
+            self.counts.update({way: len(done["rows"]), f"{way} asked": len(batch), "cut": done.get("cut", 0)})
+            progress.advance(len(done["rows"]), tokens=done["tokens"])
+            progress.note(rejected=sum(self.rejected.values()))
 
-    def append(self, attempt: int, number: int, prompts: list[int], done: dict[str, Any]) -> None:
-        """Write a finished batch, safely on disk before the next one begins."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"attempt": attempt, "batch": number, "prompts": prompts, **done}, ensure_ascii=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def validity(self) -> dict[str, float]:
+        """The counts, as `Sampler.sample` names them."""
+        free, asked = self.counts["free"], self.counts["free asked"]
+        found: dict[str, float] = {"raw": free / asked} if asked else {}
+        found |= {"answers": asked + self.counts["constrained asked"], "free": free}
+        found |= {"constrained": self.counts["constrained"], "constrained_cut": self.counts["cut"]}
+        found |= {f"rejected/{reason}": count for reason, count in sorted(self.rejected.items())}
+        return {name: float(value) for name, value in found.items()}
+
+    def _prepare(self) -> None:
+        """Before the first batch, also of a run taken up again: over all prompts, so that the numbers are the same."""
+        if not self.ready:
+            self.sampler.decoder.share_prefix(self.prompts)
+            self.ready = True
+
+    def _free(self, batch: list[int], attempt: int) -> dict[str, Any]:
+        draws = [np.random.default_rng([_FREE, self.seed, row, attempt]) for row in batch]
+        rows: dict[int, dict[str, Any]] = {}
+        rejected: Counter[str] = Counter()
+        decoded = self.sampler.decoder.free([self.prompts[row] for row in batch], draws)
+        for row, answer in zip(batch, decoded, strict=True):
+            try:
+                rows[row] = parse_row(self.sampler.dialogue.text(answer.ids), self.sampler.schema)
+            except InvalidAnswer as error:
+                rejected[error.reason if answer.finished else "too_long"] += 1
+        return {"rows": rows, "rejected": dict(rejected), "tokens": sum(len(answer.ids) for answer in decoded)}
+
+    def _constrained(self, batch: list[int]) -> dict[str, Any]:
+        sampler = self.sampler
+        draws = [np.random.default_rng([_CONSTRAINED, self.seed, row]) for row in batch]
+        constraints = [sampler.constraints.start(sampler.order(draw)) for draw in draws]
+        decoded = sampler.decoder.constrained([self.prompts[row] for row in batch], draws, constraints)
+        texts = [sampler.dialogue.text(answer.ids) for answer in decoded]
+        return {
+            "rows": {row: parse_row(text, sampler.schema) for row, text in zip(batch, texts, strict=True)},
+            "rejected": {},
+            "cut": sum(not answer.finished for answer in decoded),
+            "tokens": sum(len(answer.ids) for answer in decoded),
+        }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache, PreTrainedModel
 
-BATCH_TOKENS = 1024  # in a forward pass: enough to keep a processor busy, little beside a long context's cache
+BATCH_TOKENS = 512  # in a forward pass: enough to keep a processor busy, and few enough to look at each other
 _MOST_LOGITS = 2**26  # of a forward pass; a large vocabulary takes fewer tokens at once
 _LOGIT_ROWS = 256  # widened to float32 at once
 _MASKED = ("sdpa", "eager")  # the attention kernels that take a mask of one's own
@@ -178,9 +178,13 @@ def _log_likelihoods(logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDAr
     """Log-probability of each token under its row of the logits (rows, vocabulary): (tokens,), nats."""
     import torch
 
-    sums = torch.cat([part.float().logsumexp(dim=-1) for part in logits.split(_LOGIT_ROWS)])
-    row, token = (torch.from_numpy(index).to(logits.device) for index in (rows, tokens))
-    return (logits[row, token].float() - sums[row]).double().cpu().numpy()
+    found = np.empty(len(tokens))
+    for start in range(0, len(logits), _LOGIT_ROWS):
+        logs = torch.log_softmax(logits[start : start + _LOGIT_ROWS], dim=-1, dtype=torch.float32)
+        inside = np.flatnonzero((start <= rows) & (rows < start + len(logs)))
+        row, token = (torch.from_numpy(index[inside]).to(logits.device) for index in (rows - start, tokens))
+        found[inside] = logs[row, token].double().cpu().numpy()
+    return found
 
 
 def _single_nll(model: PreTrainedModel, pair: list[int], length: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from harmonic.llm import LanguageModel
-from harmonic.loading import processes
+from harmonic.loading import processes, quiet_libraries
 from harmonic.progress import Progress
 from harmonic.tuning import IGNORED, History, Tuning
 
@@ -71,7 +71,7 @@ class BulkDropout(nn.Module):
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        self.dropped = round(probability * 2**16)
+        self.dropped = min(round(probability * 2**16), 2**16 - 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """`values` with elements zeroed at random and the others scaled up, in training; else unchanged."""
@@ -124,6 +124,7 @@ def answer_trainer(
     directory: Path,
 ) -> AnswerTrainer:
     """The trainer for encoded examples ({"input_ids", "labels"}), its checkpoints in `directory`/checkpoints."""
+    quiet_libraries()
     device = llm.resolved_device()
     half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
     at_once = settings.device_batch(device)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from harmonic.dialogue import Dialogue, check_lengths
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.llm import LanguageModel
-from harmonic.loading import processes, quiet_libraries
+from harmonic.loading import processes
 from harmonic.progress import Progress
 from harmonic.prompts import Prompt
 from harmonic.randomness import seeded
@@ -106,10 +106,9 @@ def tune(
     example is longer than the model's context.
     """
     settings.check()
-    examples = _subset(examples, settings.max_examples, seed)
+    examples = subset(examples, settings.max_examples, seed)
     if not examples:
         raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
-    quiet_libraries()
     with seeded(seed):
         facts = _tune(llm, examples, settings, seed, directory, stage, history)
     _free_memory()
@@ -128,7 +127,7 @@ def _tune(
     from harmonic.trainer import Reporter, answer_trainer
 
     model, tokenizer = llm.load()
-    rows = _encode(examples, Dialogue(tokenizer), llm.max_tokens(model.config))
+    rows = encode(examples, Dialogue(tokenizer), llm.max_tokens(model.config))
     trainer = answer_trainer(llm, model, tokenizer, rows, settings, seed, directory)
     with Progress(stage, len(rows) * settings.epochs, "rows") as progress:
         trainer.add_callback(Reporter(progress, trainer, settings.batch_size, history))
@@ -166,7 +165,8 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
     return merged.eval(), tokenizer
 
 
-def _subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
+def subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
+    """At most `limit` of the examples, drawn without replacement, in their order."""
     import numpy as np
 
     if limit is None or len(examples) <= limit:
@@ -175,8 +175,8 @@ def _subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Pr
     return [examples[index] for index in sorted(chosen.tolist())]
 
 
-def _encode(examples: Sequence[Prompt], dialogue: Dialogue, limit: int) -> list[dict[str, list[int]]]:
-    """input_ids and labels of each example; the prompt's labels are ignored."""
+def encode(examples: Sequence[Prompt], dialogue: Dialogue, limit: int) -> list[dict[str, list[int]]]:
+    """input_ids and labels of each example; the prompt's labels are ignored. Raises ConfigError above `limit`."""
     prompts = dialogue.prompts([example.prompt for example in examples])
     completions = dialogue.completions([example.completion for example in examples])
     rows = [

@@ -83,6 +83,7 @@ def trl_defaults(llm: LanguageModel, prompts: list[Prompt], shared: Tuning, dire
         warmup_steps=shared.warmup_ratio,
         weight_decay=shared.weight_decay,
         per_device_train_batch_size=shared.batch_size,
+        use_cpu=llm.resolved_device() == "cpu",  # its bf16 default refuses to start without being told
         seed=SEED,
         logging_steps=1,
         save_strategy="no",

@@ -1,0 +1,83 @@
+"""Sanity anchors: rows whose scores are known beforehand. An anchor out of place means a broken metric.
+
+`real` and `copy` are the training rows themselves: the ceiling of utility, and the worst privacy.
+`holdout` are fresh real rows that no generator, attacker or test ever saw: what honest data scores.
+`marginals` keeps every column and breaks every relation between them: the floor of utility.
+
+Own code, nothing is learnt and nothing is written: the rows come from the splits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, suggest
+from harmonic.generator import Generator, Sample
+from harmonic.randomness import derive
+from harmonic.table import Splits
+
+logger = logging.getLogger(__name__)
+
+
+def shuffled(rows: int, n: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Positions of n out of `rows` rows, (n,): in random order, none a second time before each came once."""
+    rounds = -(-n // rows)
+    return np.concatenate([random.permutation(rows) for _ in range(rounds)])[:n]
+
+
+@dataclass(kw_only=True)
+class RealRows(Generator):
+    """Real rows in the place of synthetic ones. rows: "train" or "holdout".
+
+    As long as n is at most the rows there are, each comes at most once; beyond that they repeat, all equally
+    often (up to one), and a warning says so: the holdout is half of the validation rows, and often smaller than n.
+    """
+
+    rows: str = "train"
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("train", "holdout")
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        """Keep the rows. Raises ConfigError for an unknown `rows`."""
+        self.load(splits, prepared=prepared, directory=directory)
+        return {}
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        if self.rows not in self.SOURCES:
+            raise ConfigError("generator.rows", self.rows, "is no part of the data", suggest(self.rows, self.SOURCES))
+        self._table = splits.train if self.rows == "train" else splits.holdout
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        """The rows in an order drawn from `seed`."""
+        if n > len(self._table):
+            logger.warning("%s has %d rows, %d are asked for: rows repeat", self.rows, len(self._table), n)
+        positions = shuffled(len(self._table), n, np.random.default_rng(derive(seed, self.rows)))
+        return Sample(self._table.take(positions).frame)
+
+
+@dataclass(kw_only=True)
+class Marginals(Generator):
+    """Each column of the training rows, shuffled on its own: true marginals, independent columns."""
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        """Keep the training rows."""
+        self.load(splits, prepared=prepared, directory=directory)
+        return {}
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        self._table = splits.train
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        """Draw every column without replacement; beyond the training rows' number, round after round."""
+        random = np.random.default_rng(derive(seed, "marginal"))
+        frame = self._table.take(shuffled(len(self._table), n, random)).frame
+        for column in self._table.schema.columns:
+            values = self._table.frame[column.name].to_numpy()
+            frame[column.name] = values[shuffled(len(values), n, random)]
+        return Sample(frame)

@@ -1,0 +1,172 @@
+"""TVAE, CTGAN and TabDDPM, as synthcity implements them.
+
+TVAE, CTGAN: Xu, Skoularidou, Cuesta-Infante, Veeramachaneni, NeurIPS 2019, arXiv 1907.00503.
+TabDDPM: Kotelnikov, Baranchuk, Rubachev, Babenko, ICML 2023, arXiv 2209.15421.
+Code: synthcity (Qian, Cebere, van der Schaar, arXiv 2301.07573), Apache-2.0, in its maintained fork
+`schneiderkamplab-synthcity`.
+
+What differs from the papers is synthcity's: a column with at most ten values is one-hot encoded (TabDDPM: diffused as
+a category), any other is taken for a number, category codes among them; rows outside the training rows' ranges and
+rows that repeat within a draw are drawn again; TVAE and CTGAN may stop early. Here, columns are renamed and categories
+coded before synthcity sees them, and integers and decimals rounded after, so that nothing depends on names.
+
+The fitted plugin is pickled (cloudpickle) into the stage cache of the run, and read from there alone: a pickle runs
+code when it is loaded, so never put a stranger's file there. It needs the device that it was fitted on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from baselines.rounding import rounded
+from harmonic.errors import ConfigError, SamplingError, suggest
+from harmonic.generator import Generator, Sample
+from harmonic.randomness import derive, seeded
+from harmonic.table import Splits, Table
+
+logger = logging.getLogger(__name__)
+
+PLUGINS = {"tvae": "TVAEPlugin", "ctgan": "CTGANPlugin", "ddpm": "TabDDPMPlugin"}
+_FILE = "plugin.pkl"
+
+
+@dataclass(kw_only=True)
+class SynthcityGenerator(Generator):
+    """One of synthcity's plugins.
+
+    plugin: "tvae", "ctgan" or "ddpm". settings: the plugin's own arguments, such as {"n_iter": 1000}.
+    device: "auto" (a GPU where there is one), "cpu" or "cuda".
+    """
+
+    plugin: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        """Train the plugin; write it into `directory`. Raises ConfigError for a plugin or settings that cannot be."""
+        with quiet(), seeded(derive(seed, self.plugin)), tempfile.TemporaryDirectory() as workspace:
+            plugin = self._build(splits.train, seed, Path(workspace))
+            from synthcity.plugins.core.dataloader import GenericDataLoader
+            from synthcity.utils.serialization import save_to_file
+
+            logger.info("fitting synthcity's %s: %s", self.plugin, self.settings)
+            target = _names(splits.train)[splits.schema.names.index(splits.schema.target)]
+            plugin.fit(GenericDataLoader(coded(splits.train), target_column=target))
+            save_to_file(directory / _FILE, plugin)
+        self._table, self._plugin = splits.train, plugin
+        return {}
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        """Read the pickled plugin back."""
+        plugin_class(self.plugin)  # for its error where synthcity is missing
+        with quiet():
+            from synthcity.utils.serialization import load_from_file
+
+            # not the plugin's own load: it leaves the model inside as bytes
+            self._plugin = load_from_file(directory / _FILE)
+        self._table = splits.train
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        """Draw n rows. Raises SamplingError where the plugin's own patience ends before."""
+        drawing = derive(seed, self.plugin, "sample")
+        with quiet(), seeded(drawing):
+            try:
+                frame = self._plugin.generate(n, random_state=drawing).dataframe()
+            except RuntimeError as error:
+                raise SamplingError(f"synthcity's {self.plugin} gave no rows within the schema: {error}") from error
+        if len(frame) < n:
+            raise SamplingError(
+                f"synthcity's {self.plugin} gave {len(frame)} of {n} rows: too many repeat, or lie outside the ranges "
+                "of the training rows\n  fix: train longer (generator.settings.n_iter)"
+            )
+        return Sample(decoded(frame, self._table))
+
+    def _build(self, table: Table, seed: int, workspace: Path) -> Any:
+        import torch
+
+        kind = plugin_class(self.plugin)
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        given: dict[str, Any] = {"device": torch.device(device), "workspace": workspace}
+        given["random_state"] = derive(seed, self.plugin)
+        if self.plugin == "ddpm":
+            given["is_classification"] = table.schema.task.is_classification
+        try:
+            return kind(**given, **self.settings)
+        except (TypeError, ValueError) as error:
+            fix = f"the arguments of synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
+            raise ConfigError("generator.settings", self.settings, str(error), fix) from error
+
+
+def plugin_class(plugin: str) -> Any:
+    """Import a plugin. Raises ConfigError where there is none of that name, or no synthcity."""
+    if plugin not in PLUGINS:
+        raise ConfigError("generator.plugin", plugin, "is no plugin known here", suggest(plugin, PLUGINS))
+    chained = "mode.chained_assignment"  # synthcity sets it for the whole process, and prints while it is imported
+    try:
+        with quiet(), pd.option_context(chained, pd.get_option(chained)):
+            module = importlib.import_module(f"synthcity.plugins.generic.plugin_{plugin}")
+            importlib.import_module("synthcity.logger").remove()  # its log goes to stderr through a thread
+    except ImportError as error:
+        problem = f"needs synthcity, which cannot be imported ({error})"
+        raise ConfigError("generator.plugin", plugin, problem, "pip install 'harmonic[synthcity]'") from error
+    return getattr(module, PLUGINS[plugin])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, nothing is printed or warned of: synthcity and its parts do both, and draw bars of their own."""
+    with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as sink:
+        warnings.simplefilter("ignore")
+        with redirect_stdout(sink), redirect_stderr(sink):
+            yield
+
+
+def coded(table: Table) -> pd.DataFrame:
+    """The table as synthcity takes it, (n, columns): categories, and a classification's target, as codes from 0."""
+    columns = {}
+    for column, name, values in zip(table.schema.columns, _names(table), _values(table), strict=True):
+        given = table.frame[column.name].to_numpy()
+        columns[name] = given if values is None else np.searchsorted(values, given).astype(np.int64)
+    return pd.DataFrame(columns)
+
+
+def decoded(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The inverse of `coded`, in the schema's dtypes; numbers are rounded and kept to the training rows' range."""
+    columns = {}
+    for column, name, values in zip(table.schema.columns, _names(table), _values(table), strict=True):
+        drawn = frame[name].to_numpy(np.float64)
+        if values is not None:
+            columns[column.name] = values[np.clip(np.rint(drawn), 0, len(values) - 1).astype(np.int64)]
+        else:
+            seen = table.frame[column.name]
+            columns[column.name] = np.clip(drawn, seen.min(), seen.max())
+    return rounded(pd.DataFrame(columns), table.schema)
+
+
+def _names(table: Table) -> list[str]:
+    return [f"c{position}" for position in range(len(table.schema.columns))]
+
+
+def _values(table: Table) -> list[np.ndarray | None]:
+    """Per column its sorted values in the training rows, where it is coded; else None."""
+    schema = table.schema
+    is_coded = [
+        not column.is_numeric or (column.name == schema.target and schema.task.is_classification)
+        for column in schema.columns
+    ]
+    return [
+        np.unique(table.frame[column.name].to_numpy()) if flag else None
+        for column, flag in zip(schema.columns, is_coded, strict=True)
+    ]

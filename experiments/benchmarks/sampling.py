@@ -1,0 +1,175 @@
+"""Rows a second in sampling: one prompt at a time, batched `generate`, and ours, free and constrained.
+
+    python -m experiments.benchmarks.sampling [--rows 32] [--reference-rows 3] [--batch-sizes 8 16 32 64]
+
+The prompts are HARMONIC's for Diabetes (five random rows each). The model is not tuned, so that it would seldom
+end an answer: every free contender writes exactly --new-tokens tokens a row, the length of a tuned answer.
+`ours, constrained` writes whole, valid rows, as long as they come. Contenders:
+
+- reference: transformers' `generate`, one prompt at a time (the published procedure), on the first rows;
+- generate: the same in batches, prompts padded on the left; the best of the batch sizes counts;
+- ours: harmonic.decoding, all rows in one batch.
+
+All draw at temperature 0.7 from the whole vocabulary with the same weights. --repeats interleaves repetitions and
+takes the fastest of each, for machines that do other things beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmonic.decoding import Decoder
+from harmonic.dialogue import Dialogue
+from harmonic.prompts import InvalidAnswer, parse_row, sampling_prompts
+from harmonic.table import Schema
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+TEMPERATURE, SEED = 0.7, 0
+
+
+def load(llm: str, dataset: str, rows: int) -> tuple[Any, Dialogue, Schema, list[list[int]]]:
+    """The model, its dialogue, the schema, and the sampling prompts as token ids."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml")
+    config.data_dir = None
+    train = instantiate(config).load(SEED).train
+    model, tokenizer = instantiate(OmegaConf.load(CONF / "llm" / f"{llm}.yaml")).load()
+    dialogue = Dialogue(tokenizer)
+    prompts = sampling_prompts(train, k=5, n=rows, permutation=True, seed=SEED)
+    return model, dialogue, train.schema, dialogue.prompts([prompt.prompt for prompt in prompts])
+
+
+def generate(model: Any, padding: int, prompts: list[list[int]], batch: int, new_tokens: int) -> int:
+    """The way of transformers itself: batches in order of length, padded on the left. Returns the rows drawn."""
+    import torch
+
+    prompts = sorted(prompts, key=len)
+    for start in range(0, len(prompts), batch):
+        part = prompts[start : start + batch]
+        width = max(map(len, part))
+        ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in part], device=model.device)
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in part], device=model.device)
+        model.generate(
+            ids,
+            attention_mask=mask,
+            do_sample=True,
+            temperature=TEMPERATURE,
+            top_k=0,
+            max_new_tokens=new_tokens,
+            min_new_tokens=new_tokens,
+            pad_token_id=padding,
+        )
+    return len(prompts)
+
+
+def ours(model: Any, prompts: list[list[int]], new_tokens: int) -> int:
+    """Free decoding; a new decoder, so that its set-up counts. Returns the rows drawn."""
+    decoder = Decoder(model, -1, TEMPERATURE, new_tokens)  # no token is -1: nothing ends early
+    decoder.share_prefix(prompts)
+    return len(decoder.free(prompts, draws(len(prompts))))
+
+
+def ours_constrained(
+    model: Any, dialogue: Dialogue, schema: Schema, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
+) -> int:
+    """Constrained decoding, grammars included. Returns the valid rows drawn."""
+    from harmonic.constraints import RowConstraints
+
+    decoder = Decoder(model, dialogue.end, TEMPERATURE, new_tokens)
+    decoder.share_prefix(prompts)
+    rows = RowConstraints(schema, dialogue.tokenizer)
+    generators = draws(len(prompts))
+    constraints = [rows.start([schema.names[i] for i in draw.permutation(len(schema.names))]) for draw in generators]
+    answers = decoder.constrained(prompts, generators, constraints)
+    found["tokens_per_row"] = sum(len(answer.ids) for answer in answers) / len(answers)
+    return sum(is_row(dialogue.text(answer.ids), schema) for answer in answers)
+
+
+def draws(count: int) -> list[np.random.Generator]:
+    """Each row's random numbers."""
+    return [np.random.default_rng([SEED, row]) for row in range(count)]
+
+
+def is_row(text: str, schema: Schema) -> bool:
+    """Whether the answer is a row."""
+    try:
+        parse_row(text, schema)
+    except InvalidAnswer:
+        return False
+    return True
+
+
+def contenders(
+    arguments: argparse.Namespace, model: Any, dialogue: Dialogue, schema: Schema, prompts: list[list[int]]
+) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Each one's name and procedure."""
+    new, end = arguments.new_tokens, dialogue.end
+    yield "reference", lambda: generate(model, end, prompts[: arguments.reference_rows], 1, new)
+    for size in arguments.batch_sizes:
+        if size <= arguments.rows:
+            yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, new)  # type: ignore[misc]
+    yield "ours, free", lambda: ours(model, prompts, new)
+    yield "ours, constrained", lambda: ours_constrained(model, dialogue, schema, prompts, new, arguments.found)
+
+
+def show(speeds: dict[str, float], best: float, arguments: argparse.Namespace) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    title = f"Sampling: {arguments.llm}, {arguments.rows} prompts of {arguments.dataset}, {arguments.new_tokens} tokens"
+    grid = Grid("procedure", "rows / s", "/ reference", "/ best generate", title=title)
+    for name, speed in speeds.items():
+        grid.add_row(name, f"{speed:.3f}", f"{speed / speeds['reference']:.2f}", f"{speed / best:.2f}")
+    Console(width=100).print(grid)
+
+
+def main() -> None:
+    """Parse the command line, time the contenders, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--reference-rows", type=int, default=3)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--new-tokens", type=int, default=95)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--llm", default="smollm2_135m")
+    parser.add_argument("--dataset", default="diabetes")
+    arguments = parser.parse_args()
+    arguments.found = {}
+    model, dialogue, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows)
+    generate(model, dialogue.end, prompts[:1], 1, 2)  # what a first call sets up is nobody's time
+    speeds: dict[str, float] = {}
+    for _ in range(arguments.repeats):
+        for name, run in contenders(arguments, model, dialogue, schema, prompts):
+            started = time.perf_counter()
+            rows = run()
+            speeds[name] = max(speeds.get(name, 0.0), rows / (time.perf_counter() - started))
+    best = max((speed for name, speed in speeds.items() if name.startswith("generate")), default=speeds["reference"])
+    show(speeds, best, arguments)
+    report = {
+        "benchmark": "sampling",
+        "llm": arguments.llm,
+        "rows": arguments.rows,
+        "prompt_tokens": round(sum(map(len, prompts)) / len(prompts), 1),
+        "new_tokens": arguments.new_tokens,
+        "constrained_tokens_per_row": round(arguments.found["tokens_per_row"], 1),
+        "rows_per_s": {name: round(speed, 4) for name, speed in speeds.items()},
+        "ratio": round(speeds["ours, free"] / speeds["reference"], 2),
+        "ratio_best_generate": round(speeds["ours, free"] / best, 2),
+        "ratio_constrained": round(speeds["ours, constrained"] / speeds["reference"], 2),
+        "ratio_constrained_best_generate": round(speeds["ours, constrained"] / best, 2),
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Time of scoring rows as answers to one shared prompt: harmonic/scoring.py against one row at a time.
+
+    python -m experiments.benchmarks.scoring [--rows 256]
+
+Diabetes rows behind one sampling prompt, as the Data Leakage Test scores them, under the default model.
+
+- ours: `answer_nll` on all --rows rows; the shared prompt is part of the time;
+- plain: a forward pass of the model over prompt and row for each of the first --limit rows, half of them
+  before and half of them after ours; the time is scaled to all rows.
+
+The difference is between the mean log-likelihoods of the --limit rows, in nats per token. In bfloat16 both
+round; --dtype float32 shows that the procedures agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.dialogue import Dialogue
+from harmonic.environment import peaks, reset_peaks
+from harmonic.prompts import RowTexts, sampling_prompts
+from harmonic.scoring import BATCH_TOKENS, answer_nll
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+K, SEED = 5, 0
+
+
+def configured(group: str, name: str, **changes: Any) -> Any:
+    """The object that conf/<group>/<name>.yaml describes, with these settings changed."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    return instantiate(OmegaConf.merge(OmegaConf.load(CONF / group / f"{name}.yaml"), changes))
+
+
+def plain_nll(
+    model: PreTrainedModel, context: Sequence[int], answers: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float64], float]:
+    """Mean nll of each answer, one forward pass over context and answer each, and the seconds taken."""
+    import torch
+    from torch.nn import functional
+
+    values = np.empty(len(answers))
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for index, answer in enumerate(answers):
+            ids = torch.tensor([[*context, *answer]], device=model.device)
+            logits = model(input_ids=ids).logits[0, len(context) - 1 : -1]
+            values[index] = functional.cross_entropy(logits.float(), ids[0, len(context) :]).item()
+    return values, time.perf_counter() - started
+
+
+def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, Any]:
+    """Score the rows both ways."""
+    import torch
+
+    model, tokenizer = configured("llm", "smollm2_135m", dtype=dtype).load()
+    table = configured("dataset", "diabetes", data_dir=None).load(SEED).train
+    rows = min(rows, len(table))
+    dialogue = Dialogue(tokenizer)
+    prompt = sampling_prompts(table, k=K, n=1, permutation=True, seed=SEED)[0]
+    context = dialogue.prompts([prompt.prompt])[0]
+    answers = dialogue.completions(RowTexts(table).render(np.arange(rows)))
+    limit = min(limit, rows)
+    plain_nll(model, context, answers[:1])  # warm up
+    answer_nll(model, context, answers[:2], batch_tokens=batch_tokens)
+    first, before = plain_nll(model, context, answers[: limit // 2])
+    reset_peaks()
+    started = time.perf_counter()
+    ours = answer_nll(model, context, answers, batch_tokens=batch_tokens)
+    seconds, memory = time.perf_counter() - started, peaks()
+    second, after = plain_nll(model, context, answers[limit // 2 : limit])
+    plain = (before + after) * rows / limit
+    return {
+        "benchmark": "scoring",
+        "rows": rows,
+        "context_tokens": len(context),
+        "answer_tokens": round(float(np.mean([len(answer) for answer in answers])), 1),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "batch_tokens": batch_tokens,
+        "seconds": round(seconds, 2),
+        "plain_seconds": round(plain, 2),
+        "plain_rows_measured": limit,
+        "max_difference": float(np.abs(ours[:limit] - np.concatenate([first, second])).max()),
+        **memory,
+        "ratio": round(plain / seconds, 2),
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    title = "{rows} rows of {answer_tokens} tokens behind {context_tokens}, {dtype}, {threads} threads".format(**found)
+    grid = Grid("procedure", "rows timed", "seconds", "rows/s", "plain / this", title=title)
+    for name, seconds, timed in (
+        ("ours", found["seconds"], f"{found['rows']}"),
+        ("plain, one row at a time", found["plain_seconds"], f"{found['plain_rows_measured']}, scaled"),
+    ):
+        ratio = found["plain_seconds"] / seconds
+        grid.add_row(name, timed, f"{seconds:.1f}", f"{found['rows'] / seconds:.2f}", f"{ratio:.1f}")
+    Console(width=120).print(grid)
+
+
+def main() -> None:
+    """Parse the command line, compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=256, help="rows scored, at most those of the training split")
+    parser.add_argument("--limit", type=int, default=24, help="rows that the plain procedure is timed on")
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens of a forward pass of ours")
+    parser.add_argument("--dtype", default="auto", choices=("auto", "bfloat16", "float32"))
+    arguments = parser.parse_args()
+    if arguments.rows < 2 or arguments.limit < 2:
+        parser.error("--rows and --limit must be 2 or more")
+    found = compare(arguments.rows, arguments.limit, arguments.batch_tokens, arguments.dtype)
+    show(found)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

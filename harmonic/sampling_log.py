@@ -1,0 +1,48 @@
+"""Finished batches of a sampling run, one a line, so that a killed run can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class BatchLog:
+    """The file: a header (what the run depends on, and facts decided at its start), then a line a batch.
+
+    A file of another `identity`, or without a header, is begun anew; of one that fits, the facts are those of
+    its header. A last line that a kill has cut off is dropped.
+    """
+
+    def __init__(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
+        self.path, self.facts = path, facts
+        self._done: dict[str, dict[str, Any]] = {}
+        text = path.read_bytes() if path.is_file() else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+        if lines and lines[0].get("identity") == identity:
+            self.facts = lines[0]["facts"]
+            self._done = {line["name"]: line for line in lines[1:]}
+            if len(whole) < len(text):
+                path.write_bytes(whole)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+            self._write({"identity": identity, "facts": facts})
+
+    def find(self, name: str, rows: Sequence[int]) -> dict[str, Any] | None:
+        """What this batch brought, if it was finished and asked for the same rows."""
+        found = self._done.get(name)
+        return found["brought"] if found is not None and found["asked"] == list(rows) else None
+
+    def append(self, name: str, rows: Sequence[int], brought: dict[str, Any]) -> None:
+        """Write a finished batch, safely on disk before the next one begins."""
+        self._write({"name": name, "asked": list(rows), "brought": brought})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(line).encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,120 @@
+"""The wrapper around synthcity: seeded, silent, and true to the schema, whatever the plugin."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from toys import make_splits
+
+from baselines.synthcity import SynthcityGenerator, coded, decoded, plugin_class
+from harmonic.errors import ConfigError
+from harmonic.table import Task
+
+needs_synthcity = pytest.mark.skipif(find_spec("synthcity") is None, reason="pip install 'harmonic[synthcity]'")
+TINY = {
+    "tvae": {"n_iter": 2, "n_units_embedding": 8, "decoder_n_units_hidden": 8, "encoder_n_units_hidden": 8},
+    "ctgan": {"n_iter": 2, "generator_n_units_hidden": 8, "discriminator_n_units_hidden": 8},
+    "ddpm": {"n_iter": 2, "num_timesteps": 4, "dim_embed": 8},
+}
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ctgan", "ddpm")]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@needs_synthcity
+@pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
+@pytest.mark.parametrize("plugin", ["tvae", *SLOW])
+def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], plugin: str, task: Task
+) -> None:
+    import torch
+
+    splits = make_splits(task)
+    generator = SynthcityGenerator(plugin=plugin, settings=TINY[plugin], device="cpu")
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    filters, chained = list(warnings.filters), pd.get_option("mode.chained_assignment")
+    generator.fit(splits, seed=1, prepared=tmp_path, directory=tmp_path)
+    first = generator.sample(23, seed=1, directory=tmp_path).frame
+
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
+    assert list(warnings.filters) == filters and pd.get_option("mode.chained_assignment") == chained
+    assert capfd.readouterr() == ("", "")
+    real = splits.train.frame
+    assert len(first) == 23 and list(first) == list(real) and list(first.dtypes) == list(real.dtypes)
+    pd.testing.assert_frame_equal(splits.schema.conform(first), first)
+    for name in splits.schema.numeric:
+        assert first[name].between(real[name].min(), real[name].max()).all()
+        assert (first[name] == first[name].round(splits.schema[name].decimals)).all()
+
+    loaded = replace(generator)
+    loaded.load(splits, prepared=tmp_path, directory=tmp_path)
+    pd.testing.assert_frame_equal(loaded.sample(23, seed=1, directory=tmp_path).frame, first)
+    assert not loaded.sample(23, seed=2, directory=tmp_path).frame.equals(first)
+    again = replace(generator)
+    again.fit(splits, seed=1, prepared=tmp_path, directory=tmp_path)
+    pd.testing.assert_frame_equal(again.sample(23, seed=1, directory=tmp_path).frame, first)
+
+
+@needs_synthcity
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", TINY)
+def test_another_process_draws_the_same_rows(tmp_path: Path, plugin: str) -> None:
+    outputs = []
+    for name in ("fitted", "loaded"):
+        code = (
+            "import json\nfrom pathlib import Path\nfrom experiments.run import configured\n"
+            "from baselines.synthcity import SynthcityGenerator\n"
+            "splits = configured('tracker=off', 'dataset=german')['dataset'].load(0)\n"
+            f"generator = SynthcityGenerator(plugin={plugin!r}, settings={TINY[plugin]!r}, device='cpu')\n"
+            f"folder = Path({str(tmp_path)!r})\n"
+            f"if {name == 'fitted'}:\n    generator.fit(splits, seed=0, prepared=folder, directory=folder)\n"
+            "else:\n    generator.load(splits, prepared=folder, directory=folder)\n"
+            "print(generator.sample(9, seed=0, directory=folder).frame.to_json())"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        outputs.append(json.loads(done.stdout.splitlines()[-1]))
+    assert outputs[0] == outputs[1] and all(len(column) == 9 for column in outputs[0].values())
+
+
+@pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
+def test_decoding_inverts_coding(task: Task) -> None:
+    train = make_splits(task).train
+    table = coded(train)
+    assert all(np.issubdtype(dtype, np.number) for dtype in table.dtypes)
+    pd.testing.assert_frame_equal(decoded(table, train), train.frame)
+
+
+def test_decoding_keeps_wild_numbers_within_the_training_rows() -> None:
+    train = make_splits().train
+    found = decoded(coded(train) * 1000 - 10, train)
+    assert found["age"].max() == train.frame["age"].max()
+    assert set(found["job"]) <= set(train.frame["job"])
+
+
+def test_an_unknown_plugin_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"generator\.plugin=tvea(.|\n)*tvae"):
+        plugin_class("tvea")
+
+
+def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "synthcity"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "synthcity", None)  # as if it were not installed
+    with pytest.raises(ConfigError, match=r"pip install 'harmonic\[synthcity\]'"):
+        plugin_class("tvae")
+
+
+@needs_synthcity
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    generator = SynthcityGenerator(plugin="tvae", settings={"iterations": 3})
+    with pytest.raises(ConfigError, match=r"generator\.settings=.*iterations"):
+        generator.fit(make_splits(), seed=0, prepared=tmp_path, directory=tmp_path)
