@@ -102,7 +102,9 @@ class Packed:
         longest = max(map(len, columns))
         row = torch.tensor([row for row, own in enumerate(columns) for _ in own], device=device)
         column = torch.tensor([column for own in columns for column in own], device=device)
-        slot = torch.tensor([row * longest + i for row, own in enumerate(columns) for i in range(len(own))], device=device)
+        slot = torch.tensor(
+            [row * longest + i for row, own in enumerate(columns) for i in range(len(own))], device=device
+        )
         positions = torch.zeros(len(columns) * longest, dtype=torch.long, device=device)
         positions[slot] = column
         mask = step_mask(positions.view(len(columns), longest), width, groups, dtype)

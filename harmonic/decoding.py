@@ -124,7 +124,10 @@ class Decoder:
                     break
                 fed = [answers[row].next_tokens() for row in rows.open]
                 logits = rows.verify(fed)
-                points = [uniforms[row, len(answers[row].ids) :][: len(more)] for row, more in zip(rows.open, fed, strict=True)]
+                points = [
+                    uniforms[row, len(answers[row].ids) :][: len(more)]
+                    for row, more in zip(rows.open, fed, strict=True)
+                ]
                 drawn = iter(choose(logits, np.concatenate(points), self.temperature).tolist())
                 for place, (row, more) in enumerate(zip(rows.open, fed, strict=True)):
                     wrong = answers[row].take([next(drawn) for _ in more])
@@ -242,8 +245,7 @@ def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: flo
 
     if temperature == 0:
         return logits.argmax(dim=-1)
-    logits = logits.float()
-    weights = torch.exp((logits - logits.max(dim=-1, keepdim=True).values).div_(temperature))
+    weights = torch.softmax(logits.float() / temperature, dim=-1)
     blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).view(len(weights), -1, _BLOCK)
     upper = blocks.sum(dim=-1).double().cumsum(dim=-1)
     points = torch.as_tensor(uniforms, device=logits.device)[:, None] * upper[:, -1:]

@@ -110,9 +110,7 @@ class SlotRows(Rows):
             # Fed nothing: the last token once more, into its own column.
             columns.append(range(len(text) - max(len(more), 1), len(text)))
         width = -(-max(map(len, self.texts)) // WIDTH_STEP) * WIDTH_STEP
-        place = Packed.of(
-            columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device
-        )
+        place = Packed.of(columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device)
         tokens = [text[column] for text, own in zip(self.texts, columns, strict=True) for column in own]
         return self._forward(tokens, place.column, place, wanted)
 

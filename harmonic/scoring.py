@@ -192,7 +192,7 @@ def _single_nll(model: PreTrainedModel, pair: list[int], length: int) -> NDArray
     import torch
 
     ids = torch.tensor([pair], device=model.device)
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=length + 1).logits[0]
+    logits = model(input_ids=ids, use_cache=False).logits[0, -length - 1 : -1]
     return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:])).sum(keepdims=True)
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harmonic.cache_layers import Place, SlotCache, SlotLayer, folded_attention, step_mask
+from harmonic.cache_layers import Packed, Prompt, SlotCache, folded_attention
 
 
 def states(rows: int, tokens: int, seed: int, heads: int = 2, size: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,42 +26,51 @@ def textbook(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, visibl
     return out.transpose(1, 2)
 
 
-def test_ragged_writes_land_in_each_rows_own_columns_and_padding_in_the_spare_one() -> None:
-    layer = SlotLayer(rows=2, capacity=6)
-    first = states(2, 3, seed=0)
-    layer.place = Place(slice(0, 2), slice(0, 3), 3)
-    layer.update(*first)
-    more = states(2, 2, seed=1)
-    layer.place = Place(slice(0, 2), torch.tensor([[3, 4], [6, 1]]), 5)  # row 1: padding, then column 1 once more
+def test_a_pack_lands_in_each_rows_own_columns() -> None:
+    cache = SlotCache(layers=1, rows=3, capacity=6)
+    layer = cache.layers[0]
+    prompt = states(1, 3, seed=0)
+    cache.focus(Prompt(row=1, start=0, width=3))
+    keys, values = layer.update(*prompt)
+    assert torch.equal(keys, prompt[0]) and torch.equal(values, prompt[1])
+    more = states(1, 3, seed=1)
+    cache.focus(Packed.of([range(4, 6), range(1, 2)], 6, groups=1, dtype=torch.float32, device="cpu"))
     keys, values = layer.update(*more)
-    assert keys.shape == (2, 2, 5, 4) and keys.data_ptr() == layer.keys.data_ptr()
-    assert torch.equal(keys[0], torch.cat([first[0][0], more[0][0]], dim=1))
-    assert torch.equal(keys[1, :, 1], more[0][1, :, 1]) and torch.equal(keys[1, :, 2], first[0][1, :, 2])
-    assert torch.equal(values[1, :, 0], first[1][1, :, 0]) and not values[1, :, 3:].any()
+    assert keys.shape == (2, 2, 6, 4) and keys.data_ptr() == layer.keys.data_ptr()
+    assert torch.equal(keys[0, :, 4:], more[0][0, :, :2]) and not keys[0, :, :4].any()
+    assert torch.equal(keys[1, :, 1], more[0][0, :, 2])
+    assert torch.equal(values[1, :, [0, 2]], prompt[1][0, :, [0, 2]]) and not layer.keys[2].any()
 
 
 def test_copy_row_copies_the_tokens_asked_for_and_no_more() -> None:
     cache = SlotCache(layers=1, rows=3, capacity=5)
-    cache.focus(Place(slice(0, 1), slice(0, 4), 4))
+    cache.focus(Prompt(row=0, start=0, width=4))
     cache.layers[0].update(*states(1, 4, seed=2))
     cache.copy_row(cache, 0, 2, 3)
     keys = cache.layers[0].keys
     assert torch.equal(keys[2, :, :3], keys[0, :, :3]) and not keys[2, :, 3:].any() and not keys[1].any()
 
 
-@pytest.mark.parametrize("tokens", [1, 3])
-def test_folded_attention_of_a_step_is_the_textbooks(tokens: int) -> None:
-    query, _ = states(2, tokens, seed=3, heads=6)
+@pytest.mark.parametrize("columns", [[range(4, 5), range(2, 3)], [range(4, 7), range(2, 3)]], ids=["even", "ragged"])
+def test_attention_of_a_pack_is_the_textbooks_row_by_row(columns: list[range]) -> None:
+    cache = SlotCache(layers=1, rows=2, capacity=8)
+    pack = Packed.of(columns, 8, groups=3, dtype=torch.float32, device="cpu")
+    cache.focus(pack)
+    tokens = sum(map(len, columns))
+    query, _ = states(1, tokens, seed=3, heads=6)
     key, value = states(2, 8, seed=4, heads=2)
-    positions = torch.tensor([[4, 5, 6], [0, 0, 2]])[:, -tokens:]
-    mask = step_mask(positions, 8, groups=3, dtype=torch.float32)
-    out, _ = folded_attention(torch.nn.Module(), query, key, value, mask, scaling=0.5)
-    visible = torch.arange(8) <= positions[:, :, None]
-    assert torch.allclose(out, textbook(query, key, value, visible), atol=1e-6)
+    out, _ = folded_attention(torch.nn.Module(), query, key, value, None, scaling=0.5)
+    expected = torch.empty(1, tokens, 6, 4)
+    for token, (row, column) in enumerate(zip(pack.row.tolist(), pack.column.tolist(), strict=True)):
+        visible = (torch.arange(8) <= column)[None, None]
+        one = textbook(query[:, :, token : token + 1], key[row : row + 1], value[row : row + 1], visible)
+        expected[0, token] = one[0, 0]
+    assert torch.allclose(out, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("before", [0, 5])
 def test_folded_attention_of_a_prompt_is_causal_behind_what_is_known(before: int) -> None:
+    SlotCache(1, 1, 1).focus(Prompt(row=0, start=before, width=before + 4))
     query, _ = states(1, 4, seed=5, heads=4)
     key, value = states(1, before + 4, seed=6, heads=2)
     out, _ = folded_attention(torch.nn.Module(), query, key, value, None, scaling=0.5)

