@@ -89,7 +89,7 @@ class SynthcityGenerator(Generator):
         if len(frame) < n:
             raise SamplingError(
                 f"synthcity's {self.plugin} gave {len(frame)} of {n} rows: too many repeat, or lie outside the ranges "
-                "of the training rows\n  fix: train longer (generator.settings.n_iter)"
+                "of the training rows\n  fix: train longer (n_iter, under scale.deep)"
             )
         return Sample(decoded(frame, self._table))
 
@@ -105,7 +105,7 @@ class SynthcityGenerator(Generator):
         try:
             return kind(**given, **self.settings)
         except (TypeError, ValueError) as error:
-            fix = f"the arguments of synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
+            fix = f"under scale.deep, use the arguments of synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Pipeline:
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
-    _fitted: bool = False
+    _loaded: bool = False
 
     @property
     def n(self) -> int:
@@ -58,6 +59,17 @@ class Pipeline:
         finally:
             self.tracker.finish(self.run)
         self.show()
+
+    def follow(self) -> None:
+        """Tune along with the first process of `accelerate launch`, which keeps the cache and the report."""
+        with TemporaryDirectory(prefix="harmonic-") as folder:
+            prepared = Path(folder)
+            self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=prepared)
+            train = prepared / "train.jsonl"
+            inputs = self._fit_inputs(_digest(train) if train.is_file() else None)
+            if self.run.force or self.run.cache.find("fit", inputs) is None:
+                shared = self.run.cache.partial("fit", inputs)  # checkpoints are read by every process
+                self.generator.fit(self.splits, seed=self.run.seed, prepared=prepared, directory=shared)
 
     def show(self) -> None:
         """Print the run's metrics, its files, and how to upload it."""
@@ -98,17 +110,12 @@ class Pipeline:
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:
-        inputs = {
-            "format": FORMAT["fit"], "data": self.run.data, "generator": without(self.config["generator"], "sampling"),
-            "prompts": prompts.facts.get("train"), "seed": self.run.seed,
-        }  # fmt: skip
+        inputs = self._fit_inputs(prompts.facts.get("train"))
 
         def build(folder: Path) -> dict[str, Any]:
             if isinstance(self.generator, LanguageGenerator):
                 self.generator.history = self.tracker.log
-            facts = self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
-            self._fitted = True
-            return facts
+            return self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
 
         entry = self.run.stage("fit", inputs, build)
         if (entry.path / "adapter").is_dir():
@@ -117,6 +124,11 @@ class Pipeline:
             self.tracker.log(point, int(point.pop("step")))
         self.run.record(efficiency=_efficiency("fit", entry))
         return entry
+
+    def _fit_inputs(self, train_digest: str | None) -> dict[str, Any]:
+        settings = without(self.config["generator"], "sampling")
+        inputs = {"format": FORMAT["fit"], "data": self.run.data, "generator": settings, "prompts": train_digest}
+        return inputs | {"seed": self.run.seed}
 
     def _sample(self, prompts: Entry, fitted: Entry) -> Entry:
         inputs = {
@@ -185,13 +197,13 @@ class Pipeline:
     def _unload(self) -> None:
         if isinstance(self.generator, LanguageGenerator):
             self.generator.unload()
-            self._fitted = False
+            self._loaded = False
 
     def _load(self, prompts: Entry, fitted: Entry) -> None:
-        """Restore the fitted generator, unless this process fitted it."""
-        if not self._fitted:
+        """Restore the fitted generator, unless it is loaded."""
+        if not self._loaded:
             self.generator.load(self.splits, prepared=prompts.path, directory=fitted.path)
-            self._fitted = True
+            self._loaded = True
 
 
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:

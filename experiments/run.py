@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.loading import processes, rank
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if config.stage not in STAGES:
         raise ConfigError("stage", config.stage, "is no stage", suggest(config.stage, STAGES))
+    if processes() > 1 and config.stage not in ("prompts", "fit"):
+        fix = "add stage=fit under `accelerate launch`; then run the command alone, and it goes on from the adapter"
+        raise ConfigError("stage", config.stage, f"the {processes()} processes started here only tune", fix)
     from experiments.pipeline import Pipeline
     from harmonic.runs import Run
 
@@ -56,6 +60,9 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
     pipeline = Pipeline(
         run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
     )
+    if rank() > 0:
+        pipeline.follow()
+        return run.folder
     try:
         with run_log(run.folder):
             if config.dry_run:

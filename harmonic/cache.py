@@ -89,6 +89,11 @@ class Cache:
                     return entry
             return self._build(folder, inputs, build, force)
 
+    def partial(self, stage: str, inputs: dict[str, Any]) -> Path:
+        """Where the entry for these inputs is built, for processes that work along with the one that computes it."""
+        folder = self.root / stage / key_of(inputs)
+        return folder.with_name(folder.name + ".partial")
+
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
         path = folder.with_name(folder.name + ".lock")
@@ -98,7 +103,7 @@ class Cache:
             yield
 
     def _build(self, folder: Path, inputs: dict[str, Any], build: Build, force: bool) -> Entry:
-        partial = folder.with_name(folder.name + ".partial")
+        partial = self.partial(folder.parent.name, inputs)
         with storage_errors(self.output_dir):
             if force:
                 shutil.rmtree(partial, ignore_errors=True)

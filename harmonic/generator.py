@@ -30,8 +30,8 @@ class Sample:
 class Generator(ABC):
     """Learns from the training rows, then draws new ones.
 
-    Constructors only store their arguments. State that must outlive the process is written by `fit`
-    into `directory` and read back by `load`; the two leave the object in the same state.
+    Constructors only store their arguments. `fit` writes what it has learnt into `directory`; `load` reads it
+    back, in this process or a later one, and comes before `sample`.
     """
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:  # noqa: B027 (optional)

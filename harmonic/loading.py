@@ -146,6 +146,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE") or 1)
 
 
+def rank() -> int:
+    """Which of all processes this one is; 0 keeps the books."""
+    return int(os.environ.get("RANK") or 0)
+
+
 def local_rank() -> int:
     """Which of this machine's processes this one is, and so which GPU is its own."""
     return int(os.environ.get("LOCAL_RANK") or 0)

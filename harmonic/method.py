@@ -62,11 +62,8 @@ class HarmonicGenerator(LanguageGenerator):
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Tune on train.jsonl; write adapter/ and history.json into `directory`."""
         examples = read_prompts(prepared / "train.jsonl")
-        facts = tune(
-            self.llm, examples, Tuning(**self.tuning), seed=seed, directory=directory, stage="fit", history=self.history
-        )
-        self.load(splits, prepared=prepared, directory=directory)
-        return facts
+        settings = Tuning(**self.tuning)
+        return tune(self.llm, examples, settings, seed=seed, directory=directory, stage="fit", history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Load the tuned model, merged."""

@@ -187,4 +187,4 @@ def test_settings_that_cannot_work_are_refused_before_sampling(
 
 def test_a_target_with_one_value_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'y' has one value"):
-        drawn(SmoteGenerator(), make_splits(classes=(60,)), 10, tmp_path)
+        SmoteGenerator().fit(make_splits(classes=(60,)), seed=0, prepared=tmp_path, directory=tmp_path)
