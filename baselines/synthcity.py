@@ -105,7 +105,8 @@ class SynthcityGenerator(Generator):
         try:
             return kind(**given, **self.settings)
         except (TypeError, ValueError) as error:
-            fix = f"under scale.deep, use the arguments of synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
+            known = f"synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
+            fix = f"under scale.deep, use the arguments of {known}"
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
 
 

@@ -5,6 +5,7 @@ python -m experiments.run dataset=german generator=harmonic seed=1
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -95,6 +96,14 @@ def configured(*overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_module("conf", version_base="1.3"):
         config = hydra.compose("config", list(overrides))
     return dict(hydra.utils.instantiate(config, _convert_="all"))
+
+
+def reopened(folder: Path) -> dict[str, Any]:
+    """Build the parts of the run in `folder` from its report's configuration."""
+    config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
+    return {"seed": config["seed"]} | {
+        name: hydra.utils.instantiate(config[name], _convert_="all") for name in ("dataset", "generator", "evaluator")
+    }
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def answer_trainer(
     quiet_libraries()
     device = llm.resolved_device()
     half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
-    at_once = settings.device_batch(device)
+    at_once = settings.device_batch(device, max(len(row["input_ids"]) for row in rows))
     arguments = SFTConfig(
         output_dir=str(directory / "checkpoints"),
         num_train_epochs=settings.epochs,

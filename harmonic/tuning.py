@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of a token that has no part in the loss
+CPU_TOKENS = 1024  # at once: experiments/benchmarks/tuning.py --device-batch
 SCHEDULERS = ("constant", "constant_with_warmup", "cosine", "linear", "polynomial")
 
 History = Callable[[dict[str, float], int], None]
@@ -39,10 +40,10 @@ class Tuning:
     """Settings of a tuning run.
 
     batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
-    of them at most go through the model at once on each device (None: 1 on a CPU, whose cores one example
-    keeps busy, without padding; 4 on a GPU). The two change speed and memory, not the result. max_examples
-    (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps between checkpoints from which a
-    killed run goes on (None: none).
+    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as make
+    about a thousand tokens, which keep its cores busy and its caches warm. The device batch changes speed and
+    memory, not the result. max_examples (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps
+    between checkpoints from which a killed run goes on (None: none).
     """
 
     epochs: float = 1.0
@@ -76,13 +77,16 @@ class Tuning:
         if self.scheduler not in SCHEDULERS:
             raise ConfigError("tuning.scheduler", self.scheduler, "is not known", suggest(self.scheduler, SCHEDULERS))
 
-    def device_batch(self, device: str) -> int:
-        """How many examples go through the model at once: a divisor of what falls to one process."""
+    def device_batch(self, device: str, longest: int) -> int:
+        """How many examples, the longest of so many tokens, go through the model at once.
+
+        It divides what falls to one process; ConfigError if the processes cannot share batch_size.
+        """
         share, rest = divmod(self.batch_size, processes())
         if rest or not share:
             problem = f"cannot be divided among {processes()} processes"
             raise ConfigError("tuning.batch_size", self.batch_size, problem, f"tuning.batch_size={processes()}")
-        most = self.device_batch_size or (1 if device == "cpu" else 4)
+        most = self.device_batch_size or (max(CPU_TOKENS // longest, 1) if device == "cpu" else 4)
         return max(size for size in range(1, min(most, share) + 1) if share % size == 0)
 
 

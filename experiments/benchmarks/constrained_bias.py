@@ -21,17 +21,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.run import reopened
 from harmonic.generator import Sample
 from harmonic.table import Schema
 
 
 def load(folder: Path) -> tuple[Any, Schema]:
     """The run's generator with its adapter, and the schema."""
-    from hydra.utils import instantiate
-
-    config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
-    splits = instantiate(config["dataset"], _convert_="all").load(config["seed"])
-    generator = instantiate(config["generator"], _convert_="all")
+    parts = reopened(folder)
+    splits, generator = parts["dataset"].load(parts["seed"]), parts["generator"]
     generator.load(splits, prepared=folder / "prompts", directory=folder)
     return generator, splits.schema
 

@@ -21,29 +21,24 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.run import configured
 from harmonic.decoding import Decoder
 from harmonic.dialogue import Dialogue
 from harmonic.prompts import InvalidAnswer, parse_row, sampling_prompts
 from harmonic.table import Schema
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 TEMPERATURE, SEED = 0.7, 0
 
 
 def load(llm: str, dataset: str, rows: int) -> tuple[Any, Dialogue, Schema, list[list[int]]]:
     """The model, its dialogue, the schema, and the sampling prompts as token ids."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml")
-    config.data_dir = None
-    train = instantiate(config).load(SEED).train
-    model, tokenizer = instantiate(OmegaConf.load(CONF / "llm" / f"{llm}.yaml")).load()
+    parts = configured(f"llm={llm}", f"dataset={dataset}", "data_dir=null")
+    train = parts["dataset"].load(SEED).train
+    model, tokenizer = parts["llm"].load()
     dialogue = Dialogue(tokenizer)
     prompts = sampling_prompts(train, k=5, n=rows, permutation=True, seed=SEED)
     return model, dialogue, train.schema, dialogue.prompts([prompt.prompt for prompt in prompts])

@@ -19,12 +19,12 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.run import configured
 from harmonic.dialogue import Dialogue
 from harmonic.environment import peaks, reset_peaks
 from harmonic.prompts import RowTexts, sampling_prompts
@@ -33,16 +33,7 @@ from harmonic.scoring import BATCH_TOKENS, answer_nll
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 K, SEED = 5, 0
-
-
-def configured(group: str, name: str, **changes: Any) -> Any:
-    """The object that conf/<group>/<name>.yaml describes, with these settings changed."""
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    return instantiate(OmegaConf.merge(OmegaConf.load(CONF / group / f"{name}.yaml"), changes))
 
 
 def clocks() -> NDArray[np.float64]:
@@ -71,8 +62,9 @@ def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, A
     """Score the rows both ways."""
     import torch
 
-    model, tokenizer = configured("llm", "smollm2_135m", dtype=dtype).load()
-    table = configured("dataset", "diabetes", data_dir=None).load(SEED).train
+    parts = configured("llm=smollm2_135m", f"llm.dtype={dtype}", "dataset=diabetes", "data_dir=null")
+    model, tokenizer = parts["llm"].load()
+    table = parts["dataset"].load(SEED).train
     rows = min(rows, len(table))
     dialogue = Dialogue(tokenizer)
     prompt = sampling_prompts(table, k=K, n=1, permutation=True, seed=SEED)[0]

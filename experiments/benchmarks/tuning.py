@@ -115,7 +115,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.procedure == "trl":
             found = trl_defaults(llm, prompts, settings(arguments.batch), Path(scratch))
         else:
-            shared = settings(arguments.batch, int(arguments.procedure))
+            shared = settings(arguments.batch, None if arguments.procedure == "ours" else int(arguments.procedure))
             found = ours(llm, prompts, shared, Path(scratch))
     return found | {"tokens_per_s": found["tokens"] / found["seconds"]} | peaks()
 
@@ -138,7 +138,7 @@ def show(runs: dict[str, list[dict[str, Any]]], medians: dict[str, float]) -> No
 
     grid = Table("procedure", "tokens", "tokens/s, each run", "median", "/ TRL", "peak MB", "loss of each step")
     for name, found in runs.items():
-        label = "TRL's defaults" if name == "trl" else f"ours, {name} at once"
+        label = {"trl": "TRL's defaults", "ours": "ours"}.get(name, f"ours, {name} at once")
         speeds = " ".join(f"{run['tokens_per_s']:.0f}" for run in found)
         losses = " ".join(f"{loss:.3f}" for loss in found[0]["losses"])
         peak, ratio = max(run["peak_rss_mb"] for run in found), medians[name] / medians["trl"]
@@ -155,9 +155,11 @@ def main() -> None:
     parser.add_argument("--dataset", default="diabetes", help="a file of conf/dataset")
     parser.add_argument("--examples", type=int, default=16)
     parser.add_argument("--batch", type=int, default=4, help="examples an optimizer step sees")
-    parser.add_argument("--device-batch", nargs="+", default=["1"], help="examples at once in ours; the first counts")
+    parser.add_argument(
+        "--device-batch", nargs="+", default=["ours"], help="examples at once; ours: the default of Tuning"
+    )
     parser.add_argument("--repeats", type=int, default=1, help="runs of each; the median counts")
-    parser.add_argument("--procedure", help="measure this one here: trl, or ours with so many examples at once")
+    parser.add_argument("--procedure", help="measure this one here: trl, ours, or ours with so many examples at once")
     arguments = parser.parse_args()
     if arguments.procedure:
         print(json.dumps(measure(arguments)))

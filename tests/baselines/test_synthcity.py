@@ -34,10 +34,15 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
 @pytest.mark.parametrize("plugin", ["tvae", *SLOW])
 def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], plugin: str, task: Task
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    plugin: str,
+    task: Task,
 ) -> None:
     import torch
 
+    monkeypatch.chdir(tmp_path)
     splits = make_splits(task)
     generator = SynthcityGenerator(plugin=plugin, settings=TINY[plugin], device="cpu")
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
@@ -59,6 +64,7 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
     loaded.load(splits, prepared=tmp_path, directory=tmp_path)
     pd.testing.assert_frame_equal(loaded.sample(23, seed=1, directory=tmp_path).frame, first)
     assert not loaded.sample(23, seed=2, directory=tmp_path).frame.equals(first)
+    assert [file.name for file in tmp_path.iterdir()] == ["plugin.pkl"]  # nothing lies about
     again = replace(generator)
     again.fit(splits, seed=1, prepared=tmp_path, directory=tmp_path)
     pd.testing.assert_frame_equal(again.sample(23, seed=1, directory=tmp_path).frame, first)
