@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of a token that has no part in the loss
-CPU_TOKENS = 1024  # at once: experiments/benchmarks/tuning.py --device-batch
+CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py
 SCHEDULERS = ("constant", "constant_with_warmup", "cosine", "linear", "polynomial")
 
 History = Callable[[dict[str, float], int], None]
@@ -40,9 +40,8 @@ class Tuning:
     """Settings of a tuning run.
 
     batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
-    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as make
-    about a thousand tokens, which keep its cores busy and its caches warm. The device batch changes speed and
-    memory, not the result. max_examples (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps
+    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit
+    into CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps
     between checkpoints from which a killed run goes on (None: none).
     """
 

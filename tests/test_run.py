@@ -192,12 +192,14 @@ def test_a_run_tracked_offline_holds_the_metrics(finished: tuple[Path, Path]) ->
 
 @pytest.mark.slow
 def test_several_processes_tune_one_adapter_and_a_single_one_goes_on(tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     together = [*launch, "-m", *command(tmp_path, "stage=fit")[2:]]
     done = subprocess.run(together, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run: ") == 1  # the second process keeps no books
+    (log,) = tmp_path.glob("runs/*/*/*/run.log")
+    assert log.read_text().count("fit: 8 of 8 rows") == 1
     folder = harmonic(tmp_path)
     assert not computed(folder) & {"prompts", "fit"}
 

@@ -252,7 +252,7 @@ def test_settings_that_cannot_be_are_named(tmp_path, name, value):
 
 
 def test_the_device_batch_divides_what_falls_to_a_process(monkeypatch):
-    assert [Tuning(batch_size=16).device_batch("cpu", longest) for longest in (2000, 600, 250, 10)] == [1, 1, 4, 16]
+    assert [Tuning(batch_size=16).device_batch("cpu", longest) for longest in (2000, 600, 250, 10)] == [1, 4, 8, 16]
     assert Tuning(batch_size=16).device_batch("cuda", 2000) == 4
     assert Tuning(batch_size=6, device_batch_size=4).device_batch("cuda", 99) == 3
     assert Tuning(batch_size=2, device_batch_size=8).device_batch("cuda", 99) == 2
