@@ -5,21 +5,24 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harmonic.evaluation.base import Metric
 from harmonic.table import Splits
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:
     """Print the table of metrics, the stages, the files, and how to upload an offline run."""
-    from rich.console import Console
+    from rich.table import Column
     from rich.table import Table as Grid
 
-    console = Console(soft_wrap=True)
+    console = wide_console()
     if report["metrics"]:
         title = f"{report['generator']} on {report['dataset']}, seed {report['seed']}"
-        grid = Grid("metric", "value", "better", "meaning", title=title)
+        grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning", title=title)
         for name, value in report["metrics"].items():
             metric = find(name, metrics)
             shown = f"[dim]{report['unavailable'].get(name, 'not available')}" if value is None else f"{value:.4g}"
@@ -42,10 +45,9 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
 
 def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path) -> None:
     """Print what a run would do: the data, the columns, the prompts, where it writes."""
-    from rich.console import Console
     from rich.table import Table as Grid
 
-    console = Console(soft_wrap=True)
+    console = wide_console()
     grid = Grid("column", "kind", "values", title=f"{config['dataset']['name']}: target {splits.schema.target}")
     for column in splits.schema.columns:
         values = f"{column.minimum:g} … {column.maximum:g}" if column.is_numeric else ", ".join(column.categories[:6])
@@ -59,6 +61,14 @@ def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, fo
         with file.open(encoding="utf-8") as lines:
             console.print(f"{sum(1 for _ in lines)} prompts in {file}", highlight=False)
     console.print(f"would write to {folder}", highlight=False)
+
+
+def wide_console() -> Console:
+    """Standard output; 120 columns where it is no terminal, so that names are not cut in a file."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(soft_wrap=True, width=120)
 
 
 def find(name: str, metrics: Sequence[Metric]) -> Metric | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from harmonic.dialogue import Dialogue, check_lengths
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.llm import LanguageModel
-from harmonic.loading import processes
+from harmonic.loading import processes, quiet_libraries
 from harmonic.progress import Progress
 from harmonic.prompts import Prompt
 from harmonic.randomness import seeded
@@ -40,9 +40,10 @@ class Tuning:
     """Settings of a tuning run.
 
     batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
-    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit
-    into CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a seeded subset. checkpoint_every: optimizer steps
-    between checkpoints from which a killed run goes on (None: none).
+    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit into
+    CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a
+    seeded subset. checkpoint_every: optimizer steps between checkpoints from which a killed run goes on (None:
+    none).
     """
 
     epochs: float = 1.0
@@ -162,6 +163,7 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
     """The model with the adapter merged into its weights (quantized weights keep it beside them)."""
     from peft import PeftModel
 
+    quiet_libraries()
     model, tokenizer = llm.load()
     tuned = PeftModel.from_pretrained(model, adapter)
     merged = tuned if llm.quantization else tuned.merge_and_unload()
