@@ -1,9 +1,10 @@
 """Rows a second in sampling: one prompt at a time, batched `generate`, and ours, free and constrained.
 
-    python -m experiments.benchmarks.sampling [--rows 32] [--reference-rows 3] [--batch-sizes 8 16 32 64]
+    python -m experiments.benchmarks.sampling [--run FOLDER] [--rows 32] [--reference-rows 3] [--batch-sizes 8 16 32 64]
 
-The prompts are HARMONIC's for Diabetes (five random rows each). The model is not tuned, so that it would seldom
-end an answer: every free contender writes exactly --new-tokens tokens a row, the length of a tuned answer.
+The prompts are HARMONIC's for Diabetes (five random rows each). With --run the model has that run's adapter and
+ends its answers itself, in at most --new-tokens. Without it the model is not tuned and would seldom end an answer:
+every free contender writes exactly --new-tokens tokens a row, the length of a tuned answer.
 `ours, constrained` writes whole, valid rows, as long as they come. Contenders:
 
 - reference: transformers' `generate`, one prompt at a time (the published procedure), on the first rows;
@@ -21,6 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,21 +32,22 @@ from harmonic.decoding import Decoder
 from harmonic.dialogue import Dialogue
 from harmonic.prompts import InvalidAnswer, parse_row, sampling_prompts
 from harmonic.table import Schema
+from harmonic.tuning import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
 
 
-def load(llm: str, dataset: str, rows: int) -> tuple[Any, Dialogue, Schema, list[list[int]]]:
-    """The model, its dialogue, the schema, and the sampling prompts as token ids."""
+def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Dialogue, Schema, list[list[int]]]:
+    """The model (with the run's adapter, if there is one), its dialogue, the schema, and the prompts' token ids."""
     parts = configured(f"llm={llm}", f"dataset={dataset}", "data_dir=null")
     train = parts["dataset"].load(SEED).train
-    model, tokenizer = parts["llm"].load()
+    model, tokenizer = load_tuned(parts["llm"], run / "adapter") if run else parts["llm"].load()
     dialogue = Dialogue(tokenizer)
     prompts = sampling_prompts(train, k=5, n=rows, permutation=True, seed=SEED)
     return model, dialogue, train.schema, dialogue.prompts([prompt.prompt for prompt in prompts])
 
 
-def generate(model: Any, padding: int, prompts: list[list[int]], batch: int, new_tokens: int) -> int:
+def generate(model: Any, end: int, prompts: list[list[int]], batch: int, least: int, most: int) -> int:
     """The way of transformers itself: batches in order of length, padded on the left. Returns the rows drawn."""
     import torch
 
@@ -52,7 +55,7 @@ def generate(model: Any, padding: int, prompts: list[list[int]], batch: int, new
     for start in range(0, len(prompts), batch):
         part = prompts[start : start + batch]
         width = max(map(len, part))
-        ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in part], device=model.device)
+        ids = torch.tensor([[end] * (width - len(prompt)) + prompt for prompt in part], device=model.device)
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in part], device=model.device)
         model.generate(
             ids,
@@ -60,16 +63,17 @@ def generate(model: Any, padding: int, prompts: list[list[int]], batch: int, new
             do_sample=True,
             temperature=TEMPERATURE,
             top_k=0,
-            max_new_tokens=new_tokens,
-            min_new_tokens=new_tokens,
-            pad_token_id=padding,
+            max_new_tokens=most,
+            min_new_tokens=least,
+            eos_token_id=end,
+            pad_token_id=end,
         )
     return len(prompts)
 
 
-def ours(model: Any, prompts: list[list[int]], new_tokens: int) -> int:
+def ours(model: Any, end: int, prompts: list[list[int]], new_tokens: int) -> int:
     """Free decoding; a new decoder, so that its set-up counts. Returns the rows drawn."""
-    decoder = Decoder(model, -1, TEMPERATURE, new_tokens)  # no token is -1: nothing ends early
+    decoder = Decoder(model, end, TEMPERATURE, new_tokens)
     decoder.share_prefix(prompts)
     return len(decoder.free(prompts, draws(len(prompts))))
 
@@ -109,11 +113,13 @@ def contenders(
 ) -> Iterator[tuple[str, Callable[[], int]]]:
     """Each one's name and procedure."""
     new, end = arguments.new_tokens, dialogue.end
-    yield "reference", lambda: generate(model, end, prompts[: arguments.reference_rows], 1, new)
+    least = 1 if arguments.run else new
+    yield "reference", lambda: generate(model, end, prompts[: arguments.reference_rows], 1, least, new)
     for size in arguments.batch_sizes:
         if size <= arguments.rows:
-            yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, new)  # type: ignore[misc]
-    yield "ours, free", lambda: ours(model, prompts, new)
+            yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, least, new)  # type: ignore[misc]
+    never = -1  # no token is -1: nothing ends early
+    yield "ours, free", lambda: ours(model, end if arguments.run else never, prompts, new)
     yield "ours, constrained", lambda: ours_constrained(model, dialogue, schema, prompts, new, arguments.found)
 
 
@@ -136,6 +142,7 @@ def main() -> None:
     parser.add_argument("--reference-rows", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--new-tokens", type=int, default=95)
+    parser.add_argument("--run", type=Path, help="folder of a finished run: its tuned model ends its answers itself")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true", help="processor time of one thread")
     parser.add_argument("--llm", default="smollm2_135m")
@@ -147,8 +154,8 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(1)
-    model, dialogue, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows)
-    generate(model, dialogue.end, prompts[:1], 1, 2)  # what a first call sets up is nobody's time
+    model, dialogue, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
+    generate(model, dialogue.end, prompts[:1], 1, 2, 2)  # what a first call sets up is nobody's time
     speeds: dict[str, float] = {}
     for _ in range(arguments.repeats):
         for name, run in contenders(arguments, model, dialogue, schema, prompts):
@@ -161,6 +168,7 @@ def main() -> None:
         "benchmark": "sampling",
         "llm": arguments.llm,
         "rows": arguments.rows,
+        "tuned": arguments.run is not None,
         "cpu_time": arguments.cpu_time,
         "prompt_tokens": round(sum(map(len, prompts)) / len(prompts), 1),
         "new_tokens": arguments.new_tokens,
