@@ -62,6 +62,7 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
         run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
     )
     if rank() > 0:
+        logger.info("process %d tunes along", rank())
         pipeline.follow()
         return run.folder
     try:

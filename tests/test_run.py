@@ -198,6 +198,7 @@ def test_several_processes_tune_one_adapter_and_a_single_one_goes_on(tmp_path: P
     done = subprocess.run(together, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run: ") == 1  # the second process keeps no books
+    assert done.stderr.count("process 1 tunes along") == 1
     (log,) = tmp_path.glob("runs/*/*/*/run.log")
     assert log.read_text().count("fit: 8 of 8 rows") == 1
     folder = harmonic(tmp_path)
