@@ -120,6 +120,8 @@ class Pipeline:
         entry = self.run.stage("fit", inputs, build)
         if (entry.path / "adapter").is_dir():
             self.run.place(entry.path / "adapter", "adapter")
+        if (entry.path / "history.json").is_file():
+            self.run.place(entry.path / "history.json", "history.json")
         for point in _history(entry.path) if entry.cached else []:
             self.tracker.log(point, int(point.pop("step")))
         self.run.record(efficiency=_efficiency("fit", entry))
@@ -172,6 +174,8 @@ class Pipeline:
                 return {}
 
             entry = self.run.stage(f"evaluate_{name}", inputs, build)
+            if (entry.path / "series.npz").is_file():
+                self.run.place(entry.path / "series.npz", f"series/{name}.npz")
             found = json.loads((entry.path / "measures.json").read_text(encoding="utf-8"))
             metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
             unavailable |= found["reasons"]

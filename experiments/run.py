@@ -1,4 +1,4 @@
-"""One run: data, prompts, fit, sample, evaluate, record. The only file that knows Hydra's objects.
+"""One run: data, prompts, fit, sample, evaluate, record; with -m many.
 
 python -m experiments.run dataset=german generator=harmonic seed=1
 """
@@ -19,6 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.devices import claim_gpu
+from experiments.sweep import concluded, recorded
 from harmonic.errors import ConfigError, HarmonicError, suggest
 from harmonic.loading import processes, rank
 
@@ -27,21 +29,33 @@ logger = logging.getLogger(__name__)
 STAGES = ("prompts", "fit", "sample", "evaluate")
 
 
+def main() -> None:
+    """The command line: one job, or with -m a sweep."""
+    concluded(job)
+
+
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-def main(config: DictConfig) -> None:
-    """Run one configuration; with -m Hydra calls this once for each job."""
+def job(config: DictConfig) -> None:
+    """Run one configuration; in a sweep Hydra's launcher calls this once for each job."""
     context = HydraConfig.get()
+    choices = dict(context.runtime.choices)
+    if context.mode is RunMode.MULTIRUN:
+        with recorded(Path(context.sweep.dir), int(context.job.num), list(context.overrides.task)) as record:
+            claim_gpu()
+            run_job(config, choices, record)
+        return
     try:
-        run_job(config, dict(context.runtime.choices))
+        run_job(config, choices)
     except HarmonicError as error:
         logger.error("error: %s", error)
-        if context.mode is RunMode.MULTIRUN:
-            raise  # the other jobs go on; Hydra tells at the end
         sys.exit(1)
 
 
-def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
-    """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder."""
+def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None) -> Path:
+    """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder.
+
+    `record`, in a sweep, is told the folder as "run", and "skipped" where there was nothing to do.
+    """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if config.stage not in STAGES:
         raise ConfigError("stage", config.stage, "is no stage", suggest(config.stage, STAGES))
@@ -61,6 +75,8 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
     pipeline = Pipeline(
         run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
     )
+    if record is not None:
+        record["run"] = str(run.folder)
     if rank() > 0:
         logger.info("process %d tunes along", rank())
         pipeline.follow()
@@ -71,7 +87,10 @@ def run_job(config: DictConfig, choices: dict[str, str | None]) -> Path:
                 pipeline.plan()
             elif run.is_done and not run.force:
                 logger.info("done already: nothing to compute (force=true computes anew)")
-                pipeline.show()
+                if record is None:
+                    pipeline.show()
+                else:
+                    record["skipped"] = True
             else:
                 pipeline.execute(config.stage)
     finally:

@@ -94,10 +94,11 @@ def _literal(text: str) -> str:
 
 
 class RowConstraint:
-    """One answer on its way: what may come next, and what must."""
+    """One answer on its way: what may come next, and what must. grammar: the row's, in Lark."""
 
-    def __init__(self, matcher: Any) -> None:
+    def __init__(self, matcher: Any, grammar: str) -> None:
         self._matcher = matcher
+        self.grammar = grammar
 
     @property
     def finished(self) -> bool:
@@ -125,6 +126,10 @@ class RowConstraint:
         self._consume([token])
         return [token, *([] if self.finished else self.forced())]
 
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Take tokens that were drawn elsewhere."""
+        self._consume(list(tokens))
+
     def _consume(self, tokens: list[int]) -> None:
         if tokens and not self._matcher.consume_tokens(tokens):
             raise RuntimeError(f"the constraint refused {tokens}: {self._matcher.get_error()}")
@@ -141,11 +146,11 @@ class RowConstraints:
         """The constraint of a new row, columns in `order`."""
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_lark(row_grammar(self.schema, order))
-        matcher = LLMatcher(self._tokens, grammar, log_level=0)
+        grammar = row_grammar(self.schema, order)
+        matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
         if matcher.is_error():
             raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")
-        return RowConstraint(matcher)
+        return RowConstraint(matcher, grammar)
 
     @cached_property
     def _tokens(self) -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
+MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
+_SMALLEST_BUDGET = 2**14  # tokens
 _BLOCK = 256  # tokens summed up together when one is drawn
 
 
@@ -87,13 +89,17 @@ class Decoder:
     """Draws answers from one model. `temperature` 0 takes the likeliest token.
 
     max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
-    its end without the model (see `constrained`).
+    its end without the model (see `constrained`). batch_tokens: prompt and answer tokens held in the cache at
+    once (None: what a quarter of the free memory holds).
     """
 
     model: PreTrainedModel
     end: int
     temperature: float
     max_new_tokens: int
+    batch_tokens: int | None = None
+
+    largest_batch: ClassVar[int] = 64  # rows; beyond it a step grows with the rows
 
     def __post_init__(self) -> None:
         self._prefix: tuple[list[int], Any] = ([], None)
@@ -161,13 +167,7 @@ class Decoder:
                 for row, token in zip(rows.open, tokens, strict=True):
                     fed[row] = constraints[row].accept(token)
                     answers[row] += fed[row]
-        decoded = []
-        for ids, constraint, draw in zip(answers, constraints, draws, strict=True):
-            whole = constraint.finished
-            while not constraint.finished:
-                ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
-            decoded.append(Decoded(ids, whole))
-        return decoded
+        return [finish(*answer) for answer in zip(answers, constraints, draws, strict=True)]
 
     @cached_property
     def fast(self) -> bool:
@@ -179,7 +179,17 @@ class Decoder:
             logger.info("%s is decoded one row at a time: its attention is its own", type(self.model).__name__)
         return found
 
-    def free_memory(self) -> int:
+    def budget(self) -> int:
+        """Tokens that a batch may hold in the cache."""
+        if self.batch_tokens:
+            return self.batch_tokens
+        per_token = cache_bytes_per_token(self.model.config, self.model.dtype)
+        return max(int(self._free_memory() * MEMORY_SHARE / per_token), _SMALLEST_BUDGET)
+
+    def close(self) -> None:
+        """Nothing: the model is its owner's."""
+
+    def _free_memory(self) -> int:
         """Bytes that are free where the model computes."""
         import psutil
         import torch
@@ -221,6 +231,22 @@ class Decoder:
         else:
             with torch.inference_mode(), folded(self.model):
                 yield
+
+
+def finish(ids: list[int], constraint: RowConstraint, draw: np.random.Generator) -> Decoded:
+    """The answer as its constraint stands; what is missing is drawn without the model, all allowed tokens alike."""
+    whole = constraint.finished
+    while not constraint.finished:
+        ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
+    return Decoded(ids, whole)
+
+
+def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """What one token takes in the key-value cache of a model with this transformers config, bytes."""
+    config = config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:

@@ -68,5 +68,12 @@ class LanguageGenerator(Generator):
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Negative log-likelihood of each row under the fitted model: (n,), nats per token."""
 
+    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
+        """Negative log-likelihood of each token of each row: (tokens,) a row, nats; None where it cannot be had.
+
+        `base`: under the model that the fitted one was tuned from. None, unless overridden.
+        """
+        return None
+
     def unload(self) -> None:
         """Give the model's memory back; `load` restores it. Nothing, unless overridden."""

@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.decoding import Decoder
 from harmonic.dialogue import Dialogue
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.neighbors import Metric
 from harmonic.prompts import Prompt, RowTexts, read_prompts, sampling_prompts, training_prompts, write_prompts
-from harmonic.sampling import Sampler, Sampling
+from harmonic.sampling import Decodes, Sampler, Sampling
 from harmonic.table import Splits, Table
 from harmonic.tuning import Tuning, load_tuned, tune
+from harmonic.vllm_decoding import VLLMDecoder, check_backend
 
 if TYPE_CHECKING:
-    from harmonic.decoding import Decoder
+    from transformers import PreTrainedModel
 
 _ANSWER_SLACK = 1.25  # an answer may be this much longer than the longest one in training
 
@@ -47,6 +49,7 @@ class HarmonicGenerator(LanguageGenerator):
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
         """Write train.jsonl and sample.jsonl into `directory`, {"prompt", "completion"} a line."""
+        self._settings()  # for its errors, before anything is tuned
         k, metric = int(self.neighbors["k"]), self._metric
         filtered = self.filter and splits.schema.task.is_classification
         train = training_prompts(
@@ -66,25 +69,28 @@ class HarmonicGenerator(LanguageGenerator):
         return tune(self.llm, examples, settings, seed=seed, directory=directory, stage="fit", history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        """Load the tuned model, merged."""
-        self._model, tokenizer = load_tuned(self.llm, directory / "adapter")
-        self._splits, self._prepared, self._dialogue = splits, prepared, Dialogue(tokenizer)
+        """Remember where the adapter is; the model is loaded, and the adapter merged, when it is first needed."""
+        self._splits, self._prepared, self._adapter = splits, prepared, directory / "adapter"
+        self._dialogue = Dialogue(self.llm.tokenizer())
+        self._model: PreTrainedModel | None = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         """Ask the prompts of sample.jsonl in order, `sampling.rows_per_prompt` rows from each."""
         prompts = read_prompts(self._prepared / "sample.jsonl")
-        settings = Sampling(**self.sampling)
-        settings.check()
+        settings = self._settings()
+        decoder, context = self._decoder(settings)
         sampler = Sampler(
-            decoder=self._decoder(settings),
+            decoder=decoder,
             dialogue=self._dialogue,
             schema=self._splits.schema,
             settings=settings,
             permutation=self.permutation,
-            context=self.llm.max_tokens(self._model.config),
-            bytes_per_token=cache_bytes_per_token(self._model),
+            context=context,
         )
-        return sampler.sample(prompts, n, seed=seed, directory=directory)
+        try:
+            return sampler.sample(prompts, n, seed=seed, directory=directory)
+        finally:
+            decoder.close()
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's text as the answer to one and the same sampling prompt.
@@ -94,10 +100,27 @@ class HarmonicGenerator(LanguageGenerator):
         """
         from harmonic.scoring import answer_nll
 
+        return answer_nll(self._tuned, *self._as_answers(rows), stage="perplexity")
+
+    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]]:
+        """Negative log-likelihood of each token of the texts that `nll` scores: (tokens,) a row, nats.
+
+        `base`: under the model without the adapter, loaded for this call; the tuned one gives way to it, and is
+        loaded anew when it is next needed.
+        """
+        from harmonic.scoring import answer_token_nll
+
+        if base:
+            self.unload()
+        model = self.llm.load()[0] if base else self._tuned
+        return answer_token_nll(model, *self._as_answers(rows), stage="likelihood")
+
+    def _as_answers(self, rows: pd.DataFrame) -> tuple[list[int], list[list[int]]]:
+        """Token ids of the first sampling prompt, and of each row's text."""
         schema = self._splits.schema
         context = self._dialogue.prompts([read_prompts(self._prepared / "sample.jsonl")[0].prompt])[0]
         texts = RowTexts(Table(schema.conform(rows), schema)).render(np.arange(len(rows)))
-        return answer_nll(self._model, context, self._dialogue.completions(texts), stage="perplexity")
+        return context, self._dialogue.completions(texts)
 
     def unload(self) -> None:
         import torch
@@ -110,22 +133,32 @@ class HarmonicGenerator(LanguageGenerator):
     def _metric(self) -> Metric:
         return self.neighbors.get("metric", "mixed")
 
-    def _decoder(self, settings: Sampling) -> Decoder:
-        from harmonic.decoding import Decoder
+    @property
+    def _tuned(self) -> PreTrainedModel:
+        """The model with its adapter."""
+        if self._model is None:
+            self._model, _ = load_tuned(self.llm, self._adapter)
+        return self._model
 
+    def _settings(self) -> Sampling:
+        """The settings of sampling. Raises ConfigError for what cannot be."""
+        settings = Sampling(**self.sampling)
+        settings.check()
+        if settings.backend == "vllm":
+            check_backend(self.llm)
+        return settings
+
+    def _decoder(self, settings: Sampling) -> tuple[Decodes, int]:
+        """Who decodes, and the longest prompt with answer, tokens."""
         longest = settings.max_new_tokens or self._longest_answer()
-        return Decoder(self._model, self._dialogue.end, settings.temperature, longest)
+        how = (self._dialogue.end, settings.temperature, longest, settings.batch_tokens)
+        if settings.backend == "vllm":
+            served = VLLMDecoder(self.llm, self._adapter, *how)
+            return served, served.context()
+        return Decoder(self._tuned, *how), self.llm.max_tokens(self._tuned.config)
 
     def _longest_answer(self) -> int:
         """Room for an answer, in tokens, from the answers that were learnt."""
         examples: list[Prompt] = read_prompts(self._prepared / "train.jsonl")
         answers = self._dialogue.completions([example.completion for example in examples])
         return int(max(map(len, answers)) * _ANSWER_SLACK) + 1
-
-
-def cache_bytes_per_token(model: Any) -> int:
-    """What one token takes in the key-value cache, bytes."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)

@@ -35,11 +35,9 @@ if TYPE_CHECKING:
     from harmonic.constraints import RowConstraint, RowConstraints
 
 Mode = Literal["auto", "reject", "constrained"]
+Backend = Literal["torch", "vllm"]
 _FREE, _CONSTRAINED = 5, 6  # first entry of the seed sequence of a row's draws
 _ATTEMPTS = {"auto": 2, "reject": 10, "constrained": 0}
-_LARGEST_BATCH = 64  # rows; beyond it a step grows with the rows
-_MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
-_SMALLEST_BUDGET = 2**14  # tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,8 @@ class Sampling:
     second for the rows still missing. attempts: how often a row is drawn freely (None: 2 in auto, 10 in reject).
     max_new_tokens (None): a quarter more than the longest training answer. batch_tokens: prompt and answer
     tokens held in the cache at once (None: a quarter of the free memory, at most 64 rows). rows_per_prompt:
-    rows drawn from each prompt, which is read once for all of them.
+    rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes here
+    (harmonic.decoding), "vllm" has vLLM do it (harmonic.vllm_decoding).
     """
 
     temperature: float = 0.7
@@ -60,6 +59,7 @@ class Sampling:
     max_new_tokens: int | None = None
     batch_tokens: int | None = None
     rows_per_prompt: int = 1
+    backend: Backend = "torch"
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""
@@ -68,6 +68,9 @@ class Sampling:
             raise ConfigError(f"{key}.temperature", self.temperature, "is not 0 or more", "set it to 0.7")
         if self.mode not in get_args(Mode):
             raise ConfigError(f"{key}.mode", self.mode, "no such mode", suggest(str(self.mode), get_args(Mode)))
+        if self.backend not in get_args(Backend):
+            fix = suggest(str(self.backend), get_args(Backend))
+            raise ConfigError(f"{key}.backend", self.backend, "no such backend", fix)
         for name in ("attempts", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -89,6 +92,13 @@ class Decodes(Protocol):
 
     max_new_tokens: int
 
+    @property
+    def largest_batch(self) -> int: ...  # rows
+
+    def budget(self) -> int: ...
+
+    def close(self) -> None: ...
+
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None: ...
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Any]: ...
@@ -100,15 +110,13 @@ class Decodes(Protocol):
         constraints: Sequence[RowConstraint],
     ) -> list[Any]: ...
 
-    def free_memory(self) -> int: ...
-
 
 @dataclass
 class Sampler:
     """Asks the model until every row is there.
 
     permutation: whether the columns of a constrained row stand in an order drawn for it, or the schema's.
-    context: the longest prompt with answer, tokens. bytes_per_token: of the key-value cache.
+    context: the longest prompt with answer, tokens.
     """
 
     decoder: Decodes
@@ -117,7 +125,6 @@ class Sampler:
     settings: Sampling
     permutation: bool
     context: int
-    bytes_per_token: int
 
     def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
         """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
@@ -134,7 +141,9 @@ class Sampler:
         ids = self.dialogue.prompts([prompt.prompt for prompt in prompts[:needed]])
         room = self.decoder.max_new_tokens
         check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
-        log = BatchLog(directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self._budget()})
+        log = BatchLog(
+            directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self.decoder.budget()}
+        )
         work = _Work(self, [ids[row // self.settings.rows_per_prompt] for row in range(n)], seed, log)
         rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
         with Progress("sample", n, "rows") as progress:
@@ -166,16 +175,11 @@ class Sampler:
         for row in sorted(rows, key=lambda row: (-len(prompts[row]), row)):
             if not batches or len(batches[-1]) >= largest:
                 # The first of a batch is its longest, so it sets what every row of it takes.
-                largest = min(_LARGEST_BATCH, max(budget // (len(prompts[row]) + self.decoder.max_new_tokens), 1))
+                fitting = max(budget // (len(prompts[row]) + self.decoder.max_new_tokens), 1)
+                largest = min(self.decoder.largest_batch, fitting)
                 batches.append([])
             batches[-1].append(row)
         return batches
-
-    def _budget(self) -> int:
-        """Tokens held in the cache at once."""
-        if self.settings.batch_tokens:
-            return self.settings.batch_tokens
-        return max(int(self.decoder.free_memory() * _MEMORY_SHARE / self.bytes_per_token), _SMALLEST_BUDGET)
 
     def _identity(self, ids: list[list[int]], n: int, seed: int) -> str:
         """A hash of all that the rows depend on, but for the model: the folder stands for that."""

@@ -45,6 +45,21 @@ def answer_nll(
     return totals / np.array([len(answer) for answer in answers], dtype=np.float64)
 
 
+def answer_token_nll(
+    model: PreTrainedModel,
+    context: Sequence[int],
+    answers: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    stage: str = "score",
+) -> list[NDArray[np.float64]]:
+    """Negative log-likelihood of each token of each answer behind one shared context: (tokens,) an answer, nats.
+
+    context and answers are token ids, none of them empty (ValueError).
+    """
+    return pairs_token_nll(model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage)
+
+
 def pairs_nll(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
@@ -55,6 +70,22 @@ def pairs_nll(
 ) -> NDArray[np.float64]:
     """Negative log-likelihood of each answer behind its own prompt, summed over the answer's tokens: (pairs,), nats.
 
+    Arguments as for `pairs_token_nll`.
+    """
+    found = pairs_token_nll(model, prompts, answers, batch_tokens=batch_tokens, stage=stage)
+    return np.array([tokens.sum() for tokens in found], dtype=np.float64)
+
+
+def pairs_token_nll(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    stage: str = "score",
+) -> list[NDArray[np.float64]]:
+    """Negative log-likelihood of each token of each answer behind its own prompt: (tokens,) an answer, nats.
+
     prompts and answers are token ids, as many of the one as of the other, none of them empty (ValueError).
     A pass takes `batch_tokens` distinct tokens at most, or one sequence that is longer.
     """
@@ -64,22 +95,23 @@ def pairs_nll(
         raise ValueError("each answer needs its prompt, and both need a token at least")
     pairs = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     lengths = [len(answer) for answer in answers]
-    totals = np.empty(len(pairs))
+    values = [np.empty(0)] * len(pairs)
     with torch.inference_mode(), Progress(stage, len(pairs), "rows") as progress:
         if _packable(model, max(map(len, pairs), default=0)):
             found = _packed_nll(model, pairs, lengths, _pass_tokens(model, batch_tokens))
         else:
-            found = (([index], _single_nll(model, pairs[index], lengths[index])) for index in range(len(pairs)))
-        for members, values in found:
-            totals[members] = values
+            found = (([index], [_single_nll(model, pairs[index], lengths[index])]) for index in range(len(pairs)))
+        for members, theirs in found:
+            for member, tokens in zip(members, theirs, strict=True):
+                values[member] = tokens
             progress.advance(len(members), tokens=sum(lengths[index] for index in members))
-    return totals
+    return values
 
 
 def _packed_nll(
     model: PreTrainedModel, pairs: list[list[int]], lengths: list[int], limit: int
-) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
-    """Summed nll of the last `lengths` tokens of the pairs, some at a time: which, and their values."""
+) -> Iterator[tuple[list[int], list[NDArray[np.float64]]]]:
+    """The nll of each of the last `lengths` tokens of the pairs, some pairs at a time: which, and their values."""
     import torch
     from transformers import DynamicCache
 
@@ -147,8 +179,8 @@ def _common(first: list[int], second: list[int]) -> int:
 
 def _tree_nll(
     model: PreTrainedModel, cache: DynamicCache, shared: int, tree: _Tree, lengths: list[int]
-) -> NDArray[np.float64]:
-    """Summed nll of the last `lengths` tokens of each sequence, (sequences,), behind the `shared` tokens in the cache.
+) -> list[NDArray[np.float64]]:
+    """The nll of each of the last `lengths` tokens of each sequence, behind the `shared` tokens in the cache.
 
     The cache is left as it was.
     """
@@ -170,8 +202,7 @@ def _tree_nll(
     ).logits[0]
     cache.crop(-size)
     found = _log_likelihoods(logits, rows, np.array(tree.tokens)[nodes])
-    starts = np.cumsum([0, *lengths[:-1]])
-    return -np.add.reduceat(found, starts)
+    return np.split(-found, np.cumsum(lengths[:-1]))
 
 
 def _log_likelihoods(logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -188,12 +219,12 @@ def _log_likelihoods(logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDAr
 
 
 def _single_nll(model: PreTrainedModel, pair: list[int], length: int) -> NDArray[np.float64]:
-    """Summed nll of the last `length` tokens by a plain forward pass, (1,)."""
+    """The nll of each of the last `length` tokens by a plain forward pass, (length,)."""
     import torch
 
     ids = torch.tensor([pair], device=model.device)
     logits = model(input_ids=ids, use_cache=False).logits[0, -length - 1 : -1]
-    return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:])).sum(keepdims=True)
+    return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:]))
 
 
 def _pass_tokens(model: PreTrainedModel, batch_tokens: int) -> int:

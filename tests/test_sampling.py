@@ -49,10 +49,10 @@ def some_prompts(count: int) -> list[Prompt]:
 def sampler(schema: Schema = SMALL, *, room: int = 60, context: int = 2048, **settings: Any) -> Sampler:
     model, tokenizer = LLM.load()
     chosen = Sampling(**settings)
-    decoder = Decoder(model, tokenizer.eos_token_id, chosen.temperature, room)
+    decoder = Decoder(model, tokenizer.eos_token_id, chosen.temperature, room, chosen.batch_tokens)
     return Sampler(
         decoder=decoder, dialogue=Dialogue(tokenizer), schema=schema, settings=chosen, permutation=True,
-        context=context, bytes_per_token=1024,
+        context=context,
     )  # fmt: skip
 
 
@@ -65,11 +65,14 @@ class Scripted:
 
     def __init__(self, dialogue: Dialogue, rounds: Sequence[dict[int, str]]) -> None:
         self.dialogue, self.rounds = dialogue, list(rounds)
-        self.max_new_tokens = 500
+        self.max_new_tokens, self.largest_batch = 500, 64
         self.asked: list[int] = []
 
-    def free_memory(self) -> int:
-        return 2**30
+    def budget(self) -> int:
+        return 2**20
+
+    def close(self) -> None:
+        pass
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
         pass
@@ -221,12 +224,11 @@ def test_a_run_cut_off_after_any_batch_ends_with_the_same_table(tmp_path: Path) 
 
 def test_batches_are_cut_as_the_run_began_them_whatever_memory_is_free_later(tmp_path: Path) -> None:
     made = sampler(mode="constrained")
-    made.decoder.free_memory = lambda: 2**30  # type: ignore[method-assign]
-    made.bytes_per_token = 2**13
+    made.decoder.budget = lambda: 2**17  # type: ignore[method-assign]
     draw(made, 6, tmp_path)
     before = (tmp_path / "progress.jsonl").read_bytes()
     later = sampler(mode="constrained")
-    later.decoder.free_memory = lambda: 0  # type: ignore[method-assign]
+    later.decoder.budget = lambda: 0  # type: ignore[method-assign]
     draw(later, 6, tmp_path)
     assert (tmp_path / "progress.jsonl").read_bytes() == before
 

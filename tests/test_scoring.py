@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from harmonic.llm import TinyModel
-from harmonic.scoring import answer_nll, pairs_nll
+from harmonic.scoring import answer_nll, answer_token_nll, pairs_nll
 
 VOCABULARY = 258
 
@@ -62,6 +62,16 @@ def test_answers_behind_prompts_of_their_own_score_as_one_by_one(model, prompts)
     prompts = [[3, 4, *prompt] for prompt in prompts]
     expected = one_by_one(model, prompts, ALIKE)
     assert pairs_nll(model, prompts, ALIKE) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_every_token_scores_as_in_a_plain_pass(model):
+    """Each token is the last one of the answer that ends with it."""
+    found = answer_token_nll(model, CONTEXT, APART)
+    assert [len(losses) for losses in found] == [len(answer) for answer in APART]
+    starts = [answer[: place + 1] for answer in APART[:3] for place in range(len(answer))]
+    contexts = [[*CONTEXT, *start[:-1]] for start in starts]
+    expected = one_by_one(model, contexts, [start[-1:] for start in starts])
+    assert np.concatenate(found[:3]) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 9, 64])

@@ -18,6 +18,22 @@ Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
+class TokenScorer:
+    """A Scorer that also takes a row's likelihood apart.
+
+    `rows` is the Scorer. `tokens` gives, for each row, the negative log-likelihoods of its tokens in nats, under
+    the tuned model, or under the base model that it was tuned from; None where the generator has no such
+    thing: `LanguageGenerator.token_nll`.
+    """
+
+    rows: Scorer
+    tokens: Callable[[pd.DataFrame, bool], list[NDArray[np.float64]] | None]
+
+    def __call__(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        return self.rows(rows)
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A metric's direction and range, declared beside the code that computes it.
 
@@ -34,11 +50,15 @@ class Metric:
 
 
 class Measures(dict[str, float]):
-    """Flat {metric: value}. `reasons` says why a value is NaN; `series` holds arrays for plots."""
+    """Flat {metric: value}. `reasons` says why a value is NaN, `notes` what else a reader of it wants to know.
+
+    `series` holds arrays for plots.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.reasons: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self.series: dict[str, NDArray[np.float64]] = {}
 
     def unavailable(self, name: str, reason: str) -> None:
@@ -49,6 +69,7 @@ class Measures(dict[str, float]):
     def merge(self, other: Measures) -> None:
         self.update(other)
         self.reasons.update(other.reasons)
+        self.notes.update(other.notes)
         self.series.update(other.series)
 
 
