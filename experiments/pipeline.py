@@ -160,15 +160,18 @@ class Pipeline:
         synthetic = read_csv(sampled.path / "synthetic.csv", self.splits)
         metrics: dict[str, float] = {}
         unavailable: dict[str, str] = {}
+        on = self.config["evaluate_on"]
+        splits = self.splits.for_selection() if on == "validation" else self.splits
         for name, evaluator in self.evaluators.items():
             inputs = {
                 "format": FORMAT["evaluate"], "data": self.run.data, "synthetic": sampled.facts["csv"],
                 "fit": fitted.key, "evaluator": self.config["evaluator"][name], "seed": self.run.seed,
+                "on": on,
             }  # fmt: skip
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = self._scorer(prompts, fitted)
-                measures = evaluator.evaluate(self.splits, synthetic, seed=self.run.seed, scorer=scorer)
+                measures = evaluator.evaluate(splits, synthetic, seed=self.run.seed, scorer=scorer)
                 write_measures(measures, folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}

@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.devices import claim_gpu
+from experiments.search import objective
 from experiments.sweep import concluded, recorded
 from harmonic.errors import ConfigError, HarmonicError, suggest
 from harmonic.loading import processes, rank
@@ -27,6 +28,7 @@ from harmonic.loading import processes, rank
 logger = logging.getLogger(__name__)
 
 STAGES = ("prompts", "fit", "sample", "evaluate")
+EVALUATE_ON = ("test", "validation")
 
 
 def main() -> None:
@@ -35,20 +37,21 @@ def main() -> None:
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-def job(config: DictConfig) -> None:
-    """Run one configuration; in a sweep Hydra's launcher calls this once for each job."""
+def job(config: DictConfig) -> float | None:
+    """Run one configuration; in a sweep Hydra's launcher calls this once for each job. What is searched for, if so."""
     context = HydraConfig.get()
     choices = dict(context.runtime.choices)
     if context.mode is RunMode.MULTIRUN:
         with recorded(Path(context.sweep.dir), int(context.job.num), list(context.overrides.task)) as record:
             claim_gpu()
-            run_job(config, choices, record)
-        return
+            return objective(run_job(config, choices, record), context.sweeper.get("metric"))
+        return None
     try:
         run_job(config, choices)
     except HarmonicError as error:
         logger.error("error: %s", error)
         sys.exit(1)
+    return None
 
 
 def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None) -> Path:
@@ -62,6 +65,9 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
     if processes() > 1 and config.stage not in ("prompts", "fit"):
         fix = "add stage=fit under `accelerate launch`; then run the command alone, and it goes on from the adapter"
         raise ConfigError("stage", config.stage, f"the {processes()} processes started here only tune", fix)
+    if config.evaluate_on not in EVALUATE_ON:
+        fix = suggest(config.evaluate_on, EVALUATE_ON)
+        raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
     from experiments.pipeline import Pipeline
     from harmonic.runs import Run
 

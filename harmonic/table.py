@@ -252,6 +252,13 @@ class Splits:
     def holdout(self) -> Table:
         return self.val.take(np.sort(self._halves()[1]))
 
+    def for_selection(self) -> Splits:
+        """The same split with half of the validation rows in the place of the test rows, and half left to validate.
+
+        For choosing settings by a metric: the test rows stay unseen.
+        """
+        return Splits(self.train, self.holdout, self.reference, self.source, self.notes)
+
     def _halves(self) -> tuple[np.ndarray, np.ndarray]:
         order = np.random.default_rng(0).permutation(len(self.val))
         return order[: len(order) // 2], order[len(order) // 2 :]

@@ -165,7 +165,8 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
 
     quiet_libraries()
     model, tokenizer = llm.load()
-    tuned = PeftModel.from_pretrained(model, adapter)
+    with seeded(0):  # peft draws weights for the adapter before it reads them
+        tuned = PeftModel.from_pretrained(model, adapter)
     merged = tuned if llm.quantization else tuned.merge_and_unload()
     return merged.eval(), tokenizer
 

@@ -134,6 +134,7 @@ class VLLMDecoder:
     def _start(self, longest: int) -> Any:
         # One process: requests are scheduled in a fixed order, and nothing is left behind by a kill.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or it waits for cores that others use
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
