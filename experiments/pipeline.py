@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from experiments.summary import print_plan, print_summary
 from harmonic.cache import Entry
 from harmonic.errors import ConfigError
-from harmonic.evaluation.base import Evaluator, Measures, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Scorer, TokenScorer
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.runs import Run
 from harmonic.table import Splits, Table
 from harmonic.tracking import Tracker
 
-FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 1}
+FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 2}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
 
 
@@ -182,7 +182,7 @@ class Pipeline:
             found = json.loads((entry.path / "measures.json").read_text(encoding="utf-8"))
             metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
             unavailable |= found["reasons"]
-            self.run.record(metrics=metrics, unavailable=unavailable)
+            self.run.record(metrics=metrics, unavailable=unavailable, notes=found["notes"])
         stages = self.run.report["stages"]
         parts = [stages[f"evaluate_{name}"] for name in self.evaluators]
         total = round(sum(part["seconds"] for part in parts), 3)
@@ -190,7 +190,7 @@ class Pipeline:
         return metrics, unavailable
 
     def _scorer(self, prompts: Entry, fitted: Entry) -> Scorer | None:
-        """The language generator's `nll`, loaded when it is first called; None for other generators."""
+        """The language generator's likelihoods, loaded when first called; None for other generators."""
         generator = self.generator
         if not isinstance(generator, LanguageGenerator):
             return None
@@ -199,7 +199,11 @@ class Pipeline:
             self._load(prompts, fitted)
             return generator.nll(rows)
 
-        return score
+        def tokens(rows: pd.DataFrame, base: bool) -> list[NDArray[np.float64]] | None:
+            self._load(prompts, fitted)
+            return generator.token_nll(rows, base=base)
+
+        return TokenScorer(score, tokens)
 
     def _unload(self) -> None:
         if isinstance(self.generator, LanguageGenerator):
@@ -233,7 +237,7 @@ def read_csv(path: Path, splits: Splits) -> Table:
 def write_measures(measures: Measures, folder: Path) -> None:
     """measures.json (NaN as null) and series.npz."""
     values = {name: value if value == value else None for name, value in measures.items()}
-    content = json.dumps({"values": values, "reasons": measures.reasons}, allow_nan=False)
+    content = json.dumps({"values": values, "reasons": measures.reasons, "notes": measures.notes}, allow_nan=False)
     (folder / "measures.json").write_text(content, encoding="utf-8")
     if measures.series:
         arrays: dict[str, Any] = {name.replace("/", "__"): kept for name, kept in measures.series.items()}

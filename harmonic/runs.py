@@ -148,7 +148,7 @@ class Run:
             "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
             "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
             "versions": versions(), "git": git(), "created": _now(), "finished": None, "stages": {},
-            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "error": None,
+            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "notes": {}, "error": None,
         }  # fmt: skip
         reset_peaks()
         self._write()
@@ -224,11 +224,16 @@ class Run:
         metrics: Mapping[str, float] | None = None,
         unavailable: Mapping[str, str] | None = None,
         efficiency: Mapping[str, float] | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
-        """Add to the report and write it. A metric that is NaN is null there, and `unavailable` says why."""
+        """Add to the report and write it. A metric that is NaN is null there, and `unavailable` says why.
+
+        `notes` are what else a reader of a metric wants to know, by its name.
+        """
         self.report["validity"] |= jsonable(dict(validity or {}))
         self.report["metrics"] |= jsonable(dict(metrics or {}))
         self.report["unavailable"] |= dict(unavailable or {})
+        self.report["notes"] |= dict(notes or {})
         self.report["efficiency"] |= jsonable(dict(efficiency or {}))
         for name, value in self.report["metrics"].items():
             if value is None:

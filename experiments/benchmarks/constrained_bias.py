@@ -22,8 +22,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.run import reopened
+from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.separability import c2st
 from harmonic.generator import Sample
-from harmonic.table import Schema
+from harmonic.table import Schema, Table
 
 
 def load(folder: Path) -> tuple[Any, Schema]:
@@ -53,25 +55,6 @@ def column_shapes(first: pd.DataFrame, second: pd.DataFrame, schema: Schema) -> 
     }
 
 
-def c2st(first: pd.DataFrame, second: pd.DataFrame, schema: Schema, seed: int = 0) -> float:
-    """1 - |2 AUC - 1| of a cross-validated classifier between the two, in [0, 1]."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
-    both = pd.concat([first, second], ignore_index=True)
-    for column in schema.columns:
-        if not column.is_numeric:
-            both[column.name] = pd.Categorical(both[column.name], categories=column.categories).codes
-    label = np.repeat([0, 1], [len(first), len(second)])
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    scores = cross_val_predict(
-        HistGradientBoostingClassifier(max_iter=100, random_state=seed), both.to_numpy(float), label,
-        cv=folds, method="predict_proba",
-    )[:, 1]  # fmt: skip
-    return float(1 - abs(2 * roc_auc_score(label, scores) - 1))
-
-
 def main() -> None:
     """Parse the command line, draw, compare, print."""
     from rich.console import Console
@@ -90,7 +73,8 @@ def main() -> None:
     pairs = {"free, free": (free, again), "free, constrained": (free, constrained)}
     pairs["free again, constrained"] = (again, constrained)
     shapes = {name: column_shapes(a.frame, b.frame, schema) for name, (a, b) in pairs.items()}
-    separability = {name: c2st(a.frame, b.frame, schema) for name, (a, b) in pairs.items()}
+    encoder = Encoder.fit(Table(free.frame, schema))
+    separability = {name: c2st(a.frame, b.frame, encoder, seed=0) for name, (a, b) in pairs.items()}
     grid = Grid("", *pairs, title=f"{arguments.rows} rows of each; 1 is equal")
     for column in schema.names:
         grid.add_row(column, *(f"{found[column]:.3f}" for found in shapes.values()))

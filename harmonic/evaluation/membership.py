@@ -1,0 +1,228 @@
+"""Can anyone tell which rows the generator learnt from? Membership inference, one attack after the other.
+
+Members are training rows, non-members test rows, as many of the one as of the other; the attacker holds the
+synthetic rows and real rows that are neither (`splits.reference`). An attack gives each candidate a score,
+and is measured by how well the scores tell the two kinds apart.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.evaluation import roc
+from harmonic.evaluation.attacker import Attack, Attacker
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer
+from harmonic.evaluation.boosting import classifier_attack
+from harmonic.evaluation.density_attacks import domias, gen_lra
+from harmonic.evaluation.distance_attacks import closest_record, monte_carlo
+from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
+from harmonic.evaluation.likelihood_attacks import TokenLosses, calibrated_loss, min_k
+from harmonic.evaluation.text_attacks import levatt, levatt_digits
+from harmonic.randomness import derive
+from harmonic.table import Splits, Table
+
+log = logging.getLogger(__name__)
+
+ON_ROWS: dict[str, Attack] = {
+    "dcr": closest_record,
+    "mc": monte_carlo,
+    "domias": domias,
+    "gen_lra": gen_lra,
+    "levatt": levatt,
+    "levatt_digits": levatt_digits,
+    "classifier": classifier_attack,
+}
+"""Attacks with the synthetic rows in hand."""
+
+ON_LIKELIHOODS = ("loss", "min_k")
+"""Attacks with the language generator's likelihoods in hand."""
+
+RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
+"""False-positive rates at which the true-positive rate is told; the names say percent."""
+
+
+def _with_interval(name: str, meaning: str, ideal: float | None = None) -> tuple[Metric, ...]:
+    return (
+        Metric(name, False, 0, 1, ideal, meaning),
+        Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
+        Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipInference(Evaluator):
+    """Area under the ROC curve, and true-positive rates at low false-positive rates, of each attack.
+
+    `attacks` are names in ON_ROWS and ON_LIKELIHOODS. `max_rows` caps the members, and the non-members, to be
+    told apart (None: as many as test rows), `max_scored_rows` those that a language model has to read, twice each;
+    all synthetic rows are used. `confidence` is that of the intervals, `resamples` the bootstrap draws behind
+    those of the true-positive rates (see harmonic/evaluation/roc.py).
+
+    `mia/worst` is the largest area, and the largest of many is above 0.5 by chance alone. Its interval, from the
+    single ones at confidence 1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once:
+    rows that give nothing away have `mia/worst/low` above 0.5 in at most (1 - confidence) / 2 of cases.
+
+    A row that is in the training and the test split alike is a member and a non-member: with many of them, no
+    attack reaches 1.
+    """
+
+    attacks: list[str] = field(default_factory=lambda: [*ON_LIKELIHOODS, *ON_ROWS])
+    max_rows: int | None = 2000
+    max_scored_rows: int | None = 500
+    confidence: float = 0.95
+    resamples: int = 1000
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5),
+        *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
+        *_with_interval("mia/*/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
+        *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
+        Metric("mia/worst", False, 0, 1, 0.5, "largest AUC of an attack"),
+        Metric("mia/worst/low", False, 0, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
+        Metric("mia/worst/high", None, 0, 1, meaning="no attack's AUC is above, for all attacks at once"),
+    )
+
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Attack `synthetic`, and through a TokenScorer the language generator itself.
+
+        `notes["mia/worst"]` names the attack with the largest area; `series` holds the scores,
+        "mia/<attack>/members" and "mia/<attack>/non_members", for plots. Raises ConfigError for settings
+        that cannot be.
+        """
+        self._check()
+        measures = Measures()
+        size = min(len(splits.train), len(splits.test), self.max_rows or len(splits.test))
+        try:
+            if size < 2:
+                raise DataError("needs two training rows and two test rows at least")
+            rows = usable_rows(synthetic, splits.schema)
+        except DataError as error:
+            for name in [*self.attacks, "worst"]:
+                self._unavailable(measures, name, str(error))
+            return measures
+        candidates = _candidates(splits, size, seed)
+        attacker = Attacker(
+            rows, splits.reference.frame, splits.schema, Encoder.fit(splits.train), derive(seed, "membership")
+        )
+        losses = _Losses(_candidates(splits, min(size, self.max_scored_rows or size), seed), scorer)
+        for name in self.attacks:
+            try:
+                scores = losses.attack(name) if name in ON_LIKELIHOODS else ON_ROWS[name](candidates, attacker)
+                if np.isnan(scores).any():
+                    raise DataError(f"{int(np.isnan(scores).sum())} of {len(scores)} rows have no score")
+            except DataError as error:
+                self._unavailable(measures, name, str(error))
+            except Exception as error:  # foreign libraries, and rows that may be anything
+                log.warning("mia/%s could not be computed: %s: %s", name, type(error).__name__, error)
+                self._unavailable(measures, name, f"{type(error).__name__}: {error}")
+            else:
+                members, others = np.split(scores, 2)
+                self._measure(measures, name, members, others, seed)
+        self._worst(measures)
+        return measures
+
+    def _check(self) -> None:
+        key, known = "evaluator.membership_inference", [*ON_LIKELIHOODS, *ON_ROWS]
+        if not self.attacks:
+            raise ConfigError(f"{key}.attacks", self.attacks, "names no attack", f"name some of {', '.join(known)}")
+        for name in self.attacks:
+            if name not in known:
+                raise ConfigError(f"{key}.attacks", name, "there is no such attack", suggest(name, known))
+        if not 0 < self.confidence < 1:
+            raise ConfigError(f"{key}.confidence", self.confidence, "must lie between 0 and 1", "confidence=0.95")
+        for name in ("max_rows", "max_scored_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 2:
+                raise ConfigError(f"{key}.{name}", value, "must be at least 2", f"{name}=500, or null for all")
+        if self.resamples < 2:
+            raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
+
+    def _measure(
+        self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64], seed: int
+    ) -> None:
+        """Record what the attack's scores of members and non-members are worth."""
+        measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"] = members, others
+        interval = roc.area_interval(members, others, self.confidence)
+        _put(measures, f"mia/{name}/auc", roc.area(members, others), interval)
+        shown = {key: rate for key, rate in RATES.items() if roc.resolves(len(others), rate)}
+        for key in RATES.keys() - shown.keys():
+            needed = round(1 / RATES[key])
+            _put(measures, f"mia/{name}/{key}", f"needs {needed:,} non-members: there are {len(others):,}")
+        if not shown:
+            return
+        rates = list(shown.values())
+        found = roc.true_positive_rates(members, others, rates)
+        intervals = roc.true_positive_intervals(
+            members, others, rates, resamples=self.resamples, seed=derive(seed, name), confidence=self.confidence
+        )
+        for key, value, interval in zip(shown, found, intervals, strict=True):
+            _put(measures, f"mia/{name}/{key}", float(value), interval)
+
+    def _worst(self, measures: Measures) -> None:
+        """Record the largest area, its attack, and the interval that holds for all attacks at once."""
+        areas = {name: measures[f"mia/{name}/auc"] for name in self.attacks if f"mia/{name}/members" in measures.series}
+        if not areas:
+            self._unavailable(measures, "worst", "no attack could be made")
+            return
+        worst = max(areas, key=areas.__getitem__)
+        together = 1 - (1 - self.confidence) / len(areas)
+        lows, highs = [], []
+        for name in areas:
+            members, others = (measures.series[f"mia/{name}/{kind}"] for kind in ("members", "non_members"))
+            low, high = roc.area_interval(members, others, together)
+            lows.append(low)
+            highs.append(high)
+        _put(measures, "mia/worst", areas[worst], (max(lows), max(highs)))
+        measures.notes["mia/worst"] = worst
+
+    @staticmethod
+    def _unavailable(measures: Measures, name: str, reason: str) -> None:
+        """Record why an attack, or "worst", has no numbers."""
+        for key in [""] if name == "worst" else ["/auc", *(f"/{rate}" for rate in RATES)]:
+            _put(measures, f"mia/{name}{key}", reason)
+
+
+def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
+    """So many training rows, and behind them as many test rows, (2 size, columns)."""
+    drawn = [table.frame.iloc[subsample(len(table), size, seed)] for table in (splits.train, splits.test)]
+    return pd.concat(drawn, ignore_index=True)
+
+
+class _Losses:
+    """The candidates' token losses under the tuned and the base model, each asked for once, when first needed."""
+
+    def __init__(self, candidates: pd.DataFrame, scorer: Scorer | None) -> None:
+        self.candidates, self.scorer = candidates, scorer
+        self._found: dict[bool, TokenLosses] = {}
+
+    def attack(self, name: str) -> NDArray[np.float64]:
+        """Scores of the attack, (n,). Raises DataError where the generator has no such likelihoods."""
+        tuned = self._tokens(base=False)
+        return min_k(tuned) if name == "min_k" else calibrated_loss(tuned, self._tokens(base=True))
+
+    def _tokens(self, *, base: bool) -> TokenLosses:
+        if self.scorer is None:
+            raise DataError("needs a language generator: this one gives rows no likelihood")
+        if base not in self._found:
+            found = self.scorer.tokens(self.candidates, base) if isinstance(self.scorer, TokenScorer) else None
+            if found is None:
+                model = "the base model" if base else "the tuned model"
+                raise DataError(f"needs the likelihood of each token under {model}, which this generator does not give")
+            self._found[base] = found
+        return self._found[base]
+
+
+def _put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:
+    """Record a value and its interval, or, given a reason instead, that they are missing."""
+    if isinstance(value, str) or interval is None:
+        for key in (name, f"{name}/low", f"{name}/high"):
+            measures.unavailable(key, str(value))
+    else:
+        measures[name], measures[f"{name}/low"], measures[f"{name}/high"] = value, *interval
