@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from harmonic.table import Splits
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_DETAIL = re.compile(r"/(low|high)$|^mia/.*/tpr_at_")
 
 
 def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:
@@ -23,11 +26,13 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
     if report["metrics"]:
         title = f"{report['generator']} on {report['dataset']}, seed {report['seed']}"
         grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning", title=title)
-        for name, value in report["metrics"].items():
+        shown = [name for name in report["metrics"] if not _DETAIL.search(name)]
+        for name in shown:
             metric = find(name, metrics)
-            shown = f"[dim]{report['unavailable'].get(name, 'not available')}" if value is None else f"{value:.4g}"
-            grid.add_row(name, shown, _arrow(metric), metric.meaning if metric else "")
+            grid.add_row(name, _value(name, report), _arrow(metric), metric.meaning if metric else "")
         console.print(grid)
+        if hidden := len(report["metrics"]) - len(shown):
+            console.print(f"{hidden} more metrics, ends of intervals among them, are in report.json", highlight=False)
     if report["validity"]:
         counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
         console.print(f"answers: {counts}", highlight=False)
@@ -41,6 +46,17 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
             console.print(f"wrote {folder / name}", highlight=False)
     if sync_hint:
         console.print(f"to upload this run to W&B: {sync_hint}", highlight=False)
+
+
+def _value(name: str, report: dict[str, Any]) -> str:
+    """The metric with its interval and its note, or why there is none."""
+    metrics = report["metrics"]
+    if metrics[name] is None:
+        return f"[dim]{report['unavailable'].get(name, 'not available')}"
+    low, high = (metrics.get(f"{name}/{end}") for end in ("low", "high"))
+    interval = "" if low is None or high is None else f" \\[{low:.4g}, {high:.4g}]"
+    note = report.get("notes", {}).get(name)
+    return f"{metrics[name]:.4g}{interval}" + (f" ({note})" if note else "")
 
 
 def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path) -> None:

@@ -148,7 +148,8 @@ class Run:
             "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
             "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
             "versions": versions(), "git": git(), "created": _now(), "finished": None, "stages": {},
-            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "notes": {}, "error": None,
+            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "notes": {},
+            "error": None,
         }  # fmt: skip
         reset_peaks()
         self._write()
