@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check bench clean
+.PHONY: help setup run test test-slow check bench tables clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: setup  ## The gate: lint, format, types, and the default tests
 bench: setup  ## Every benchmark, each against a reference procedure in the same run
 	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -v '^reference$$'); do \
 		echo "== $$name"; $(BIN)/python -m experiments.benchmarks.$$name $(args) || exit 1; done
+
+tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")
+	$(BIN)/python -m experiments.report $(or $(args),outputs)
 
 clean:  ## Remove caches and the environment; outputs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info
