@@ -55,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
         "--details", type=int, default=12, metavar="N",
         help="show the columns of at most N runs on the page (default: 12; each is some 150 kB)",
     )  # fmt: skip
+    options.add_argument(
+        "--wandb", metavar="PROJECT", nargs="?", const="harmonic",
+        help="also send tables and page to Weights & Biases, as a run of job type sweep (default project: harmonic)",
+    )  # fmt: skip
     return options
 
 
@@ -71,6 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     for path in written:
         print(f"wrote {path}")
+    if options.wandb and written:
+        from experiments.dashboard import send
+
+        if hint := send(written, written[0].parent, options.wandb):
+            print(f"to upload it: {hint}")
 
 
 def make_report(

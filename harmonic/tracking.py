@@ -100,7 +100,7 @@ class WandbTracker(Tracker):
         self._run, self._folder, self._pending, self._warned = None, None, False, False
         if mode == "disabled":
             return
-        with self._forgiving("could not start, this run is not tracked"), _own_folders(run.output_dir):
+        with self._forgiving("could not start, this run is not tracked"), own_folders(run.output_dir):
             hooks = sys.exit, sys.excepthook
             try:
                 self._run = self._open(run, mode)
@@ -124,7 +124,7 @@ class WandbTracker(Tracker):
         if tracked is None:
             return
         succeeded = run.report.get("status") in ("running", "done")
-        with _own_folders(run.output_dir):
+        with own_folders(run.output_dir):
             with self._forgiving("could not record the results"):
                 tracked.summary.update(summary(run.report))
             with self._forgiving("could not record the synthetic rows"):
@@ -158,7 +158,7 @@ class WandbTracker(Tracker):
         wandb.setup(settings=wandb.Settings(silent=True))  # its credentials notice heeds only this
         if mode != "offline":
             try:
-                if _has_credentials(wandb):
+                if has_credentials(wandb):
                     return self._init(wandb, run, "online")
                 if mode == "online":
                     self._warn("no credentials: run `wandb login`, or set WANDB_API_KEY; this run is kept offline")
@@ -239,7 +239,7 @@ def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 
-def _has_credentials(wandb: Any) -> bool:
+def has_credentials(wandb: Any) -> bool:
     """Whether this machine has a key for W&B: its environment variable, netrc or settings. No network."""
     from wandb.sdk.lib import wbauth
 
@@ -249,7 +249,7 @@ def _has_credentials(wandb: Any) -> bool:
 
 
 @contextmanager
-def _own_folders(output_dir: Path) -> Iterator[None]:
+def own_folders(output_dir: Path) -> Iterator[None]:
     """Let W&B keep its logs and staged artifacts below the output folder, unless the user said where.
 
     It would do so in the home folder, which may not be writable, and where `wandb sync` misses them once the
