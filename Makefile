@@ -11,7 +11,7 @@ setup: .venv/.installed  ## Create .venv with everything in it, the tested versi
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthcity,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthcity,great,realtabformer,search,slurm,dev]'
 	@touch $@
 
 run: setup  ## The main job: HARMONIC on Diabetes with a real LLM, evaluated and tracked (args="key=value …")

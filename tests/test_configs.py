@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ CHOICES = [
     for file in sorted(folder.glob("*.yaml"))
 ]
 NEEDED = {"csv": ["dataset.path=table.csv", "dataset.target=y"]}
+PLUGINS = {"ray": "hydra_plugins.hydra_ray_launcher"}  # not in the tested environment: its pins are older
 
 
 def configuration(*overrides: str) -> DictConfig:
@@ -33,6 +35,8 @@ def configuration(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_composes_and_its_parts_can_be_built(group: str, choice: str) -> None:
+    if choice in PLUGINS and importlib.util.find_spec(PLUGINS[choice]) is None:
+        pytest.skip(f"{PLUGINS[choice]} is not installed")
     config = configuration(f"{group}={choice}", *NEEDED.get(choice, []))
     plain: Any = OmegaConf.to_container(config, resolve=True)  # every interpolation has a value
     assert isinstance(plain["seed"], int)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from experiments.devices import claim, claim_gpu, visible_gpus
 from harmonic.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ["tracker=off", "evaluator=fidelity", "data_dir=null", "scale=smoke"]
+WHOLE = ["tracker=off", "data_dir=null", "scale=smoke"]
+QUICK = [*WHOLE, "evaluator=fidelity"]
 
 
-def swept(output: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def swept(output: Path, *overrides: str, fixed: Sequence[str] = QUICK) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "experiments.run", "-m", *QUICK, f"output_dir={output}", *overrides]
+    command = [sys.executable, "-m", "experiments.run", "-m", *fixed, f"output_dir={output}", *overrides]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 
@@ -116,6 +118,23 @@ def test_launchers_run_the_same_jobs(launcher: list[str], tmp_path: Path) -> Non
     assert found.returncode == 0, found.stderr[-3000:]
     assert [record["status"] for record in records(tmp_path)] == ["done"] * 4
     assert len(list((tmp_path / "runs").rglob("DONE"))) == 4
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=pytest.mark.slow) for name in ("main_results", "privacy", "ablation")]
+)
+def test_presets_run_at_smoke_scale(preset: str, tmp_path: Path) -> None:
+    found = swept(tmp_path, f"experiment={preset}", "dataset=diabetes", "seed=0", "llm=tiny", fixed=WHOLE)
+    assert len(records(tmp_path)) >= 4, found.stderr[-3000:]
+    failed = [record for record in records(tmp_path) if record["status"] != "done"]
+    # Free text from a model of random weights is no row; all else ends well.
+    assert [record for record in failed if "generator=great" not in record["overrides"]] == []
+
+
+def test_the_quickstart_runs_at_smoke_scale(tmp_path: Path) -> None:
+    found = swept(tmp_path, "experiment=quickstart", "llm=tiny", fixed=WHOLE)
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert [record["status"] for record in records(tmp_path)] == ["done"] * 6
 
 
 def test_each_process_claims_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,266 @@
+"""CTAB-GAN+'s training: critic, generator and auxiliary network in turns. baselines/ctabgan.py names the papers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines import ctabgan_networks as networks
+from baselines.conditional_vector import Conditions, TrainingSampler
+from baselines.ctabgan_networks import activate, fold
+from baselines.mode_encoding import RowEncoding
+from harmonic.errors import ConfigError
+from harmonic.progress import Progress
+from harmonic.table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim.swa_utils import AveragedModel
+
+_NOTED = 10  # steps between two looks at the losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Settings of the training; the defaults are the published ones.
+
+    An epoch has as many steps as whole batches make up the table, but at least one; max_steps (None: no limit) ends
+    the training earlier. A step is critic_steps updates of the critic, then one of the generator and the auxiliary
+    network. channels: of the convolution next to the square; each further one has twice as many. noise: its width.
+    penalty, condition, information, downstream: weights of the losses beside the Wasserstein loss. averaging: what the
+    running average of the generator's weights keeps of itself at a step, in [0, 1); rows are drawn from the average.
+    Of 0 that is the last step, as published; the last of few steps is a matter of chance.
+    """
+
+    epochs: int = 300
+    max_steps: int | None = None
+    batch_size: int = 500
+    critic_steps: int = 5
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-5
+    adam_epsilon: float = 1e-3
+    channels: int = 64
+    noise: int = 100
+    penalty: float = 10.0
+    condition: float = 1.0
+    information: float = 1.0
+    downstream: float = 1.0
+    averaging: float = 0.0
+
+    def check(self) -> None:
+        """Raise ConfigError for numbers that cannot be."""
+        least = {"batch_size": 2, "epochs": 1, "max_steps": 1, "critic_steps": 1, "channels": 1, "noise": 1}
+        for setting in fields(self):
+            key, value, low = f"scale.deep.ctabgan.{setting.name}", getattr(self, setting.name), least.get(setting.name)
+            fix = f"{key}={'null' if setting.default is None else setting.default}"
+            if setting.name in ("learning_rate", "adam_epsilon") and not 0 < value < math.inf:
+                raise ConfigError(key, value, "must be above 0", fix)
+            if setting.name == "averaging" and not 0 <= value < 1:
+                raise ConfigError(key, value, "must lie in [0, 1)", fix)
+            if value is not None and not (low or 0) <= value < math.inf:
+                raise ConfigError(key, value, f"must be a number of at least {low or 0}", fix)
+
+    def steps(self, rows: int) -> int:
+        """Generator steps in all."""
+        steps = self.epochs * max(1, rows // self.batch_size)
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def averaged(self, mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        """The running average of a weight after its value at step `count`: at first it keeps little of itself."""
+        return new.lerp(mean, min(self.averaging, float(count / (count + 10))))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained generator network, the conditions that it takes, and facts for the report."""
+
+    network: nn.Module
+    conditions: Conditions
+    facts: dict[str, float]
+
+
+def train(table: Table, encoding: RowEncoding, settings: Training, device: str, random: np.random.Generator) -> Fitted:
+    """Train on the table's rows. Draws from `random` and from torch's global state: seed it before."""
+    rows = encoding.encode(table.frame, random)
+    duel = Duel.begin(rows, encoding, settings, table, device, random)
+    steps = settings.steps(len(rows))
+    with Progress("fit", steps, "steps") as progress:
+        for step in range(steps):
+            losses = duel.step()
+            if step % _NOTED == 0 or step == steps - 1:
+                progress.note(**{name: f"{float(loss):.3f}" for name, loss in losses.items()})
+            progress.advance(rows=settings.batch_size * settings.critic_steps)
+    facts = {f"loss/{name}": float(loss) for name, loss in losses.items()}
+    facts |= {"steps": float(steps), "rows_per_s": progress.rate("rows")}
+    return Fitted(duel.average.module, duel.sampler.conditions, facts)
+
+
+@dataclass
+class Duel:
+    """The networks, their optimizers, and the encoded rows that they are trained on."""
+
+    settings: Training
+    encoding: RowEncoding
+    sampler: TrainingSampler
+    random: np.random.Generator
+    rows: Tensor  # (n, width)
+    side: int  # of the critic's square
+    generator: nn.Sequential
+    average: AveragedModel  # of the generator, over the steps
+    critic: nn.Sequential
+    downstream: Downstream | None
+    optimizers: dict[str, Any]
+
+    @classmethod
+    def begin(
+        cls, rows: NDArray[np.float32], encoding: RowEncoding, settings: Training, table: Table, device: str,
+        random: np.random.Generator,
+    ) -> Duel:  # fmt: skip
+        """Untrained networks for these rows, (n, width), on the device."""
+        import torch
+        from torch.optim.swa_utils import AveragedModel
+
+        sampler = TrainingSampler.of(rows, encoding.selectors)
+        options, channels = sampler.conditions.width, settings.channels
+        side = networks.side_of(encoding.width + options)
+        generator = networks.generator(settings.noise + options, networks.side_of(encoding.width), channels).to(device)
+        critic = networks.critic(side, channels).to(device)
+        given = torch.from_numpy(rows).to(device)
+        downstream = Downstream.of(encoding, table, given)
+        trained = {"generator": generator, "critic": critic}
+        if downstream is not None:
+            trained["downstream"] = downstream.network
+        rate, decay, epsilon = settings.learning_rate, settings.weight_decay, settings.adam_epsilon
+        optimizers = {
+            name: torch.optim.Adam(network.parameters(), rate, betas=(0.5, 0.9), eps=epsilon, weight_decay=decay)
+            for name, network in trained.items()
+        }
+        average = AveragedModel(generator, avg_fn=settings.averaged)
+        return cls(settings, encoding, sampler, random, given, side, generator, average, critic, downstream, optimizers)
+
+    def step(self) -> dict[str, Tensor]:
+        """Train each network once, the critic `critic_steps` times: {"name of the loss": its last value}."""
+        for _ in range(self.settings.critic_steps):
+            distance = self._train_critic()
+        losses = {"distance": distance, **self._train_generator()}
+        self.average.update_parameters(self.generator)
+        return losses
+
+    def _train_critic(self) -> Tensor:
+        """One update; returns the critic's estimate of the Wasserstein distance of real and fake rows."""
+        import torch
+
+        real, conditions, _ = self._draw()
+        with torch.no_grad():
+            fake = self._fake(conditions)[1]
+        real, fake = (torch.cat([rows, conditions], dim=1) for rows in (real, fake))
+        real_score, fake_score = self.critic(fold(torch.cat([real, fake]), self.side)).chunk(2)
+        distance = real_score.mean() - fake_score.mean()
+        penalty = networks.gradient_penalty(self.critic, real, fake, self.side)
+        self._update("critic", self.settings.penalty * penalty - distance)
+        return distance.detach()
+
+    def _train_generator(self) -> dict[str, Tensor]:
+        """One update of the generator, and one of the auxiliary network."""
+        import torch
+
+        settings = self.settings
+        real, conditions, options = self._draw()
+        raw, fake = self._fake(conditions)
+        with torch.no_grad():
+            real_features = self.critic[:-2](fold(torch.cat([real, conditions], dim=1), self.side))
+        features = self.critic[:-2](fold(torch.cat([fake, conditions], dim=1), self.side))
+        losses = {
+            "condition": networks.condition_loss(raw, options, self.encoding.selectors),
+            "information": networks.information_loss(real_features, features),
+        }
+        total = settings.condition * losses["condition"] + settings.information * losses["information"]
+        if self.downstream is not None:
+            losses["downstream"] = self.downstream.loss(fake)
+            total = total + settings.downstream * losses["downstream"]
+        self._update("generator", total - self.critic[-2:](features).mean())
+        if self.downstream is not None:
+            self._update("downstream", self.downstream.loss(real))
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Real rows (B, width), the conditions that they meet (B, options), and their options (B,)."""
+        import torch
+
+        conditions, options, positions = self.sampler.draw(self.settings.batch_size, self.random)
+        device = self.rows.device
+        return (
+            self.rows[torch.from_numpy(positions).to(device)],
+            torch.from_numpy(conditions).to(device),
+            torch.from_numpy(options).to(device),
+        )
+
+    def _fake(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Generated rows for the conditions, before and after activation, (B, width) each."""
+        import torch
+
+        noise = torch.randn(len(conditions), self.settings.noise, device=conditions.device)
+        raw = self.generator(torch.cat([noise, conditions], dim=1))[:, : self.encoding.width]
+        return raw, activate(raw, self.encoding.numbers, self.encoding.selectors)
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
+
+
+@dataclass
+class Downstream:
+    """The auxiliary network: it predicts a row's target from its other columns, and the generator's rows must agree.
+
+    part: the target's place in an encoded row. values: for a regression, (options, 2): what an option adds to the
+    target's standardised value, alone and times the number in front of the options. None for a classification.
+    """
+
+    network: nn.Sequential
+    part: slice
+    values: Tensor | None
+
+    @classmethod
+    def of(cls, encoding: RowEncoding, table: Table, rows: Tensor) -> Downstream | None:
+        """Untrained; None where there is no other column, or where the target is constant."""
+        import torch
+
+        target = table.schema.target
+        part = encoding.parts[target]
+        code = next(code for code in encoding.codes if code.name == target)
+        if not code.width or code.width == encoding.width:
+            return None
+        values, outputs = None, code.choices
+        if not table.schema.task.is_classification:
+            constant = np.array([*code.forward(np.array(code.levels)), *code.centres])
+            linear = np.array([*np.zeros(len(code.levels)), *code.spreads])
+            scaled = code.forward(table.target.to_numpy(np.float64))
+            mean, deviation = scaled.mean(), scaled.std()
+            stacked = np.column_stack([(constant - mean) / deviation, linear / deviation])
+            values, outputs = torch.tensor(stacked, dtype=torch.float32, device=rows.device), 1
+        network = networks.auxiliary(encoding.width - code.width, outputs).to(rows.device)
+        return cls(network, part, values)
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """How far the rows' targets, (B, width) encoded, are from what the network says: cross-entropy or smooth L1."""
+        import torch
+        from torch.nn import functional
+
+        predicted = self.network(torch.cat([rows[:, : self.part.start], rows[:, self.part.stop :]], dim=1))
+        target = rows[:, self.part]
+        if self.values is None:
+            return functional.cross_entropy(predicted, target.argmax(dim=1))
+        return functional.smooth_l1_loss(predicted[:, 0], self._value(target))
+
+    def _value(self, target: Tensor) -> Tensor:
+        """A regression target's standardised value, (B,), from its part of the rows; differentiable."""
+        assert self.values is not None
+        constant, linear = self.values.unbind(dim=1)
+        options = target[:, -len(constant) :] if len(constant) > 1 else target.new_ones(len(target), 1)
+        value = (options * constant).sum(dim=1)
+        return value + target[:, 0] * (options * linear).sum(dim=1) if linear.any() else value

@@ -1,0 +1,103 @@
+"""What training with a foreign library's transformers.Trainer needs: silence, and a report on the way."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from harmonic.progress import Progress
+from harmonic.tuning import History
+
+_POINTS = 200  # of the loss, over a whole training
+
+
+def logging_steps(steps: int) -> int:
+    """Optimizer steps between two points of the loss."""
+    return max(steps // _POINTS, 1)
+
+
+def reporter(progress: Progress, history: History | None) -> Any:
+    """A callback that moves `progress` by optimizer steps and feeds `history`; `points` keeps what it fed.
+
+    points: [{"step", "train/loss"}, …]. Several trainings that continue one another may share it.
+    """
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):
+        points: list[dict[str, float]]
+
+        def __init__(self) -> None:
+            self.points = []
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress.total = max(progress.total, state.max_steps)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                progress.advance(state.global_step - progress.done)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if not (state.is_world_process_zero and logs and "loss" in logs):
+                return
+            loss = float(logs["loss"])
+            self.points.append({"step": state.global_step, "train/loss": loss})
+            progress.note(loss=f"{loss:.3f}")
+            if history is not None:
+                rate = float(logs.get("learning_rate", "nan"))
+                history({"train/loss": loss, "train/learning_rate": rate}, state.global_step)
+
+    return Reporter()
+
+
+def write_history(points: list[dict[str, float]], directory: Path) -> float:
+    """Write history.json; the mean loss of the last five points, NaN without any."""
+    (directory / "history.json").write_text(json.dumps(points), encoding="utf-8")
+    last = [point["train/loss"] for point in points[-5:]]
+    return sum(last) / len(last) if last else float("nan")
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Within it, libraries neither print nor warn, nor draw bars, nor log to the root logger.
+
+    Our own progress, on stderr or through loggers with a name, still shows.
+    """
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    from harmonic.loading import quiet_libraries
+
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+
+    def drop(record: logging.LogRecord) -> bool:  # anew each time, so that one use may stand within another
+        return False
+
+    bars = not are_progress_bars_disabled()
+    with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink):
+        quiet_libraries()
+        warnings.simplefilter("ignore")
+        disable_progress_bars()
+        root.addHandler(placeholder)  # or the first record would set up a handler for the whole process
+        root.addFilter(drop)  # sees only what is logged to this very logger
+        try:
+            yield
+        finally:
+            root.removeFilter(drop)
+            root.removeHandler(placeholder)
+            if bars:
+                enable_progress_bars()
+
+
+def free_memory() -> None:
+    """Give back what a trained model held: it sits in reference cycles."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

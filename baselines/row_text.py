@@ -1,0 +1,101 @@
+"""GReaT's text of a row, "Age is 27.0, Outcome is 0", written and read back by the schema.
+
+The columns of a text may stand in any order; where one comes twice, the first counts, as in be-great. What be-great
+splits at every comma is read by the schema here: a name or a category may hold commas, or " is ".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from baselines.drawing import NoRow
+from harmonic.table import Column, InvalidValue, Schema, Table
+
+_COMMA = re.compile(r"\s*,")
+
+
+def row_texts(table: Table) -> list[str]:
+    """The rows' texts, columns in the schema's order: (n,)."""
+    names, rows = table.schema.names, table.texts().to_numpy()
+    return [", ".join(f"{name} is {cell.strip()}" for name, cell in zip(names, row, strict=True)) for row in rows]
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads texts of one schema's rows."""
+
+    schema: Schema
+
+    def read(self, text: str, *, ended: bool) -> dict[str, int | float | str]:
+        """The row in `text`, columns in the schema's order. ended: the model itself ended the text.
+
+        Raises NoRow with the first column at fault and the reason: truncated (its value was being written when the
+        text was cut off), missing_column, or one of Column.parse (not_a_number, unknown_category, …).
+        """
+        cells = self._cells(text)
+        row: dict[str, int | float | str] = {}
+        for column in self.schema.columns:
+            if column.name not in cells:
+                raise NoRow("missing_column", column.name)
+            value, closed = cells[column.name]
+            if not (closed or ended):
+                raise NoRow("truncated", column.name)
+            try:
+                row[column.name] = column.parse(self._categories[column.name].get(value, value))
+            except InvalidValue as error:
+                raise NoRow(error.reason, column.name) from None
+        return row
+
+    def is_whole(self, text: str) -> bool:
+        """Whether every column's value is there with a comma behind it: nothing that follows can change the row."""
+        cells = self._cells(text)
+        return len(cells) == len(self.schema.columns) and all(closed for _, closed in cells.values())
+
+    def _cells(self, text: str) -> dict[str, tuple[str, bool]]:
+        """{column: (value, whether a comma follows)} of the columns that `text` names."""
+        cells: dict[str, tuple[str, bool]] = {}
+        start = 0
+        while start < len(text) and len(cells) < len(self.schema.columns):
+            found = self._name.match(text, start)
+            if found:
+                value, start, closed = self._value(self.schema[found[1]], text, found.end())
+                cells.setdefault(found[1], (value, closed))
+            else:
+                start = _comma(text, start)
+            start += 1
+        return cells
+
+    def _value(self, column: Column, text: str, start: int) -> tuple[str, int, bool]:
+        """The value that begins at `start`, where the comma behind it stands (or the text ends), and whether it closes.
+
+        A comma does not close a category that may yet become a longer one.
+        """
+        categories = self._categories[column.name]
+        longer = any(category.startswith(text[start:]) for category in categories)
+        for category in categories:  # the longest that fits
+            if text.startswith(category, start) and (behind := _COMMA.match(text + ",", start + len(category))):
+                end = min(behind.end() - 1, len(text))
+                return category, end, end < len(text) and not longer
+        end = _comma(text, start)
+        return text[start:end].strip(), end, end < len(text)
+
+    @cached_property
+    def _name(self) -> re.Pattern[str]:
+        """A column's name with " is " behind it; of names that begin alike, the longest is tried first."""
+        names = sorted(self.schema.names, key=len, reverse=True)
+        return re.compile(rf"\s*({'|'.join(map(re.escape, names))}) is\s*")
+
+    @cached_property
+    def _categories(self) -> dict[str, dict[str, str]]:
+        """{column: {category as written: category}}, the longest first; be-great strips what it writes."""
+        return {
+            column.name: {value.strip(): value for value in sorted(column.categories, key=len, reverse=True)}
+            for column in self.schema.columns
+        }
+
+
+def _comma(text: str, start: int) -> int:
+    """Where the next comma stands, or the text ends."""
+    return found if (found := text.find(",", start)) >= 0 else len(text)
