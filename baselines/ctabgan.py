@@ -56,9 +56,9 @@ class CtabganGenerator(Generator):
         settings, rules, device = self._settings(), self._rules(), self._device()
         from safetensors.torch import save_file
 
-        encoding = fit_encoding(splits.train, rules, derive(seed, "encoding"))
         random = np.random.default_rng(derive(seed, "batches"))
-        with seeded(derive(seed, "networks")):
+        with seeded(derive(seed, "networks")):  # also around the encoding: importing sklearn.mixture draws from random
+            encoding = fit_encoding(splits.train, rules, derive(seed, "encoding"))
             fitted = train(splits.train, encoding, settings, device, random)
         save_file(fitted.network.cpu().state_dict(), directory / _NETWORK)
         write_json(directory / _ENCODING, {"columns": encoding.to_list(), "counts": fitted.conditions.counts})

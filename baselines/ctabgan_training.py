@@ -84,7 +84,10 @@ class Fitted:
 
 
 def train(table: Table, encoding: RowEncoding, settings: Training, device: str, random: np.random.Generator) -> Fitted:
-    """Train on the table's rows. Draws from `random` and from torch's global state: seed it before."""
+    """Train on the table's rows. Draws from `random` and from torch's global state: seed it before.
+
+    Raises ConfigError where the losses are no numbers any more.
+    """
     rows = encoding.encode(table.frame, random)
     duel = Duel.begin(rows, encoding, settings, table, device, random)
     steps = settings.steps(len(rows))
@@ -92,10 +95,14 @@ def train(table: Table, encoding: RowEncoding, settings: Training, device: str, 
         for step in range(steps):
             losses = duel.step()
             if step % _NOTED == 0 or step == steps - 1:
-                progress.note(**{name: f"{float(loss):.3f}" for name, loss in losses.items()})
+                shown = {name: float(loss) for name, loss in losses.items()}
+                if not all(math.isfinite(loss) for loss in shown.values()):
+                    key, rate = "scale.deep.ctabgan.learning_rate", settings.learning_rate
+                    raise ConfigError(key, rate, f"the training diverged in step {step + 1}", f"{key}={rate / 4:g}")
+                progress.note(**{name: f"{loss:.3f}" for name, loss in shown.items()})
             progress.advance(rows=settings.batch_size * settings.critic_steps)
-    facts = {f"loss/{name}": float(loss) for name, loss in losses.items()}
-    facts |= {"steps": float(steps), "rows_per_s": progress.rate("rows")}
+    facts = {"steps": float(steps), "rows_per_s": progress.rate("rows")}
+    facts |= {f"loss/{name}": loss for name, loss in shown.items()}
     return Fitted(duel.average.module, duel.sampler.conditions, facts)
 
 

@@ -6,8 +6,8 @@ shuffles and writes the columns), collator, trainer and sampler of first values 
 What differs from be-great 0.0.14:
 - The model comes from the run's `llm`. All weights are trained, in float32 beside autocast (there: in the type that
   they come in, where small steps are lost), or a LoRA adapter on the llm's `target_modules` (there: two of them).
-- An answer starts with a value of the target, as in the paper and drawn by its share; there a float is written with
-  five decimals that no training text has, and the column is a random one, whichever the last epoch picked.
+- An answer starts with a value of the target, drawn by its share (one of the paper's preconditionings); there the
+  column is a random one, whichever the last epoch picked, and a float has five decimals that no training text has.
 - Texts are read by the schema: an unknown category, which passes there, makes no row, and a name or a category may
   hold a comma. A row is done when all its columns are there: be-great's texts hold no end, so that a model goes on.
 - Sampling ends when the time is up or batches stay empty, with the reasons; there it prints advice and returns what

@@ -1,8 +1,8 @@
 """REaLTabFormer: a GPT-2 trained from scratch on rows, one token a digit and one a category.
 
-Solatorio, Dupriez 2023, arXiv 2302.02041. Code: realtabformer, MIT; its encoding and its training are used whole, its
-stopping rule among them: every n_critic epochs, samples are compared with training rows, and training ends once they
-lie too near, the threshold coming from num_bootstrap resamples (section 3.3 there). The model is its own
+Solatorio, Dupriez 2023, arXiv 2302.02041. Code: realtabformer, MIT; its encoding and its training are used whole, with
+its stopping rule (the paper's Q_δ statistic): every n_critic epochs, samples are compared with training rows, and
+training ends once they lie too near, the threshold coming from num_bootstrap resamples. The model is its own
 GPT2Config(n_layer=6), whatever the run's `llm`.
 
 What differs from realtabformer 0.2.4:

@@ -129,6 +129,13 @@ def test_an_interrupted_training_leaves_nothing_behind(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [] and torch.get_rng_state().tolist() == before
 
 
+def test_a_training_that_diverges_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    generator = tiny(learning_rate=1e30, adam_epsilon=1e-8, max_steps=20, epochs=20)
+    with pytest.raises(ConfigError, match=r"learning_rate=1e\+30: the training diverged in step \d+"):
+        generator.fit(make_splits(), seed=0, prepared=tmp_path, directory=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_epochs_are_counted_in_batches_up_to_a_limit() -> None:
     assert Training(epochs=10, batch_size=100).steps(250) == 20
     assert Training(epochs=10, batch_size=500).steps(250) == 10  # at least one a epoch
@@ -179,9 +186,7 @@ def test_training_by_sampling_shows_a_rare_class_more_often() -> None:
 
 
 def test_training_learns_columns_and_their_relation(tmp_path: Path) -> None:
-    splits = make_splits(
-        rows=300, drop=("income", "noise")
-    )  # the town says the class, and older people are in one of them
+    splits = make_splits(rows=300, drop=("income", "noise"))  # what is left depends on the class: age and town
     real, schema = splits.train.frame, splits.schema
     settings = {"batch_size": 50, "critic_steps": 1, "learning_rate": 2e-3, "adam_epsilon": 1e-8, "averaging": 0.95}
     settings |= {"channels": 8, "noise": 16, "epochs": 10**6}
