@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from baselines.drawing import NoRow
-from harmonic.table import Column, InvalidValue, Schema, Table
+from harmonic.table import Column, InvalidValue, Schema, Table, Value
 
 _SEPARATOR = "___"
 
@@ -81,9 +81,9 @@ class RowTokens:
             columns.append([written[value] for value in table.frame[column.name]])
         return [[*(token for cell in cells for token in cell), self.end] for cells in zip(*columns, strict=True)]
 
-    def decode(self, ids: Sequence[int], schema: Schema) -> dict[str, int | float | str]:
+    def decode(self, ids: Sequence[int], schema: Schema) -> dict[str, Value]:
         """The row of the ids (len(processed), start and end left out). Raises NoRow with Column.parse's reason."""
-        row: dict[str, int | float | str] = {}
+        row: dict[str, Value] = {}
         for place, column in enumerate(schema.columns):
             text = "".join(self._texts[ids[position]] for position in self._positions[place])
             try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from baselines.drawing import NoRow
-from harmonic.table import Column, InvalidValue, Schema, Table
+from harmonic.table import Column, InvalidValue, Schema, Table, Value
 
 _COMMA = re.compile(r"\s*,")
 
@@ -28,14 +28,14 @@ class RowReader:
 
     schema: Schema
 
-    def read(self, text: str, *, ended: bool) -> dict[str, int | float | str]:
+    def read(self, text: str, *, ended: bool) -> dict[str, Value]:
         """The row in `text`, columns in the schema's order. ended: the model itself ended the text.
 
         Raises NoRow with the first column at fault and the reason: truncated (its value was being written when the
         text was cut off), missing_column, or one of Column.parse (not_a_number, unknown_category, …).
         """
         cells = self._cells(text)
-        row: dict[str, int | float | str] = {}
+        row: dict[str, Value] = {}
         for column in self.schema.columns:
             if column.name not in cells:
                 raise NoRow("missing_column", column.name)

@@ -15,16 +15,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.card import CARD, card, concerns_privacy
 from experiments.summary import print_plan, print_summary
 from harmonic.cache import Entry
+from harmonic.completion import Completion, completed
 from harmonic.errors import ConfigError
-from harmonic.evaluation.base import Evaluator, Measures, Scorer, TokenScorer
+from harmonic.evaluation.answering import keeping
+from harmonic.evaluation.base import Evaluator, Measures, TokenScorer
 from harmonic.generator import Generator, LanguageGenerator
+from harmonic.planting import uproot
 from harmonic.runs import Run
 from harmonic.table import Splits, Table
 from harmonic.tracking import Tracker
 
-FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 2}
+FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 3}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
 
 
@@ -40,6 +44,11 @@ class Pipeline:
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
     _loaded: bool = False
+
+    def __post_init__(self) -> None:
+        """Fit the generator to tables with missing values, dates or no target, if it does not take them itself."""
+        self.completion = Completion.of(self.splits.train)
+        self.generator = completed(self.generator, self.completion)
 
     @property
     def n(self) -> int:
@@ -93,7 +102,10 @@ class Pipeline:
         sampled = self._sample(prompts, fitted)
         if last == "sample":
             return
-        self.run.finish(*self._evaluate(prompts, fitted, sampled))
+        with keeping(self.run.cache, force=self.run.force):
+            found = self._evaluate(prompts, fitted, sampled)
+        self._card()
+        self.run.finish(*found)
 
     def _prompts(self) -> Entry:
         settings = without(self.config["generator"], "llm", "tuning", "sampling")
@@ -142,7 +154,7 @@ class Pipeline:
             self._load(prompts, fitted)
             started = time.monotonic()
             sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
-            write_csv(Table(sample.frame, self.splits.schema), folder / "synthetic.csv")
+            write_csv(Table(sample.frame, self.splits.schema), folder / "synthetic.csv", self.splits, self.run.seed)
             seconds = max(time.monotonic() - started, 1e-9)
             self._unload()
             return {
@@ -161,17 +173,27 @@ class Pipeline:
         metrics: dict[str, float] = {}
         unavailable: dict[str, str] = {}
         on = self.config["evaluate_on"]
-        splits = self.splits.for_selection() if on == "validation" else self.splits
+        splits = uproot(self.splits.for_selection() if on == "validation" else self.splits)
+        self.run.report["rows"] = _sizes(splits, synthetic)
+        stages, parts = self.run.report["stages"], []
         for name, evaluator in self.evaluators.items():
+            if evaluator.needs_target and not splits.schema.has_target:
+                unavailable[name] = "the table has no target (dataset.target=null)"
+                continue
             inputs = {
                 "format": FORMAT["evaluate"], "data": self.run.data, "synthetic": sampled.facts["csv"],
-                "fit": fitted.key, "evaluator": self.config["evaluator"][name], "seed": self.run.seed,
-                "on": on,
+                "fit": fitted.key, "prompts": prompts.facts.get("sample"), "evaluator": self.config["evaluator"][name],
+                "seed": self.run.seed, "on": on,
             }  # fmt: skip
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = self._scorer(prompts, fitted)
-                measures = evaluator.evaluate(splits, synthetic, seed=self.run.seed, scorer=scorer)
+                if evaluator.takes_gaps or not self.completion.needed:
+                    measures = evaluator.evaluate(splits, synthetic, seed=self.run.seed, scorer=scorer)
+                else:
+                    whole = self.completion.splits(splits), self.completion.table(synthetic)
+                    scorer = scorer and scorer.after(self.completion.restore)
+                    measures = evaluator.evaluate(*whole, seed=self.run.seed, scorer=scorer)
                 write_measures(measures, folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}
@@ -183,13 +205,20 @@ class Pipeline:
             metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
             unavailable |= found["reasons"]
             self.run.record(metrics=metrics, unavailable=unavailable, notes=found["notes"])
-        stages = self.run.report["stages"]
-        parts = [stages[f"evaluate_{name}"] for name in self.evaluators]
+            parts.append(stages[f"evaluate_{name}"])
         total = round(sum(part["seconds"] for part in parts), 3)
         stages["evaluate"] = {"seconds": total, "cached": all(part["cached"] for part in parts)}
         return metrics, unavailable
 
-    def _scorer(self, prompts: Entry, fitted: Entry) -> Scorer | None:
+    def _card(self) -> None:
+        """Place privacy_card.md, where anything was measured that it tells of."""
+        if concerns_privacy(self.run.report):
+            with TemporaryDirectory(prefix="harmonic-") as folder:
+                written = Path(folder) / CARD
+                written.write_text(card(self.run.report), encoding="utf-8")
+                self.run.place(written, CARD)
+
+    def _scorer(self, prompts: Entry, fitted: Entry) -> TokenScorer | None:
         """The language generator's likelihoods, loaded when first called; None for other generators."""
         generator = self.generator
         if not isinstance(generator, LanguageGenerator):
@@ -203,7 +232,12 @@ class Pipeline:
             self._load(prompts, fitted)
             return generator.token_nll(rows, base=base)
 
-        return TokenScorer(score, tokens)
+        def shown(n: int) -> NDArray[np.int64] | None:
+            if self.splits.canaries is not None:  # prompts show them, too, and evaluators know the real rows alone
+                return None
+            return generator.shown(n, prepared=prompts.path)
+
+        return TokenScorer(score, tokens, shown)
 
     def _unload(self) -> None:
         if isinstance(self.generator, LanguageGenerator):
@@ -222,13 +256,14 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
-def write_csv(table: Table, path: Path) -> None:
-    """Write the rows in the schema's text, as the prompts have them."""
-    table.texts().to_csv(path, index=False)
+def write_csv(table: Table, path: Path, splits: Splits, seed: int) -> None:
+    """Write the rows as the file they were learnt from has them: its columns, in its order and texts."""
+    texts = table.texts()
+    (splits.layout.release(texts, seed) if splits.layout else texts).to_csv(path, index=False)
 
 
 def read_csv(path: Path, splits: Splits) -> Table:
-    """Read what `write_csv` wrote."""
+    """Read the schema's columns of what `write_csv` wrote."""
     texts = pd.read_csv(path, dtype=str, keep_default_na=False)
     parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
     return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)
@@ -242,6 +277,12 @@ def write_measures(measures: Measures, folder: Path) -> None:
     if measures.series:
         arrays: dict[str, Any] = {name.replace("/", "__"): kept for name, kept in measures.series.items()}
         np.savez(folder / "series.npz", **arrays)
+
+
+def _sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
+    """How many rows the evaluators had: members, non-members, what an attacker may hold, and synthetic rows."""
+    parts = {"train": splits.train, "test": splits.test, "reference": splits.reference, "synthetic": synthetic}
+    return {name: len(table) for name, table in parts.items()}
 
 
 def _history(folder: Path) -> list[dict[str, float]]:

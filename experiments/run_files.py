@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.collect import RunRecord
+from harmonic.completion import Completion
 from harmonic.errors import HarmonicError
 from harmonic.table import Splits, Table
 
@@ -60,12 +61,14 @@ class RealRows:
     _loaded: dict[str, Splits | str] = field(default_factory=dict)
 
     def beside(self, record: RunRecord) -> tuple[Table, Table]:
-        """The run's training rows and its synthetic rows. Raises Unavailable if either cannot be had."""
+        """The run's training rows and its synthetic rows, completed. Raises Unavailable if either cannot be had."""
         from experiments.pipeline import read_csv
 
         splits = self._splits(record)
         try:
-            return splits.train, read_csv(record.folder / "synthetic.csv", splits)
+            completion = Completion.of(splits.train)
+            synthetic = read_csv(record.folder / "synthetic.csv", splits)
+            return completion.table(splits.train), completion.table(synthetic)
         except FileNotFoundError as error:
             raise Unavailable("synthetic.csv is not in the run's folder") from error
         except (HarmonicError, ValueError, KeyError) as error:

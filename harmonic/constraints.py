@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonic import dates
+from harmonic.columns import Style
 from harmonic.errors import ConfigError
 from harmonic.table import Column, Kind, Schema
 
@@ -38,17 +40,21 @@ _MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an i
 def column_pattern(column: Column) -> str:
     """The regular expression of the column's `"name": "value"` in a row's JSON.
 
-    Integers: as many digits as the data's range has, without leading zeros, and a sign only where the range has
-    one. Floats: that, a point, and 1 to `decimals` decimals ("10.0" for none); where `Column.format` may write
-    an exponent, an exponent too.
+    Dates: as they are written. Integers: as many digits as the data's range has, without leading zeros, and a sign
+    only where the range has one. Floats: that, a point, and 1 to `decimals` decimals ("10.0" for none), in the
+    column's style; where `Column.format` may write an exponent, an exponent too. And the text of a missing value,
+    where some are missing.
     """
     if column.kind is Kind.CATEGORY:
         value = "|".join(_literal(_encode(text)[1:-1]) for text in column.categories)
+    elif column.date_format is not None:
+        value = dates.pattern(column.date_format, column.minimum, column.maximum)
     elif column.kind is Kind.INTEGER:
         value = _sign(column) + _whole(column)
     else:
-        decimals = rf"[0-9]{{1,{min(column.decimals, _MOST_DIGITS)}}}" if column.decimals else "0"
-        value = rf"{_sign(column)}({_whole(column)}\.{decimals}{_scientific(column)})"
+        value = rf"{_sign(column)}({_whole(column)}{_fraction(column)}{_scientific(column)})"
+    if column.missing is not None:
+        value += "|" + _literal(_encode(column.missing)[1:-1])
     return f'{_literal(_encode(column.name))}: "({value})"'
 
 
@@ -76,6 +82,17 @@ def _whole(column: Column) -> str:
     """The digits before the point: no more than the data has."""
     digits = min(len(str(int(_largest(column)))), _MOST_DIGITS)
     return f"(0|[1-9][0-9]{{0,{digits - 1}}})" if digits > 1 else "[0-9]"
+
+
+def _fraction(column: Column) -> str:
+    """The point and what is behind it, in the column's style."""
+    most = min(column.decimals, _MOST_DIGITS)
+    if column.style is Style.FIXED:
+        return rf"\.[0-9]{{{column.decimals}}}"
+    decimals = rf"\.[0-9]{{1,{most}}}" if most else r"\.0"
+    if column.style is Style.PLAIN:
+        return f"({decimals})?" if most else ""
+    return decimals
 
 
 def _scientific(column: Column) -> str:

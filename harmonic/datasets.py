@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.inference import type_table
+from harmonic.layout import find_layout
+from harmonic.planting import plant
 from harmonic.sources import download_california, download_openml, read_csv, read_given_splits, read_packaged
 from harmonic.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
 from harmonic.table import Schema, Splits, Table
@@ -31,18 +33,22 @@ class Dataset:
     """
 
     name: str
-    target: str | None = None  # the column to predict
+    target: str | None = None  # the column to predict; None: there is none
     task: str | None = None  # one of harmonic.table.Task; None infers it from the target
     description: str = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
     path: str | None = None  # a CSV file, split here
     data_dir: str | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
-    kinds: Mapping[str, str] | None = None  # column: integer | float | category, where inference is not wanted
+    kinds: Mapping[str, str] | None = None  # column: what it is, where inference is not wanted
     labels: Mapping[str, str] | None = None  # class: words for it, in LLM evaluation
     headline: str | None = None  # the score to look at first
     task_sentence: str | None = None  # the task in words, for LLM evaluation
+    words: Mapping[str, Mapping[str, str]] | None = None  # column: {value: words for it}, in LLM evaluation
+    canaries: Mapping[str, int] | None = None  # {count, repeats}: made-up training rows (harmonic.planting)
     split: Mapping[str, float] = field(default_factory=lambda: {"train": 0.64, "val": 0.16, "test": 0.2})
-    missing: str = "error"  # error | drop: what to do about rows with missing values
+    identifiers: str = "new"  # new | drop: what the synthetic file has in the place of identifiers
+    free_text: str = "blank"  # blank | drop: and in the place of free text
+    missing: str = "error"  # error | drop | keep: what to do about rows with missing values
     missing_values: Sequence[str] = MISSING_VALUES  # texts that stand for a missing value
     delimiter: str = ","
     encoding: str = "utf-8-sig"
@@ -53,15 +59,23 @@ class Dataset:
         `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
         """
         texts, given, origin = self._read()
-        kept, notes = self._find_complete(texts)
+        kept, gaps, notes = self._find_gaps(texts)
+        texts, gaps = texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
         if given is not None:
             given = given[kept]
-        frame, schema, remarks = type_table(
-            texts[kept].reset_index(drop=True),
+        layout, remarks = find_layout(
+            texts, gaps, target=self.target, kinds=self.kinds or {}, identifiers=self.identifiers,
+            free_text=self.free_text,
+        )  # fmt: skip
+        aside = {column.name for column in layout.asides}
+        names = [name for name in layout.names if name not in aside]
+        frame, schema, typing = type_table(
+            texts[names],
             target=self.target,
             task=self.task,
-            kinds=self.kinds,
+            kinds={name: kind for name, kind in (self.kinds or {}).items() if name not in aside},
             description=self.description,
+            gaps=gaps[names],
         )
         self._check_labels(schema)
         if given is None:
@@ -71,8 +85,10 @@ class Dataset:
             positions, decided = _given_positions(given), []
         table = Table(frame=frame, schema=schema)
         train, val, test = (table.take(rows) for rows in positions)
-        notes += [*remarks, *decided, *_unseen_classes(train)]
-        return Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes))
+        _check_learnable(train)
+        notes += [*remarks, *typing, *decided, *_unseen_classes(train)]
+        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout)
+        return plant(splits, self.canaries, seed)
 
     def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:
         """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, and where it is from."""
@@ -89,33 +105,47 @@ class Dataset:
             raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
         return SOURCES[self.source](self.name), None, f"{self.source} {self.name}"
 
-    def _find_complete(self, texts: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
-        """Which rows have no missing value, (n,), and a note on the others. Errors as `missing` says."""
-        if self.missing not in ("error", "drop"):
-            raise ConfigError("dataset.missing", self.missing, "unknown", "error, or drop: leave those rows out")
+    def _find_gaps(self, texts: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
+        """Which rows to keep (n,), where values are missing (n, columns), and notes. Errors as `missing` says."""
+        if self.missing not in ("error", "drop", "keep"):
+            fix = "error, drop: leave those rows out, or keep: generate missing values, too"
+            raise ConfigError("dataset.missing", self.missing, "unknown", fix)
         gaps = texts.isin(list(self.missing_values))
         counts = gaps.sum()
+        if self.missing == "keep":
+            if self.target is None or self.target not in texts:  # the latter is told later, with the columns' names
+                return np.ones(len(texts), bool), gaps, []
+            known = ~gaps[self.target].to_numpy()
+            lost = int((~known).sum())
+            if not known.any():
+                raise DataError(f"the target {self.target!r} has no value\n  fix: choose another dataset.target")
+            notes = [f"dropped {lost} of {len(texts)} rows without a value of {self.target!r}"] if lost else []
+            return known, gaps, notes
         empty = [name for name, count in counts.items() if count == len(texts)]
         if empty:
-            raise DataError(f"columns without any value: {empty}\n  fix: remove them from the table")
+            raise DataError(
+                f"columns without any value: {empty}\n  fix: remove them from the table, or dataset.missing=keep"
+            )
         complete = ~gaps.any(axis=1).to_numpy()
         lost = len(texts) - int(complete.sum())
         if not lost:
-            return complete, []
+            return complete, gaps, []
         where = ", ".join(f"{name!r} {count}" for name, count in counts.items() if count)
         if self.missing == "error":
             raise DataError(
                 f"missing values in {lost} of {len(texts)} rows: {where}\n"
-                "  fix: fill them in, or leave those rows out: dataset.missing=drop, or keep the texts as values of "
-                "their own: dataset.missing_values=[]"
+                "  fix: fill them in, or generate missing values, too: dataset.missing=keep, or leave those rows out: "
+                "dataset.missing=drop, or keep the texts as values of their own: dataset.missing_values=[]"
             )
         if lost == len(texts):
             raise DataError(f"every row has a missing value: {where}\n  fix: remove the columns that lack most values")
-        return complete, [f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
+        return complete, gaps, [f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
 
     def _check_labels(self, schema: Schema) -> None:
         """The words for the classes must be about the classes that the target has."""
         words = self.labels or {}
+        if not schema.has_target:
+            return
         classes = set(schema[schema.target].categories)
         if words and {str(value) for value in words} != classes:
             problem = f"the classes of {schema.target!r} are {sorted(classes)[:10]}"
@@ -133,7 +163,17 @@ def _given_positions(part: NDArray[np.int64]) -> Positions:
     return positions
 
 
+def _check_learnable(train: Table) -> None:
+    """Every column must have a value in the training rows."""
+    empty = [name for name in train.schema.names if not train.frame[name].notna().any()]
+    if empty:
+        fix = "give more rows, or leave the column out: dataset.kinds={" + empty[0] + ": drop}"
+        raise DataError(f"columns without any value in the {len(train)} training rows: {empty}\n  fix: {fix}")
+
+
 def _unseen_classes(train: Table) -> list[str]:
+    if not train.schema.has_target:
+        return []
     column = train.schema[train.schema.target]
     unseen = sorted(set(column.categories) - set(train.target))
     return [f"classes of {column.name!r} that no training row has: {unseen}"] if unseen else []

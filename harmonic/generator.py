@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,11 @@ class Generator(ABC):
     """Learns from the training rows, then draws new ones.
 
     Constructors only store their arguments. `fit` writes what it has learnt into `directory`; `load` reads it
-    back, in this process or a later one, and comes before `sample`.
+    back, in this process or a later one, and comes before `sample`. One that `takes_gaps` is given tables with
+    missing values, dates, or no target as they are; the others get completed ones (harmonic.completion).
     """
+
+    takes_gaps: ClassVar[bool] = False
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:  # noqa: B027 (optional)
         """Write what `fit` and `sample` will read, such as prompts. Nothing, unless overridden."""
@@ -72,6 +76,13 @@ class LanguageGenerator(Generator):
         """Negative log-likelihood of each token of each row: (tokens,) a row, nats; None where it cannot be had.
 
         `base`: under the model that the fitted one was tuned from. None, unless overridden.
+        """
+        return None
+
+    def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
+        """The training rows that the prompt of each of the first n sampled rows shows: (n, k) positions.
+
+        From what `prepare` wrote; `load` need not come before. None, as here, where prompts show no training rows.
         """
         return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ class HarmonicGenerator(LanguageGenerator):
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
     (classification; regression is never filtered). permutation: shuffle each row's columns.
     """
+
+    takes_gaps: ClassVar[bool] = True
 
     llm: LanguageModel
     neighbors: dict[str, Any]
@@ -114,6 +116,12 @@ class HarmonicGenerator(LanguageGenerator):
             self.unload()
         model = self.llm.load()[0] if base else self._tuned
         return answer_token_nll(model, *self._as_answers(rows), stage="likelihood")
+
+    def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
+        """The k rows of each one's sampling prompt."""
+        prompts, settings = read_prompts(prepared / "sample.jsonl"), self._settings()
+        rows = [prompts[settings.prompt_of(row)].rows for row in range(n)]
+        return np.array(rows, dtype=np.int64).reshape(n, -1)
 
     def _as_answers(self, rows: pd.DataFrame) -> tuple[list[int], list[list[int]]]:
         """Token ids of the first sampling prompt, and of each row's text."""

@@ -27,9 +27,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.completion import Completion
 from harmonic.errors import ConfigError, DataError
 from harmonic.neighbors import Metric, check_neighbors, label_filter, nearest
-from harmonic.table import InvalidValue, Schema, Table
+from harmonic.table import InvalidValue, Schema, Table, Value
 
 _WORDS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -77,7 +78,7 @@ def row_json(row: Mapping[str, Any], schema: Schema, order: Sequence[str] | None
     return _encode(texts)
 
 
-def parse_row(text: str, schema: Schema) -> dict[str, int | float | str]:
+def parse_row(text: str, schema: Schema) -> dict[str, Value]:
     """The row in the first JSON object of `text`, columns in the schema's order.
 
     What stands before and after the object is ignored; the order of its keys is free. Numbers may stand
@@ -92,7 +93,7 @@ def parse_row(text: str, schema: Schema) -> dict[str, int | float | str]:
     for name in names:
         if name not in columns:
             raise InvalidAnswer("unknown_column", repr(name))
-    row: dict[str, int | float | str] = {}
+    row: dict[str, Value] = {}
     for name, column in columns.items():
         if name not in found:
             raise InvalidAnswer("missing_column", repr(name))
@@ -133,7 +134,7 @@ class RowTexts:
             values = table.frame[column.name].to_numpy()
             is_float = values.dtype == np.float64
             # Floats are told apart by their bits: 0.0 and -0.0 are equal, but not as texts.
-            codes, distinct = pd.factorize(values.view(np.int64) if is_float else values)
+            codes, distinct = pd.factorize(values.view(np.int64) if is_float else values, use_na_sentinel=False)
             distinct = distinct.view(np.float64) if is_float else distinct
             texts = [f"{_encode(column.name)}: {_encode(column.format(value))}" for value in distinct.tolist()]
             self.fragments[:, place] = np.array(texts, dtype=object)[codes]
@@ -149,9 +150,11 @@ class RowTexts:
 
 def instruction(schema: Schema, k: int) -> tuple[str, list[str], str]:
     """The fixed parts of a prompt with k examples: head, what stands before each example, and tail."""
+    columns = f"{len(schema.features)} columns of features"
+    if schema.has_target:
+        columns += f" and 1 column of labels, where the {schema.target} column is a {schema.task.value} label"
     head = (
-        f"Here are {k} tabular data about {schema.description}, each containing {len(schema.features)} columns "
-        f"of features and 1 column of labels, where the {schema.target} column is a {schema.task.value} label. "
+        f"Here are {k} tabular data about {schema.description}, each containing {columns}. "
         "I will transmit the data to you in JSON format. "
         f"Please generate an approximate sample based on these {k} examples."
     )
@@ -168,7 +171,7 @@ def training_prompts(
     classification). `permutation` shuffles the columns of every example and answer, each by its own
     draw. Raises ConfigError as `nearest` and `label_filter` do.
     """
-    neighbors = nearest(table, k, metric, seed)
+    neighbors = nearest(Completion.of(table).table(table), k, metric, seed)  # a missing value is far from any other
     kept = np.flatnonzero(label_filter(table, neighbors, threshold)) if filter else np.arange(len(table))
     texts = RowTexts(table)
     generator = np.random.default_rng([_TUNING_ORDER, seed]) if permutation else None

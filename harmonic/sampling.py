@@ -86,6 +86,10 @@ class Sampling:
         """Prompts for n rows."""
         return -(-n // self.rows_per_prompt)
 
+    def prompt_of(self, row: int) -> int:
+        """Which prompt a row comes from, however often it is drawn."""
+        return row // self.rows_per_prompt
+
 
 class Decodes(Protocol):
     """What sampling needs of a decoder: see harmonic.decoding.Decoder."""
@@ -144,7 +148,7 @@ class Sampler:
         log = BatchLog(
             directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self.decoder.budget()}
         )
-        work = _Work(self, [ids[row // self.settings.rows_per_prompt] for row in range(n)], seed, log)
+        work = _Work(self, [ids[self.settings.prompt_of(row)] for row in range(n)], seed, log)
         rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
         with Progress("sample", n, "rows") as progress:
             for attempt in rounds:

@@ -1,30 +1,26 @@
-"""What a column is, and rows that keep to it: Column, Schema, Table, Splits.
+"""Rows that keep to a schema: Schema, Table, Splits; a Column's values and texts are in harmonic.columns.
 
-A Table's frame is typed by its schema: int64 for integer columns, float64 for float columns,
-str (object) for category columns. Text is made and read per column (`Column.format`,
-`Column.parse`), so that a row survives the way into a prompt and back without change.
+A Table's frame is typed by its schema: int64 for integer columns, float64 for float columns and for integers of
+which some are missing, str (object) for category columns.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from harmonic.columns import Column, InvalidValue, Kind, Style, Value
 from harmonic.errors import DataError, suggest
 
+if TYPE_CHECKING:
+    from harmonic.layout import Layout
 
-class Kind(StrEnum):
-    """What values a column holds."""
-
-    INTEGER = "integer"
-    FLOAT = "float"
-    CATEGORY = "category"
+__all__ = ["Column", "InvalidValue", "Kind", "Schema", "Splits", "Table", "Task", "Value"]
 
 
 class Task(StrEnum):
@@ -33,73 +29,18 @@ class Task(StrEnum):
     BINARY = "binary classification"
     MULTICLASS = "multi classification"
     REGRESSION = "regression"
+    NONE = "no label"  # a table without a target: there is nothing to predict
 
     @property
     def is_classification(self) -> bool:
-        return self is not Task.REGRESSION
-
-
-_INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-class InvalidValue(ValueError):
-    """A text that is no value of its column; `reason` is a short tag for counting."""
-
-    def __init__(self, reason: str, column: str, text: str) -> None:
-        self.reason = reason
-        super().__init__(f"column {column!r}: {text!r} is {reason.replace('_', ' ')}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column: its kind and the values it may take.
-
-    `categories` (category columns) are the allowed values, sorted. `minimum` and `maximum`
-    (numeric columns) are what the data shows; they are not enforced. `decimals` is the largest
-    number of decimal places in the data (float columns).
-    """
-
-    name: str
-    kind: Kind
-    categories: tuple[str, ...] = ()
-    minimum: float = float("nan")
-    maximum: float = float("nan")
-    decimals: int = 0
-
-    @property
-    def is_numeric(self) -> bool:
-        return self.kind is not Kind.CATEGORY
-
-    def format(self, value: Any) -> str:
-        """The value's text in prompts and CSV: '48', '10.0', 'A11'."""
-        if self.kind is Kind.INTEGER:
-            return str(int(value))
-        if self.kind is Kind.FLOAT:
-            return str(float(value))
-        return str(value)
-
-    def parse(self, text: str) -> int | float | str:
-        """Read a value from its text. Raises InvalidValue with the reason."""
-        if self.kind is Kind.CATEGORY:
-            if text not in self.categories:
-                raise InvalidValue("unknown_category", self.name, text)
-            return text
-        text = text.strip()
-        if self.kind is Kind.INTEGER:
-            if not _INTEGER.fullmatch(text) or len(text) > 18:
-                raise InvalidValue("not_an_integer", self.name, text)
-            return int(text.partition(".")[0])
-        if not _NUMBER.fullmatch(text) or not np.isfinite(float(text)):
-            raise InvalidValue("not_a_number", self.name, text)
-        return round(float(text), self.decimals)
+        return self in (Task.BINARY, Task.MULTICLASS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """The columns in order, the target among them, and the task.
 
-    `description` is what the rows are about, in the words of the instruction.
+    `target` is "" where the task is none. `description` is what the rows are about, in the words of the instruction.
     """
 
     columns: tuple[Column, ...]
@@ -112,7 +53,7 @@ class Schema:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise DataError(f"column names must be unique; more than once: {sorted(twice)}")
-        if self.target not in names:
+        if self.target not in names and self.has_target:
             raise DataError(f"target {self.target!r} is not a column; {suggest(self.target, names)}")
 
     def __getitem__(self, name: str) -> Column:
@@ -120,6 +61,10 @@ class Schema:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    @property
+    def has_target(self) -> bool:
+        return self.task is not Task.NONE
 
     @property
     def names(self) -> list[str]:
@@ -148,7 +93,14 @@ class Schema:
     def from_dict(cls, plain: dict[str, Any]) -> Schema:
         """The inverse of `to_dict`, also after a trip through JSON."""
         columns = tuple(
-            Column(**{**column, "kind": Kind(column["kind"]), "categories": tuple(column["categories"])})
+            Column(
+                **{
+                    **column,
+                    "kind": Kind(column["kind"]),
+                    "style": Style(column.get("style", "shortest")),
+                    "categories": tuple(column["categories"]),
+                }
+            )
             for column in plain["columns"]
         )
         return cls(**{**plain, "columns": columns, "task": Task(plain["task"])})
@@ -158,34 +110,35 @@ class Schema:
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
             raise DataError(f"columns missing: {missing}; found: {list(frame.columns)}")
-        typed = {}
-        for column in self.columns:
-            values = frame[column.name]
-            if values.isna().any():
-                row = int(np.flatnonzero(values.isna().to_numpy())[0])
-                raise DataError(f"column {column.name!r} has a missing value, first in row {row}")
-            if column.kind is Kind.CATEGORY:
-                values = values.astype(str).astype(object)
-                unknown = set(values) - set(column.categories)
-                if unknown:
-                    raise DataError(f"column {column.name!r}: unknown categories {sorted(unknown)[:5]}")
-            else:
-                try:
-                    numbers = values.astype("float64")
-                except (TypeError, ValueError) as error:
-                    raise DataError(f"column {column.name!r} is not numeric: {error}") from error
-                if not np.isfinite(numbers).all():
-                    raise DataError(f"column {column.name!r} holds an infinite value")
-                if column.kind is Kind.INTEGER:
-                    if not (numbers == numbers.round()).all():
-                        raise DataError(f"column {column.name!r} holds a value that is no integer")
-                    # Straight to int64 where it can be: a detour over float64 would round big integers.
-                    exact = pd.api.types.is_integer_dtype(values) or values.dtype == object
-                    values = (values if exact else numbers).astype("int64")
-                else:
-                    values = numbers
-            typed[column.name] = values.to_numpy()
+        typed = {column.name: _typed(frame[column.name], column) for column in self.columns}
         return pd.DataFrame(typed, columns=self.names)
+
+
+def _typed(values: pd.Series, column: Column) -> np.ndarray:
+    """The values in the column's dtype. Raises DataError if they cannot be."""
+    gaps = values.isna().to_numpy()
+    if gaps.any() and column.missing is None:
+        raise DataError(f"column {column.name!r} has a missing value, first in row {int(np.flatnonzero(gaps)[0])}")
+    if column.kind is Kind.CATEGORY:
+        texts = values.astype(object).map(str, na_action="ignore").astype(object)
+        unknown = set(texts[~gaps]) - set(column.categories)
+        if unknown:
+            raise DataError(f"column {column.name!r}: unknown categories {sorted(unknown)[:5]}")
+        return texts.where(~gaps, None).to_numpy(dtype=object)
+    try:
+        numbers = values.astype("float64")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {column.name!r} is not numeric: {error}") from error
+    given = numbers[~gaps]
+    if not np.isfinite(given).all():
+        raise DataError(f"column {column.name!r} holds an infinite value")
+    if column.kind is Kind.INTEGER and not (given == given.round()).all():
+        raise DataError(f"column {column.name!r} holds a value that is no integer")
+    if column.dtype == "int64":
+        # Straight to int64 where it can be: a detour over float64 would round big integers.
+        exact = pd.api.types.is_integer_dtype(values) or values.dtype == object
+        return (values if exact else numbers).astype("int64").to_numpy()
+    return numbers.to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +153,7 @@ class Table:
 
     @property
     def features(self) -> pd.DataFrame:
-        return self.frame.drop(columns=self.schema.target)
+        return self.frame[[column.name for column in self.schema.features]]
 
     @property
     def target(self) -> pd.Series:
@@ -239,6 +192,9 @@ class Splits:
     test: Table
     source: str = ""  # where the rows came from, for the report
     notes: tuple[str, ...] = field(default=())  # what was changed on the way in, for the report
+    layout: Layout | None = None  # of the file they came from; None: its columns are the table's
+    canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.planting)
+    decoys: Table | None = None  # such rows that stand nowhere
 
     @property
     def schema(self) -> Schema:
@@ -257,12 +213,14 @@ class Splits:
 
         For choosing settings by a metric: the test rows stay unseen.
         """
-        return Splits(self.train, self.holdout, self.reference, self.source, self.notes)
+        return replace(self, val=self.holdout, test=self.reference)
 
     def _halves(self) -> tuple[np.ndarray, np.ndarray]:
         order = np.random.default_rng(0).permutation(len(self.val))
         return order[: len(order) // 2], order[len(order) // 2 :]
 
     def fingerprint(self) -> str:
-        parts = (self.train.fingerprint(), self.val.fingerprint(), self.test.fingerprint())
+        parts = [self.train.fingerprint(), self.val.fingerprint(), self.test.fingerprint()]
+        if self.layout is not None and self.layout.asides:
+            parts.append(repr(self.layout))
         return hashlib.sha256("".join(parts).encode()).hexdigest()

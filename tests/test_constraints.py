@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from harmonic.columns import Style
 from harmonic.constraints import RowConstraints, column_pattern
 from harmonic.dialogue import Dialogue
 from harmonic.llm import TinyModel
@@ -40,6 +42,13 @@ NASTY = Schema(
         number("tiny", -1e-7, 0.002, 8),
         number("huge", 0.0, 3e20, 0),
         number("unknown", float("nan"), float("nan"), 3),
+        replace(number("missing float", -3, 40, 2), missing="NA"),
+        replace(number("missing integer", 0, 90), missing=""),
+        replace(category("missing word", "a", 'b"'), missing="?"),
+        replace(number("fixed", 0.0, 99.0, 2), style=Style.FIXED),
+        replace(number("plain", -5.0, 99.0, 2), style=Style.PLAIN),
+        replace(number("day", 18000, 19800), date_format="%d.%m.%Y"),
+        replace(number("moment", 0, 2e9), date_format="%Y-%m-%d %H:%M:%S", missing=""),
         category("label", "0", "1"),
     ),
     target="label",
@@ -66,7 +75,9 @@ def row(draw: np.random.Generator) -> dict[str, Any]:
     """A random row of the nasty schema."""
     found: dict[str, Any] = {}
     for column in NASTY.columns:
-        if column.kind is Kind.CATEGORY:
+        if column.missing is not None and draw.random() < 0.3:
+            found[column.name] = None
+        elif column.kind is Kind.CATEGORY:
             found[column.name] = column.categories[draw.integers(len(column.categories))]
         elif column.kind is Kind.INTEGER:
             found[column.name] = int(draw.integers(int(column.minimum), int(column.maximum) + 1))
@@ -97,7 +108,12 @@ def test_any_choice_among_the_allowed_tokens_ends_in_a_row_of_the_schema(constra
         assert isinstance(found["integer"], int) and -9999 <= found["integer"] <= 9999
         assert -99 <= found["negative"] <= 0 and abs(found["float"]) < 100  # type: ignore[operator]
         assert re.fullmatch(r"\d{1,3}\.0", json.loads(text)["whole"])
-        assert re.fullmatch(r"-?\d{1,2}\.\d{1,2}", json.loads(text)["float"])
+        texts = json.loads(text)
+        assert re.fullmatch(r"-?\d{1,2}\.\d{1,2}", texts["float"])
+        assert re.fullmatch(r"NA|-?\d{1,2}\.\d{1,2}", texts["missing float"])
+        assert re.fullmatch(r"\d{1,2}\.\d{2}", texts["fixed"])
+        assert re.fullmatch(r"-?\d{1,2}(\.\d{1,2})?", texts["plain"])
+        assert re.fullmatch(r"\d\d\.\d\d\.20[1-2]\d", texts["day"])  # 2019 to 2024
 
 
 def test_rows_pass_in_the_tokenizers_own_cut_and_what_is_forced_keeps_to_it(constraints: RowConstraints) -> None:

@@ -28,7 +28,8 @@ SIX = {  # rows of train, val, test; target; task; description; kinds in the fil
 
 def configured(name: str, data_dir: Path | None = None, /, **changes: object) -> Dataset:
     """The dataset of a conf file, as Hydra would build it."""
-    root = OmegaConf.create({"data_dir": data_dir and str(data_dir), "dataset": OmegaConf.load(CONF / f"{name}.yaml")})
+    given = {"data_dir": data_dir and str(data_dir), "canaries": {"count": 0, "repeats": 1}}
+    root = OmegaConf.create({**given, "dataset": OmegaConf.load(CONF / f"{name}.yaml")})
     fields = OmegaConf.to_container(root.dataset, resolve=True)
     assert isinstance(fields, dict)
     assert (fields.pop("_target_"), fields.pop("_convert_")) == ("harmonic.datasets.Dataset", "all")
@@ -150,7 +151,7 @@ def test_csv_reports_what_was_inferred(tmp_path: Path) -> None:
     splits = from_csv(tmp_path, frame).load(0)
     assert splits.schema.task is Task.BINARY
     notes = "\n".join(splits.notes)
-    for part in ("'churn': binary classification", "'country' is constant", "'name' is another text", "'code' is read"):
+    for part in ("'churn': binary classification", "'country' is constant", "'name' is an identifier", "'code' is read"):
         assert part in notes
 
 
@@ -173,11 +174,24 @@ def test_missing_values_stop_with_columns_and_counts(tmp_path: Path, missing: st
     frame.loc[[0, 1], "age"] = missing
     frame.loc[[1, 5], "job"] = missing
     with pytest.raises(DataError, match=r"in 3 of 40 rows: 'age' 2, 'job' 2\n.*dataset.missing=drop"):
-        from_csv(tmp_path, frame).load(0)
+        from_csv(tmp_path, frame, missing="error").load(0)
     splits = from_csv(tmp_path, frame, missing="drop").load(0)
     assert len(rows_of(splits)) == 37
     assert splits.schema["age"].kind is Kind.INTEGER
     assert "dropped 3 of 40 rows with missing values: 'age' 2, 'job' 2" in splits.notes
+
+
+def test_missing_values_are_kept_but_for_the_target(tmp_path: Path) -> None:
+    frame = toy().astype(object)
+    frame.loc[[0, 1], "age"] = ""
+    frame.loc[[1, 5], "churn"] = ""
+    frame["empty"] = ""
+    splits = from_csv(tmp_path, frame).load(0)
+    assert "dropped 2 of 40 rows without a value of 'churn'" in splits.notes
+    assert splits.schema["age"].missing == "" and splits.schema["job"].missing is None
+    parts = pd.concat([part.frame for part in (splits.train, splits.val, splits.test)])
+    assert int(parts["age"].isna().sum()) == 1
+    assert splits.layout is not None and [aside.name for aside in splits.layout.asides] == ["empty"]
 
 
 def test_texts_for_missing_values_can_be_chosen(tmp_path: Path) -> None:
@@ -221,7 +235,7 @@ def test_three_rows_are_refused_and_eight_are_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"target": None}, r"dataset.target=null(.|\n)*age, income, job, churn"),
+        ({"identifiers": "hash"}, r"dataset.identifiers=hash(.|\n)*drop, new"),
         ({"target": "chrun"}, r"dataset.target=chrun(.|\n)*did you mean 'churn'"),
         ({"path": None}, r"dataset.path=null: the rows of dataset csv are not included"),
         ({"path": "nowhere.csv"}, "dataset.path=nowhere.csv: no such file"),

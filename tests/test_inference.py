@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from harmonic.columns import InvalidValue, Style
 from harmonic.errors import ConfigError, DataError
 from harmonic.inference import infer_kind, infer_task, type_column, type_table
 from harmonic.table import Kind, Task
@@ -69,7 +71,7 @@ def test_task_follows_from_the_target(values: list[str], kind: Kind | None, task
         (["A11", "007"], None, ["A11", "007"], ["A11", "007"]),
         (["007", "8"], "integer", [7, 8], ["7", "8"]),
         (["3.0", "4"], "integer", [3, 4], ["3", "4"]),
-        (["3", "4"], "float", [3.0, 4.0], ["3.0", "4.0"]),
+        (["3", "4"], "float", [3.0, 4.0], ["3", "4"]),
         (["3.0", "4.0"], "category", ["3.0", "4.0"], ["3.0", "4.0"]),
     ],
 )
@@ -87,7 +89,8 @@ def test_values_are_typed_and_render(
     [
         (["10.0", "3.0"], 0),
         (["0.285", "1.5"], 3),
-        (["1.50"], 1),
+        (["1.50"], 2),  # as it is written
+        (["1.50", "0.1"], 1),
         (["2.5e-7"], 8),
         (["1e20", "0.5"], 1),
         (["1.0246913580246915"], 16),
@@ -97,6 +100,51 @@ def test_decimals_are_those_that_the_numbers_need(texts: list[str], decimals: in
     column, typed, _ = type_column(pd.Series(texts, name="x"))
     assert column.decimals == decimals
     assert [column.parse(column.format(value)) for value in typed] == typed.tolist()
+
+
+@pytest.mark.parametrize(
+    ("texts", "style", "again"),
+    [
+        (["10.0", "0.25"], Style.SHORTEST, None),
+        (["10", "0.25"], Style.PLAIN, None),
+        (["10.00", "-0.25"], Style.FIXED, None),
+        (["10.50", "0.1"], Style.SHORTEST, ["10.5", "0.1"]),  # no style of its own
+    ],
+)
+def test_decimals_are_written_as_the_file_has_them(texts: list[str], style: Style, again: list[str] | None) -> None:
+    column, typed, _ = type_column(pd.Series(texts, name="x"))
+    assert column.style is style
+    assert [column.format(value) for value in typed] == (again or texts)
+
+
+def test_dates_are_whole_numbers_written_as_dates() -> None:
+    texts = ["2024-02-29", "", "1999-12-31"]
+    column, typed, _ = type_column(pd.Series(texts, name="x"), gaps=np.array([False, True, False]))
+    assert (column.kind, column.date_format, column.missing) == (Kind.INTEGER, "%Y-%m-%d", "")
+    assert [column.format(value) for value in typed] == texts
+    assert column.parse("2023-02-31") == column.parse("2023-02-28")
+    with pytest.raises(InvalidValue, match="not a date"):
+        column.parse("soon")
+
+
+def test_the_most_frequent_text_for_missing_values_stands_for_all() -> None:
+    texts = pd.Series(["NA", "", "NA", "5"], name="x")
+    column, typed, _ = type_column(texts, gaps=texts.ne("5").to_numpy())
+    assert column.missing == "NA" and typed.dtype == np.float64
+    assert [column.format(value) for value in typed] == ["NA", "NA", "NA", "5"]
+    assert column.parse("NA") is None
+
+
+def test_an_integer_beside_missing_values_never_loses_digits() -> None:
+    long = str(2**53 + 1)
+    column, typed, _ = type_column(pd.Series([long, ""], name="x"), gaps=np.array([False, True]))
+    assert column.kind is Kind.CATEGORY and typed.tolist() == [long, None]
+
+
+def test_table_without_target_has_no_task() -> None:
+    _, schema, notes = type_table(TOY, target=None)
+    assert (schema.target, schema.task) == ("", Task.NONE)
+    assert any("dataset.target=null" in note for note in notes)
 
 
 def test_column_knows_its_range_and_its_categories() -> None:
@@ -174,14 +222,13 @@ def test_kinds_override_inference() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": None}, r"dataset.target=null(.|\n)*age, income, job, status"),
         ({"target": "stauts"}, r"dataset.target=stauts(.|\n)*did you mean 'status'"),
         ({"task": "binary"}, r"dataset.task=binary: no such task(.|\n)*known: binary classification, multi"),
         ({"task": "multi classification"}, r"has 2 classes(.|\n)*dataset.task=binary classification"),
         ({"target": "age", "task": "binary classification"}, r"has 3 classes(.|\n)*dataset.task=multi"),
         ({"target": "job", "task": "regression"}, r"dataset.task=regression: the target 'job' is text, .*'a'"),
         ({"kinds": {"agee": "float"}}, r"dataset.kinds={agee: float}: no such column(.|\n)*'age'"),
-        ({"kinds": {"age": "number"}}, r"dataset.kinds={age: number}: no such kind(.|\n)*category, float, integer"),
+        ({"kinds": {"age": "number"}}, r"dataset.kinds={age: number}: no such kind(.|\n)*category, constant, date, drop, float"),
         ({"kinds": {"age": "int"}}, r"no such kind(.|\n)*did you mean 'integer'"),
         ({"kinds": {"status": "integer"}, "task": "binary classification"}, "dataset.task=regression"),
         ({"kinds": {"age": "category"}, "target": "age", "task": "regression"}, "the target 'age' is text"),

@@ -19,18 +19,26 @@ Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class TokenScorer:
-    """A Scorer that also takes a row's likelihood apart.
+    """A Scorer that also takes a row's likelihood apart, and tells what the prompts showed.
 
     `rows` is the Scorer. `tokens` gives, for each row, the negative log-likelihoods of its tokens in nats, under
     the tuned model, or under the base model that it was tuned from; None where the generator has no such
-    thing: `LanguageGenerator.token_nll`.
+    thing: `LanguageGenerator.token_nll`. `shown` gives, for each of the first n synthetic rows, the training rows
+    that its prompt showed, (n, k) positions in the table; None without such prompts: `LanguageGenerator.shown`.
     """
 
     rows: Scorer
     tokens: Callable[[pd.DataFrame, bool], list[NDArray[np.float64]] | None]
+    shown: Callable[[int], NDArray[np.int64] | None] = lambda n: None
 
     def __call__(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         return self.rows(rows)
+
+    def after(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> TokenScorer:
+        """The same for rows that `change` turns into those that the generator knows."""
+        return TokenScorer(
+            lambda rows: self.rows(change(rows)), lambda rows, base: self.tokens(change(rows), base), self.shown
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,15 @@ class Measures(dict[str, float]):
 
 
 class Evaluator(ABC):
-    """Answers one question about a synthetic table. Constructors only store their arguments."""
+    """Answers one question about a synthetic table. Constructors only store their arguments.
+
+    One that `takes_gaps` is given tables with missing values and dates as they are; the others get completed ones
+    (harmonic.completion). One that `needs_target` is not asked about a table without one.
+    """
 
     metrics: ClassVar[tuple[Metric, ...]]
+    takes_gaps: ClassVar[bool] = False
+    needs_target: ClassVar[bool] = False
 
     @abstractmethod
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:

@@ -11,96 +11,35 @@ those of the synthetic table, and answers those of the real test rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from harmonic.dialogue import Dialogue, check_lengths
+from harmonic.dialogue import check_lengths
 from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods, tuned_on
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import FARTHEST, subsample, usable_rows
 from harmonic.evaluation.learners import Examples, Problem
 from harmonic.evaluation.utility import SCORES
+from harmonic.evaluation.wording import Wording
 from harmonic.llm import LanguageModel
-from harmonic.progress import Progress
-from harmonic.prompts import Prompt
-from harmonic.table import InvalidValue, Kind, Schema, Splits, Table
-from harmonic.tuning import Tuning, load_tuned, tune
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from harmonic.table import Splits, Table
+from harmonic.tuning import Tuning
 
 DECODE = ("likelihood", "generate")
-_BATCH_ROWS = 32  # decoded at once
 _SLACK = 4  # tokens that a decoded answer may be longer than the longest one learnt
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The task in words. `labels`: words for each class; None: the classes themselves.
-
-    `task_sentence` None: a plain sentence from the schema.
-    """
-
-    schema: Schema
-    task_sentence: str | None = None
-    labels: Mapping[str, str] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """What the answer may be, in the order of the target's categories; none for a number."""
-        return [(self.labels or {}).get(value, value) for value in self.schema[self.schema.target].categories]
-
-    @property
-    def sentence(self) -> str:
-        """What is asked for, before the row's values."""
-        if self.task_sentence:
-            return self.task_sentence
-        kinds = f": {' or '.join(self.names)}" if self.names else ", a number"
-        return f"Predict the {self.schema.target} of a row of data about {self.schema.description}{kinds}."
-
-    def examples(self, frame: pd.DataFrame) -> list[Prompt]:
-        """Each row's question and its answer; the rows conform to the schema."""
-        texts = Table(frame, self.schema).texts()
-        named = dict(zip(self.schema[self.schema.target].categories, self.names, strict=True))
-        features = [column.name for column in self.schema.features]
-        examples = []
-        for *values, target in texts[[*features, self.schema.target]].itertuples(index=False, name=None):
-            states = ", ".join(f"The state of {name} is {value}" for name, value in zip(features, values, strict=True))
-            examples.append(Prompt(f"{self.sentence}\n{states}.\nAnswer: ", named.get(target, target)))
-        return examples
-
-    def label(self, answer: str) -> int | None:
-        """Position of the name that the answer begins with, the longest if several do; case does not matter."""
-        found = None
-        for position, name in enumerate(self.names):
-            rest = answer.strip()[len(name) :]
-            if answer.strip().casefold().startswith(name.casefold()) and not (rest[:1].isalnum() or rest[:1] == "_"):
-                found = position if found is None or len(name) > len(self.names[found]) else found
-        return found
-
-    def number(self, answer: str) -> float | None:
-        """The number that the answer begins with."""
-        words = answer.split()
-        target = replace(self.schema[self.schema.target], kind=Kind.FLOAT, decimals=20)
-        try:
-            return float(target.parse(words[0])) if words else None
-        except InvalidValue:
-            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModelEffectiveness(Evaluator):
     """Scores of a language model tuned on the synthetic rows and tested on `splits.test`.
 
-    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.Tuning`. `task_sentence` and `labels`: see
-    Wording. `max_test_rows` caps the test rows by a seeded draw (None: all).
+    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.Tuning`. `task_sentence`, `labels` and `words`:
+    see Wording. `max_test_rows` caps the test rows by a seeded draw (None: all).
 
     decode "likelihood" takes the label whose name, with the end of the answer, is the likeliest; every row has
     one. "generate" decodes greedily; an answer that names no label is missing, and wrong. A number is always
@@ -114,9 +53,11 @@ class LanguageModelEffectiveness(Evaluator):
     tuning: dict[str, Any] = field(default_factory=dict)
     task_sentence: str | None = None
     labels: dict[str, str] | None = None
+    words: dict[str, dict[str, str]] | None = None
     decode: str = "likelihood"
     max_test_rows: int | None = None
 
+    needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(
             replace(score, name=f"lle/{score.name}", meaning=f"{score.meaning}; tuned language model")
@@ -130,7 +71,7 @@ class LanguageModelEffectiveness(Evaluator):
 
         Raises ConfigError for settings that cannot be. Rows too long for the model give NaN.
         """
-        wording = Wording(splits.schema, self.task_sentence, self.labels)
+        wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
         self._check(wording)
         measures, problem = Measures(), Problem.of(splits)
         names = [*problem.score_names, *(["missing"] if self._decodes(problem) else [])]
@@ -159,9 +100,7 @@ class LanguageModelEffectiveness(Evaluator):
         if self.decode not in DECODE:
             key = "evaluator.language_model_effectiveness.decode"
             raise ConfigError(key, self.decode, "is not a way to decode", suggest(str(self.decode), DECODE))
-        if len(set(wording.names)) < len(wording.names):
-            fix = "give each class words of its own, or dataset.labels=null"
-            raise ConfigError("dataset.labels", self.labels, "two classes have the same words", fix)
+        wording.check()
 
     def _decodes(self, problem: Problem) -> bool:
         return self.decode == "generate" or not problem.classify
@@ -170,7 +109,7 @@ class LanguageModelEffectiveness(Evaluator):
         self, problem: Problem, wording: Wording, rows: pd.DataFrame, test: pd.DataFrame, seed: int
     ) -> dict[str, float]:
         """Scores by name on the test rows of the model tuned on `rows`."""
-        model, dialogue = self._tuned(wording.examples(rows), seed)
+        model, dialogue = tuned_on(wording.examples(rows), self.llm, Tuning(**self.tuning), seed=seed)
         questions = dialogue.prompts([example.prompt for example in wording.examples(test)])
         numbers = [] if wording.names else [example.completion for example in wording.examples(rows)]
         choices = dialogue.completions(wording.names or sorted(set(numbers)))
@@ -184,60 +123,6 @@ class LanguageModelEffectiveness(Evaluator):
         if not problem.classify:
             return _number_scores(problem, truth, [wording.number(answer) for answer in answers], rows)
         return _label_scores(problem, truth, [wording.label(answer) for answer in answers])
-
-    def _tuned(self, examples: list[Prompt], seed: int) -> tuple[PreTrainedModel, Dialogue]:
-        """The model tuned on the examples; its files are gone."""
-        with TemporaryDirectory(prefix="lle-") as folder:
-            settings = Tuning(**self.tuning)
-            tune(self.llm, examples, settings, seed=seed, directory=Path(folder), stage="tune lle")
-            model, tokenizer = load_tuned(self.llm, Path(folder) / "adapter")
-        return model, Dialogue(tokenizer)
-
-
-def label_log_likelihoods(
-    model: PreTrainedModel, questions: Sequence[list[int]], labels: Sequence[list[int]]
-) -> NDArray[np.float64]:
-    """Log-probability of each label behind each question, among the labels: (questions, labels), nats.
-
-    All are token ids; a label's likelihood is the product over its tokens, the end of the answer among them.
-    """
-    from scipy.special import log_softmax
-
-    from harmonic.scoring import pairs_nll
-
-    prompts = [question for question in questions for _ in labels]
-    totals = pairs_nll(model, prompts, [*labels] * len(questions), stage="lle")
-    return log_softmax(-totals.reshape(len(questions), len(labels)), axis=1)
-
-
-def greedy_answers(
-    model: PreTrainedModel, dialogue: Dialogue, questions: Sequence[list[int]], max_new_tokens: int
-) -> list[str]:
-    """The text behind each question (token ids), the likeliest token at each step; "…" ends one that was cut off."""
-    import torch
-
-    order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
-    answers = [""] * len(questions)
-    with torch.inference_mode(), Progress("lle", len(questions), "rows") as progress:
-        for start in range(0, len(order), _BATCH_ROWS):
-            batch = order[start : start + _BATCH_ROWS]
-            longest = len(questions[batch[-1]])
-            gaps = [longest - len(questions[index]) for index in batch]
-            ids = [[dialogue.end] * gap + questions[index] for gap, index in zip(gaps, batch, strict=True)]
-            real = [[0] * gap + [1] * (longest - gap) for gap in gaps]
-            written = model.generate(
-                torch.tensor(ids, device=model.device),
-                attention_mask=torch.tensor(real, device=model.device),
-                max_new_tokens=max_new_tokens,
-                eos_token_id=dialogue.end,
-                pad_token_id=dialogue.end,
-                do_sample=False,
-                **dict.fromkeys(("temperature", "top_p", "top_k")),  # what the model came with is for sampling
-            )
-            for index, tokens in zip(batch, written[:, longest:].tolist(), strict=True):
-                answers[index] = dialogue.text(tokens) + ("" if dialogue.end in tokens else "…")
-            progress.advance(len(batch))
-    return answers
 
 
 def _label_scores(problem: Problem, truth: Examples, labels: Sequence[int | None]) -> dict[str, float]:

@@ -84,6 +84,8 @@ class MembershipInference(Evaluator):
         *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
         *_with_interval("mia/*/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
         *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
+        Metric("mia/*/members", None, 2, meaning="training rows that the attack was to tell from others"),
+        Metric("mia/*/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
         Metric("mia/worst", False, 0, 1, 0.5, "largest AUC of an attack"),
         Metric("mia/worst/low", False, 0, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
         Metric("mia/worst/high", None, 0, 1, meaning="no attack's AUC is above, for all attacks at once"),
@@ -149,6 +151,7 @@ class MembershipInference(Evaluator):
     ) -> None:
         """Record what the attack's scores of members and non-members are worth."""
         measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"] = members, others
+        measures[f"mia/{name}/members"], measures[f"mia/{name}/non_members"] = float(len(members)), float(len(others))
         interval = roc.area_interval(members, others, self.confidence)
         _put(measures, f"mia/{name}/auc", roc.area(members, others), interval)
         shown = {key: rate for key, rate in RATES.items() if roc.resolves(len(others), rate)}

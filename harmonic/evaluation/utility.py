@@ -62,6 +62,7 @@ class MachineLearningEfficacy(Evaluator):
     svm_max_rows: int | None = 5000
     n_jobs: int = 1
 
+    needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_under("mle/*/", "one learner"),
         *_under("mle/", "mean over learners"),

@@ -1,0 +1,174 @@
+"""Tables without gaps, for methods and measures that know none; and the way back.
+
+Most generators and metrics take complete tables of numbers and categories with a target. A completed table has, for
+a numeric column with missing values, the training median in their place and a second column that says where they
+were; for a category column, one more category. So a generator learns when a value is missing, and a metric sees
+whether it did. Dates are plain numbers. A table without a target gets a stand-in; nothing is concluded from
+predicting it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.columns import Column, Kind
+from harmonic.generator import Generator, LanguageGenerator, Sample
+from harmonic.table import Schema, Splits, Table, Task
+
+MISSING, GIVEN = "missing", "given"
+_FEW_CLASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """From a schema with gaps to one without. `fills`: what stands for a missing number, by column."""
+
+    schema: Schema
+    complete: Schema
+    fills: dict[str, float]
+
+    @classmethod
+    def of(cls, train: Table) -> Completion:
+        """Learn the medians from the training rows."""
+        schema = train.schema
+        names = set(schema.names)
+        columns: list[Column] = []
+        fills: dict[str, float] = {}
+        for column in schema.columns:
+            if column.missing is None:
+                columns.append(replace(column, date_format=None))
+            elif column.is_numeric:
+                values = train.frame[column.name].dropna()
+                middle = float(values.median()) if len(values) else column.minimum
+                fills[column.name] = float(round(middle, column.decimals))
+                columns.append(replace(column, missing=None, date_format=None))
+            else:
+                categories = tuple(sorted({*column.categories, _unused(column.categories)}))
+                columns.append(replace(column, missing=None, categories=categories))
+        for name in fills:
+            flag = _unused(names, f"{name} {MISSING}")
+            names.add(flag)
+            columns.append(Column(name=flag, kind=Kind.CATEGORY, categories=(GIVEN, MISSING)))
+        target, task = schema.target, schema.task
+        if not schema.has_target:
+            target, task = _stand_in(columns[: len(schema.columns)])
+        complete = Schema(columns=tuple(columns), target=target, task=task, description=schema.description)
+        return cls(schema, complete, fills)
+
+    @property
+    def needed(self) -> bool:
+        """Whether the completed schema is another one."""
+        return self.complete != self.schema
+
+    def table(self, table: Table) -> Table:
+        """The completed table."""
+        return Table(self.frame(table.frame), self.complete)
+
+    def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Completed rows: the frame conforms to the completed schema."""
+        cells: dict[str, Any] = {}
+        flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
+        for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
+            values = frame[column.name]
+            if column.missing is not None:
+                gap: Any = self.fills[column.name] if column.is_numeric else _added(column, full)
+                values = values.where(values.notna(), gap)
+            cells[column.name] = values.to_numpy(dtype=full.dtype)
+        for name, flag in zip(self.fills, flags, strict=True):
+            cells[flag] = np.where(frame[name].isna(), MISSING, GIVEN).astype(object)
+        return pd.DataFrame(cells, columns=self.complete.names)
+
+    def restore(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows with their gaps again: conform to the schema."""
+        cells: dict[str, Any] = {}
+        flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
+        gaps = dict(zip(self.fills, flags, strict=True))
+        for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
+            values = frame[column.name]
+            if column.name in gaps:
+                values = values.astype("float64").mask(frame[gaps[column.name]] == MISSING)
+            elif column.missing is not None:
+                values = values.mask(values == _added(column, full))
+            cells[column.name] = values
+        return self.schema.conform(pd.DataFrame(cells))
+
+    def splits(self, splits: Splits) -> Splits:
+        """The completed splits."""
+        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys")}
+        whole: dict[str, Any] = {name: self.table(table) for name, table in tables.items() if table is not None}
+        return replace(splits, **whole)
+
+
+def _stand_in(columns: list[Column]) -> tuple[str, Task]:
+    """A column to take for the target: the last one with few classes, or the last number, or just the last."""
+    few = [column for column in columns if 2 <= len(column.categories) <= _FEW_CLASSES]
+    chosen = (few or [column for column in columns if column.is_numeric] or columns)[-1]
+    if chosen.is_numeric:
+        return chosen.name, Task.REGRESSION
+    return chosen.name, Task.BINARY if len(chosen.categories) == 2 else Task.MULTICLASS
+
+
+def _unused(taken: object, word: str = MISSING) -> str:
+    while word in taken:  # type: ignore[operator]
+        word += "_"
+    return word
+
+
+def _added(column: Column, full: Column) -> str:
+    """The category that stands for a missing value."""
+    return next(iter(set(full.categories) - set(column.categories)))
+
+
+class Completed(Generator):
+    """A generator that knows no gaps, given completed tables; its rows get their gaps back.
+
+    Offers what the generator itself offers: `completed` makes one.
+    """
+
+    def __init__(self, generator: Generator, completion: Completion) -> None:
+        self.generator, self.completion = generator, completion
+
+    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
+        self.generator.prepare(self.completion.splits(splits), n, seed=seed, directory=directory)
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        return self.generator.fit(self.completion.splits(splits), seed=seed, prepared=prepared, directory=directory)
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        self.generator.load(self.completion.splits(splits), prepared=prepared, directory=directory)
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        sample = self.generator.sample(n, seed=seed, directory=directory)
+        return Sample(self.completion.restore(sample.frame), sample.validity)
+
+
+class CompletedLanguage(Completed, LanguageGenerator):
+    """The same for a language generator, which also scores rows."""
+
+    generator: LanguageGenerator
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        self.generator.history = self.history
+        return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
+
+    def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        return self.generator.nll(self.completion.frame(rows))
+
+    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
+        return self.generator.token_nll(self.completion.frame(rows), base=base)
+
+    def unload(self) -> None:
+        self.generator.unload()
+
+
+def completed(generator: Generator, completion: Completion) -> Generator:
+    """The generator, fit for the table: itself where it takes gaps, or the table has none."""
+    if generator.takes_gaps or not completion.needed:
+        return generator
+    return (CompletedLanguage if isinstance(generator, LanguageGenerator) else Completed)(generator, completion)

@@ -1,0 +1,136 @@
+"""A language model tuned on questions and answers: kept for all who ask for the same one, and asked.
+
+LLM Effectiveness and the canary audit want the same model, tuned on the synthetic rows, and a run that goes on
+after a kill wants it again: within `keeping` its adapter stays in the stage cache, under everything it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.cache import Cache
+from harmonic.dialogue import Dialogue, check_lengths
+from harmonic.llm import LanguageModel
+from harmonic.progress import Progress
+from harmonic.prompts import Prompt
+from harmonic.tuning import Tuning, load_tuned, tune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FORMAT = 1
+"""Raised by hand when tuning starts to give other adapters for the same inputs."""
+
+_BATCH_ROWS = 32  # decoded at once
+_kept: ContextVar[tuple[Cache, bool] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keeping(cache: Cache, *, force: bool = False) -> Iterator[None]:
+    """Within it, tuned models are kept in the cache's stage "lle"; `force` tunes anew all the same."""
+    token = _kept.set((cache, force))
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def tuned_on(
+    examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *, seed: int
+) -> tuple[PreTrainedModel, Dialogue]:
+    """The model tuned on the examples: from the cache if one is kept there, else tuned now."""
+
+    def build(folder: Path) -> dict[str, Any]:
+        return dict(tune(llm, examples, settings, seed=seed, directory=folder, stage="tune lle"))
+
+    kept = _kept.get()
+    if kept is not None:
+        cache, force = kept
+        entry = cache.compute("lle", _inputs(examples, llm, settings, seed), build, force=force)
+        model, tokenizer = load_tuned(llm, entry.path / "adapter")
+    else:
+        with TemporaryDirectory(prefix="lle-") as folder:
+            build(Path(folder))
+            model, tokenizer = load_tuned(llm, Path(folder) / "adapter")
+    return model, Dialogue(tokenizer)
+
+
+def _inputs(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, seed: int) -> dict[str, Any]:
+    texts = json.dumps([[example.prompt, example.completion] for example in examples])
+    return {
+        "format": FORMAT, "llm": {"kind": type(llm).__qualname__, **asdict(llm)}, "tuning": asdict(settings),
+        "examples": hashlib.sha256(texts.encode()).hexdigest(), "seed": seed,
+    }  # fmt: skip
+
+
+def answer_losses(
+    model: PreTrainedModel, dialogue: Dialogue, examples: Sequence[Prompt], limit: int
+) -> NDArray[np.float64]:
+    """Negative log-likelihood of each example's answer, its end included, (examples,), nats.
+
+    Raises ConfigError for an example of more than `limit` tokens.
+    """
+    from harmonic.scoring import pairs_nll
+
+    questions = dialogue.prompts([example.prompt for example in examples])
+    answers = dialogue.completions([example.completion for example in examples])
+    lengths = [len(question) + len(answer) for question, answer in zip(questions, answers, strict=True)]
+    check_lengths(lengths, limit, what="the question about row")
+    return pairs_nll(model, questions, answers, stage="lle")
+
+
+def label_log_likelihoods(
+    model: PreTrainedModel, questions: Sequence[list[int]], labels: Sequence[list[int]]
+) -> NDArray[np.float64]:
+    """Log-probability of each label behind each question, among the labels: (questions, labels), nats.
+
+    All are token ids; a label's likelihood is the product over its tokens, the end of the answer among them.
+    """
+    from scipy.special import log_softmax
+
+    from harmonic.scoring import pairs_nll
+
+    prompts = [question for question in questions for _ in labels]
+    totals = pairs_nll(model, prompts, [*labels] * len(questions), stage="lle")
+    return log_softmax(-totals.reshape(len(questions), len(labels)), axis=1)
+
+
+def greedy_answers(
+    model: PreTrainedModel, dialogue: Dialogue, questions: Sequence[list[int]], max_new_tokens: int
+) -> list[str]:
+    """The text behind each question (token ids), the likeliest token at each step; "…" ends one that was cut off."""
+    import torch
+
+    order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
+    answers = [""] * len(questions)
+    with torch.inference_mode(), Progress("lle", len(questions), "rows") as progress:
+        for start in range(0, len(order), _BATCH_ROWS):
+            batch = order[start : start + _BATCH_ROWS]
+            longest = len(questions[batch[-1]])
+            gaps = [longest - len(questions[index]) for index in batch]
+            ids = [[dialogue.end] * gap + questions[index] for gap, index in zip(gaps, batch, strict=True)]
+            real = [[0] * gap + [1] * (longest - gap) for gap in gaps]
+            written = model.generate(
+                torch.tensor(ids, device=model.device),
+                attention_mask=torch.tensor(real, device=model.device),
+                max_new_tokens=max_new_tokens,
+                eos_token_id=dialogue.end,
+                pad_token_id=dialogue.end,
+                do_sample=False,
+                **dict.fromkeys(("temperature", "top_p", "top_k")),  # what the model came with is for sampling
+            )
+            for index, tokens in zip(batch, written[:, longest:].tolist(), strict=True):
+                answers[index] = dialogue.text(tokens) + ("" if dialogue.end in tokens else "…")
+            progress.advance(len(batch))
+    return answers
