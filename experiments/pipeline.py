@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,17 +17,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.card import CARD, card, concerns_privacy
-from experiments.summary import print_plan, print_summary
+from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.cache import Entry
 from harmonic.completion import Completion, completed
 from harmonic.errors import ConfigError
 from harmonic.evaluation.answering import keeping
 from harmonic.evaluation.base import Evaluator, Measures, TokenScorer
+from harmonic.frames import from_texts
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.planting import uproot
 from harmonic.runs import Run
+from harmonic.sources import is_parquet, parquet_dtypes
 from harmonic.table import Splits, Table
 from harmonic.tracking import Tracker
+
+logger = logging.getLogger(__name__)
 
 FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 3}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
@@ -60,6 +65,8 @@ class Pipeline:
         """Run the stages up to `last`; the tracker is closed whatever happens."""
         if self.n < 2:
             raise ConfigError("n_samples", self.n, "a table needs at least 2 rows", "n_samples=100, or null")
+        if self.config["dataset"].get("path"):  # nobody has looked at these columns before
+            print_columns(self.splits, self.config["dataset"]["name"])
         self.tracker.start(self.run)
         try:
             with self.run:
@@ -154,7 +161,10 @@ class Pipeline:
             self._load(prompts, fitted)
             started = time.monotonic()
             sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
-            write_csv(Table(sample.frame, self.splits.schema), folder / "synthetic.csv", self.splits, self.run.seed)
+            texts = released(Table(sample.frame, self.splits.schema), self.splits, self.run.seed)
+            texts.to_csv(folder / "synthetic.csv", index=False)
+            if is_parquet(source := str(self.config["dataset"].get("path"))):
+                from_texts(texts, parquet_dtypes(source)).to_parquet(folder / "synthetic.parquet", index=False)
             seconds = max(time.monotonic() - started, 1e-9)
             self._unload()
             return {
@@ -164,7 +174,9 @@ class Pipeline:
             }
 
         entry = self.run.stage("sample", inputs, build)
-        self.run.place(entry.path / "synthetic.csv", "synthetic.csv")
+        for name in ("synthetic.csv", "synthetic.parquet"):
+            if (entry.path / name).is_file():
+                self.run.place(entry.path / name, name)
         self.run.record(validity=entry.facts["validity"], efficiency=_efficiency("sample", entry))
         return entry
 
@@ -211,12 +223,18 @@ class Pipeline:
         return metrics, unavailable
 
     def _card(self) -> None:
-        """Place privacy_card.md, where anything was measured that it tells of."""
-        if concerns_privacy(self.run.report):
-            with TemporaryDirectory(prefix="harmonic-") as folder:
-                written = Path(folder) / CARD
-                written.write_text(card(self.run.report), encoding="utf-8")
-                self.run.place(written, CARD)
+        """Place privacy_card.md, where anything was measured that it tells of; without one the run is whole, too."""
+        if not concerns_privacy(self.run.report):
+            return
+        try:
+            text = card(self.run.report)
+        except Exception:
+            logger.exception("no privacy card could be made of the report in %s", self.run.folder)
+            return
+        with TemporaryDirectory(prefix="harmonic-") as folder:
+            written = Path(folder) / CARD
+            written.write_text(text, encoding="utf-8")
+            self.run.place(written, CARD)
 
     def _scorer(self, prompts: Entry, fitted: Entry) -> TokenScorer | None:
         """The language generator's likelihoods, loaded when first called; None for other generators."""
@@ -256,14 +274,13 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
-def write_csv(table: Table, path: Path, splits: Splits, seed: int) -> None:
-    """Write the rows as the file they were learnt from has them: its columns, in its order and texts."""
-    texts = table.texts()
-    (splits.layout.release(texts, seed) if splits.layout else texts).to_csv(path, index=False)
+def released(table: Table, splits: Splits, seed: int) -> pd.DataFrame:
+    """The rows' texts as the file they were learnt from has them: its columns, in its order."""
+    return splits.layout.release(table.texts(), seed) if splits.layout else table.texts()
 
 
 def read_csv(path: Path, splits: Splits) -> Table:
-    """Read the schema's columns of what `write_csv` wrote."""
+    """Read the schema's columns of a run's synthetic.csv."""
     texts = pd.read_csv(path, dtype=str, keep_default_na=False)
     parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
     return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)

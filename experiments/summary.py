@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from harmonic.table import Splits
 if TYPE_CHECKING:
     from rich.console import Console
 
-_DETAIL = re.compile(r"/(low|high)$|^mia/.*/tpr_at_")
+_SHOWN = 24  # characters of a value
+_DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$)")
 
 
 def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:
@@ -61,22 +63,42 @@ def _value(name: str, report: dict[str, Any]) -> str:
 
 def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path) -> None:
     """Print what a run would do: the data, the columns, the prompts, where it writes."""
-    from rich.table import Table as Grid
-
     console = wide_console()
-    grid = Grid("column", "kind", "values", title=f"{config['dataset']['name']}: target {splits.schema.target}")
-    for column in splits.schema.columns:
-        values = f"{column.minimum:g} … {column.maximum:g}" if column.is_numeric else ", ".join(column.categories[:6])
-        grid.add_row(column.name, column.kind.value, values)
-    console.print(grid)
+    print_columns(splits, config["dataset"]["name"])
     sizes = f"train {len(splits.train)}, validation {len(splits.val)}, test {len(splits.test)}"
     console.print(f"rows: {sizes}; to draw: {n}; from {splits.source}", highlight=False)
-    for note in splits.notes:
-        console.print(f"note: {note}", highlight=False)
     for file in sorted(prompts.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             console.print(f"{sum(1 for _ in lines)} prompts in {file}", highlight=False)
     console.print(f"would write to {folder}", highlight=False)
+
+
+def print_columns(splits: Splits, name: str) -> None:
+    """Print what every column of the file is taken for, and the notes on it."""
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    console = wide_console()
+    schema, layout = splits.schema, splits.layout
+    asides = {aside.name: aside for aside in layout.asides} if layout else {}
+    grid = Grid("column", "kind", "values", "missing", title=f"{name}: target {schema.target or 'none'}")
+    for column_name in layout.names if layout else schema.names:
+        if column_name in asides:
+            aside = asides[column_name]
+            grid.add_row(escape(column_name), aside.role.value, "[dim]not learnt" if aside.written else "[dim]left out")
+            continue
+        column = schema[column_name]
+        if column.is_numeric:
+            low, high = (replace(column, missing=None).format(end) for end in (column.minimum, column.maximum))
+            values = f"{low} … {high}"
+        else:
+            shown = ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in column.categories[:6])
+            values = f"{len(column.categories)}: {shown}"
+        share = f"{splits.train.frame[column_name].isna().mean():.1%}" if column.missing is not None else ""
+        grid.add_row(escape(column_name), "date" if column.is_date else column.kind.value, escape(values), share)
+    console.print(grid)
+    for note in splits.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
 
 
 def wide_console() -> Console:

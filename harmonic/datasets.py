@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.inference import type_table
-from harmonic.layout import find_layout
+from harmonic.layout import Layout, find_layout
 from harmonic.planting import plant
-from harmonic.sources import download_california, download_openml, read_csv, read_given_splits, read_packaged
+from harmonic.sources import (
+    download_california,
+    download_openml,
+    read_csv,
+    read_given_splits,
+    read_packaged,
+    read_parquet,
+)
 from harmonic.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
 from harmonic.table import Schema, Splits, Table
 
@@ -37,7 +44,7 @@ class Dataset:
     task: str | None = None  # one of harmonic.table.Task; None infers it from the target
     description: str = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
-    path: str | None = None  # a CSV file, split here
+    path: str | None = None  # a CSV or Parquet file, split here
     data_dir: str | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
     kinds: Mapping[str, str] | None = None  # column: what it is, where inference is not wanted
     labels: Mapping[str, str] | None = None  # class: words for it, in LLM evaluation
@@ -59,41 +66,49 @@ class Dataset:
         `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
         """
         texts, given, origin = self._read()
+        table, layout, kept, notes = self.typed(texts)
+        if given is None:
+            classes = table.target.to_numpy() if table.schema.task.is_classification else None
+            positions, decided = split_rows(len(table), classes, fractions=self.split, seed=seed)
+        else:
+            positions, decided = _given_positions(given[kept]), []
+        train, val, test = (table.take(rows) for rows in positions)
+        _check_learnable(train)
+        notes += [*decided, *_unseen_classes(train)]
+        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout)
+        return plant(splits, self.canaries, seed)
+
+    def typed(self, texts: pd.DataFrame) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
+        """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
+
+        Raises ConfigError or DataError with the fix.
+        """
         kept, gaps, notes = self._find_gaps(texts)
         texts, gaps = texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
-        if given is not None:
-            given = given[kept]
+        kinds = self.kinds or {}
         layout, remarks = find_layout(
-            texts, gaps, target=self.target, kinds=self.kinds or {}, identifiers=self.identifiers,
-            free_text=self.free_text,
-        )  # fmt: skip
+            texts, gaps, target=self.target, kinds=kinds, identifiers=self.identifiers, free_text=self.free_text
+        )
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
         frame, schema, typing = type_table(
             texts[names],
             target=self.target,
             task=self.task,
-            kinds={name: kind for name, kind in (self.kinds or {}).items() if name not in aside},
+            kinds={name: kind for name, kind in kinds.items() if name not in aside},
             description=self.description,
             gaps=gaps[names],
         )
         self._check_labels(schema)
-        if given is None:
-            classes = frame[schema.target].to_numpy() if schema.task.is_classification else None
-            positions, decided = split_rows(len(frame), classes, fractions=self.split, seed=seed)
-        else:
-            positions, decided = _given_positions(given), []
-        table = Table(frame=frame, schema=schema)
-        train, val, test = (table.take(rows) for rows in positions)
-        _check_learnable(train)
-        notes += [*remarks, *typing, *decided, *_unseen_classes(train)]
-        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout)
-        return plant(splits, self.canaries, seed)
+        return Table(frame, schema), layout, kept, [*notes, *remarks, *typing]
 
     def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:
         """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, and where it is from."""
         if self.path is not None:
-            return read_csv(self.path, delimiter=self.delimiter, encoding=self.encoding), None, f"file {self.path}"
+            read = (
+                read_parquet(self.path) if str(self.path).endswith((".parquet", ".pq")) else self._read_csv(self.path)
+            )
+            return read, None, f"file {self.path}"
         if self.data_dir is not None:
             frames = read_given_splits(self.data_dir, self.name)
             part = np.repeat(np.arange(len(PARTS)), [len(frame) for frame in frames])
@@ -104,6 +119,9 @@ class Dataset:
         if self.source not in SOURCES:
             raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
         return SOURCES[self.source](self.name), None, f"{self.source} {self.name}"
+
+    def _read_csv(self, path: str) -> pd.DataFrame:
+        return read_csv(path, delimiter=self.delimiter, encoding=self.encoding)
 
     def _find_gaps(self, texts: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
         """Which rows to keep (n,), where values are missing (n, columns), and notes. Errors as `missing` says."""

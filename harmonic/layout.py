@@ -205,7 +205,8 @@ def _plain(text: str) -> str:
 
 
 def _remark(aside: Aside) -> str:
-    unless = f"if it is not: dataset.kinds={{{aside.name}: category}}"
+    kind = "category" if aside.start is None else "integer"
+    unless = f"if it is not: dataset.kinds={{{aside.name}: {kind}}}"
     if aside.role is Role.IDENTIFIER:
         what = "new ones are made" if aside.written else "it is left out"
         return f"is an identifier and is not learnt: {what}; {unless}"

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.frames import to_texts
 from harmonic.splitting import PARTS
 
 DELIMITERS = {  # what else a header may be split by, as it is typed on the command line
@@ -47,18 +48,55 @@ def read_csv(path: str | Path, *, delimiter: str = ",", encoding: str = "utf-8-s
 
     Raises ConfigError when the path is no readable file, DataError when its content is no table.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise ConfigError("dataset.path", path, "is a folder", "give the CSV file itself")
-    if not path.is_file():
-        here = [entry.name for entry in path.parent.glob("*.csv")]
-        fix = suggest(path.name, here) if here else f"the folder {path.parent} holds no CSV file; check the path"
-        raise ConfigError("dataset.path", path, "no such file", fix)
+    path = _found(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError("dataset.path", path, f"cannot be read: {error.strerror}", "check its permissions") from error
     return parse_csv(data, str(path), delimiter=delimiter, encoding=encoding)
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether the file's name says that it is a Parquet file."""
+    return Path(path).suffix in (".parquet", ".pq")
+
+
+def parquet_dtypes(path: str | Path) -> pd.DataFrame:
+    """A frame with the file's columns and dtypes, and no rows."""
+    return pd.read_parquet(_found(path)).iloc[:0]  # not from its schema, which does not know a column's categories
+
+
+def read_parquet(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet file as text, (rows, columns) of str, as `harmonic.frames.to_texts` writes values.
+
+    Raises ConfigError when the path is no readable Parquet file, DataError when its content is no flat table.
+    """
+    from pyarrow import ArrowException
+
+    path = _found(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, ArrowException) as error:
+        problem = f"cannot be read as Parquet: {str(error).splitlines()[0]}"
+        raise ConfigError("dataset.path", path, problem, "check the file, or export it as CSV") from error
+    try:
+        texts = to_texts(frame)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not len(texts):
+        raise _unusable(str(path), "a header and no rows", "give a table with rows")
+    return texts
+
+
+def _found(path: str | Path) -> Path:
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise ConfigError("dataset.path", path, "is a folder", "give the file itself")
+    if not path.is_file():
+        here = [entry.name for ending in ("csv", "parquet") for entry in path.parent.glob(f"*.{ending}")]
+        fix = suggest(path.name, here) if here else f"the folder {path.parent} holds no CSV file; check the path"
+        raise ConfigError("dataset.path", path, "no such file", fix)
+    return path
 
 
 def parse_csv(data: bytes, origin: str, *, delimiter: str = ",", encoding: str = "utf-8-sig") -> pd.DataFrame:
