@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ OWN_FILE = ["dataset=csv", f"dataset.path={ROOT / 'harmonic/data/diabetes.csv'}"
 TINY = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=privacy", "data_dir=null", "generator.sampling.attempts=1"]
 
 
-def harmonic(output: Path, *overrides: str) -> Path:
+def harmonic(output: Path, *overrides: str, base: Sequence[str] = TINY) -> Path:
     """One job in this process, as `harmonic` runs it; the run's folder. Raises what the command would print."""
     with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", [*TINY, f"output_dir={output}", *overrides], return_hydra_config=True)
+        config = compose("config", [*base, f"output_dir={output}", *overrides], return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
