@@ -1,0 +1,232 @@
+"""Tables and files that nobody would think of: every one is learnt and given back, or refused in words.
+
+.venv/bin/pytest tests/test_fuzz.py                 a few examples of each
+.venv/bin/pytest tests/test_fuzz.py -m slow         2,000 of each, with what became of them
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from experiments.pipeline import Pipeline
+from harmonic.completion import Completion
+from harmonic.constraints import RowConstraints
+from harmonic.datasets import MISSING_VALUES, Dataset
+from harmonic.dialogue import Dialogue
+from harmonic.errors import ConfigError, DataError, HarmonicError
+from harmonic.llm import TinyModel
+from harmonic.prompts import parse_row, row_json
+from harmonic.runs import Run
+from harmonic.sources import parse_csv
+from harmonic.tracking import NullTracker
+
+MANY = 2000
+OUTCOMES: Counter[str] = Counter()
+
+ODD = """" { } \\ a,b naïve 日本 😀 '; null None %d {0} \u200b""".split(" ")
+ODD += ["x\ny", "DROP TABLE x", "a" * 300]
+NASTY = st.one_of(
+    st.sampled_from(ODD),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8),
+)
+CELLS = st.one_of(
+    st.just(st.integers(-(10**20), 10**20).map(str)),
+    st.just(st.integers(0, 5).map(str)),
+    st.just(st.floats(allow_nan=True, allow_infinity=True).map(str)),
+    st.just(st.decimals(-1000, 1000, places=2, allow_nan=False).map(str)),
+    st.just(st.dates().map(str)),
+    st.just(st.datetimes().map(lambda moment: str(moment.replace(microsecond=0)))),
+    st.just(st.booleans().map(str)),
+    st.just(st.uuids().map(str)),
+    st.just(NASTY),
+    st.just(st.sampled_from(["a", "b"])),
+    st.just(st.just("")),
+    st.just(st.one_of(st.integers().map(str), NASTY)),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]], str | None]:
+    """A header, rows, and a target or none."""
+    names = draw(st.lists(NASTY.map(str.strip).filter(bool), min_size=draw(st.integers(1, 4)), max_size=6, unique=True))
+    rows = draw(st.one_of(*[st.integers(8, 60)] * 5, st.integers(1, 3)))
+    columns = []
+    for _ in names:
+        cell = draw(CELLS)
+        size = draw(st.sampled_from([2, 2, 3, 12]))
+        pool = draw(st.lists(cell, min_size=size, max_size=2 * size))
+        gaps = draw(st.sampled_from([0.0, 0.0, 0.3, 0.95]))
+        spin = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        picked = [pool[place] for place in spin.integers(0, len(pool), rows)]
+        columns.append(["" if spin.random() < gaps else text for text in picked])
+    target = draw(st.one_of(st.none(), st.sampled_from(names)))
+    return names, [list(row) for row in zip(*columns, strict=True)], target
+
+
+def written(names: list[str], rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([names, *rows])
+    return text.getvalue().encode()
+
+
+def refused(error: HarmonicError) -> None:
+    """The error says what to do; what became of the example is counted."""
+    assert "fix:" in str(error), error
+    words = re.sub(r"/\S+/|'.*?'|\d+", "…", str(error).splitlines()[0])
+    OUTCOMES[f"{type(error).__name__}: {words:.60}"] += 1
+
+
+@cache
+def configuration() -> tuple[dict[str, Any], dict[str, Any]]:
+    with initialize_config_module("conf", version_base="1.3"):
+        chosen = ("dataset=csv", "llm=tiny", "scale=smoke", "generator=marginals", "tracker=off", "n_samples=6")
+        without = ("~evaluator.membership_inference", "~evaluator.language_model_effectiveness")
+        config = compose("config", [*chosen, "evaluator=full", *without, "dataset.path=placeholder.csv"])
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain, instantiate(config, _convert_="all")
+
+
+def run_whole(table: tuple[list[str], list[list[str]], str | None]) -> None:
+    """The file through every stage with independent columns: a table of its shape, or one clear error."""
+    names, rows, target = table
+    plain, parts = configuration()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_bytes(written(names, rows))
+        own = {**plain, "dataset": {**plain["dataset"], "path": str(path), "target": target}}
+        try:
+            splits = replace(parts["dataset"], path=str(path), target=target).load(0)
+            run = Run.open(own, Path(folder) / "outputs", "fuzz", "csv", "marginals", 0, data=splits.fingerprint())
+            pipeline = Pipeline(run, splits, own, parts["generator"], parts["evaluator"], NullTracker())
+            pipeline.execute("evaluate")
+        except HarmonicError as error:
+            return refused(error)
+        assert run.is_done
+        made = pd.read_csv(run.folder / "synthetic.csv", dtype=str, keep_default_na=False)
+        assert list(made) == list(parse_csv(written(names, rows), "table.csv"))
+        assert len(made) == 6
+        for column in splits.schema.columns:
+            for text in made[column.name]:
+                assert column.format(column.parse(text)) == text
+        assert all(value is None or np.isfinite(value) for value in run.report["metrics"].values())
+        OUTCOMES["a table"] += 1
+
+
+def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
+    """Every row of a table, as JSON in any order of columns, is read back as it was; so is its completion."""
+    names, rows, target = table
+    dataset = Dataset(name="fuzz", target=target, missing="keep", missing_values=MISSING_VALUES)
+    try:
+        read, layout, _, _ = dataset.typed(parse_csv(written(names, rows), "table.csv"))
+    except HarmonicError as error:
+        return refused(error)
+    spin = np.random.default_rng(len(rows))
+    parsed = []
+    for row in read.frame.to_dict("records"):
+        order = spin.permutation(read.schema.names).tolist()
+        text = row_json(row, read.schema, order)
+        parsed.append(parse_row(text, read.schema))
+        assert row_json(parsed[-1], read.schema, order) == text
+    pd.testing.assert_frame_equal(read.schema.conform(pd.DataFrame(parsed)), read.frame)
+    completion = Completion.of(read)
+    pd.testing.assert_frame_equal(completion.restore(completion.frame(read.frame)), read.frame)
+    assert list(layout.release(read.texts(), 0)) == list(layout.names)
+    OUTCOMES["a table"] += 1
+
+
+def survive_bytes(data: bytes) -> None:
+    """Whatever the bytes: a text table, or one clear error."""
+    try:
+        texts = parse_csv(data, "table.csv")
+    except (DataError, ConfigError) as error:
+        return refused(error)
+    assert texts.shape[0] >= 1 and texts.shape[1] >= 2
+    assert texts.map(lambda cell: isinstance(cell, str)).all(axis=None)
+    OUTCOMES["a table"] += 1
+
+
+@cache
+def tokenizer() -> Any:
+    return TinyModel(name="tiny").tokenizer()
+
+
+def constrain(table: tuple[list[str], list[list[str]], str | None]) -> None:
+    """Random tokens under the table's constraint make a row of it."""
+    names, rows, target = table
+    try:
+        read, _, _, _ = Dataset(name="fuzz", target=target, missing="keep").typed(
+            parse_csv(written(names, rows), "t.csv")
+        )
+    except HarmonicError as error:
+        return refused(error)
+    constraints, dialogue = RowConstraints(read.schema, tokenizer()), Dialogue(tokenizer())
+    spin = np.random.default_rng(len(rows))
+    constraint = constraints.start(spin.permutation(read.schema.names).tolist())
+    ids = constraint.forced()
+    while not constraint.finished:
+        ids += constraint.accept(int(spin.choice(np.flatnonzero(constraint.allowed()))))
+    read.schema.conform(pd.DataFrame([parse_row(dialogue.text(ids), read.schema)]))
+    OUTCOMES["a table"] += 1
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> bytes:
+    """A CSV file with some bytes of it replaced, taken out, or put in; or just bytes."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.one_of(st.binary(max_size=200), st.text(max_size=80).map(lambda text: text.encode("utf-16"))))
+    names, rows, _ = draw(tables())
+    data = bytearray(written(names, rows[:5]).replace(b'"', b"") if draw(st.booleans()) else written(names, rows[:5]))
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(data)))
+        data[place : place + draw(st.integers(0, 3))] = draw(
+            st.sampled_from([b"", b",", b"\n", b'"', b"\0", b"\xff", b"x"])
+        )
+    return bytes(data)
+
+
+PATHS: dict[str, tuple[Any, Any]] = {
+    "run": (run_whole, tables()),
+    "text": (survive_text, tables()),
+    "constraint": (constrain, tables()),
+    "bytes": (survive_bytes, spoilt()),
+}
+
+
+def explore(name: str, examples: int) -> None:
+    """Try so many examples; print what became of them."""
+    check, strategy = PATHS[name]
+    relaxed = settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    )
+    OUTCOMES.clear()
+    relaxed(given(strategy)(check))()
+    print(f"{name}: {sum(OUTCOMES.values())} examples", *OUTCOMES.most_common(15), sep="\n  ")
+    assert OUTCOMES["a table"] > 0.1 * examples, OUTCOMES  # it was not all refused
+
+
+@pytest.mark.parametrize(("name", "examples"), [("run", 12), ("text", 60), ("constraint", 15), ("bytes", 150)])
+def test_odd_tables_are_given_back_or_refused_in_words(name: str, examples: int) -> None:
+    explore(name, examples)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PATHS)
+def test_two_thousand_odd_tables_are_given_back_or_refused_in_words(name: str) -> None:
+    explore(name, MANY)
