@@ -1,7 +1,7 @@
 """Tables without gaps, for methods and measures that know none; and the way back.
 
 Most generators and metrics take complete tables of numbers and categories with a target. A completed table has, for
-a numeric column with missing values, the training median in their place and a second column that says where they
+a numeric column with missing values, other values in their place and a second column that says where they
 were; for a category column, one more category. So a generator learns when a value is missing, and a metric sees
 whether it did. Dates are plain numbers. A table without a target gets a stand-in; nothing is concluded from
 predicting it.
@@ -23,15 +23,20 @@ from harmonic.table import Schema, Splits, Table, Task
 
 MISSING, GIVEN = "missing", "given"
 _FEW_CLASSES = 20
+_DRAWN = 12  # the seed of the draws that stand for missing numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """From a schema with gaps to one without. `fills`: what stands for a missing number, by column."""
+    """From a schema with gaps to one without.
+
+    `fills`: what stands for a missing number, by column. `known`: the training values of these columns.
+    """
 
     schema: Schema
     complete: Schema
     fills: dict[str, float]
+    known: dict[str, NDArray[np.float64]]
 
     @classmethod
     def of(cls, train: Table) -> Completion:
@@ -40,13 +45,14 @@ class Completion:
         names = set(schema.names)
         columns: list[Column] = []
         fills: dict[str, float] = {}
+        known: dict[str, NDArray[np.float64]] = {}
         for column in schema.columns:
             if column.missing is None:
                 columns.append(replace(column, date_format=None))
             elif column.is_numeric:
-                values = train.frame[column.name].dropna()
-                middle = float(values.median()) if len(values) else column.minimum
-                fills[column.name] = float(round(middle, column.decimals))
+                values = train.frame[column.name].dropna().to_numpy(np.float64)
+                known[column.name] = values if len(values) else np.array([column.minimum])
+                fills[column.name] = float(round(float(np.median(known[column.name])), column.decimals))
                 columns.append(replace(column, missing=None, date_format=None))
             else:
                 categories = tuple(sorted({*column.categories, _unused(column.categories)}))
@@ -59,25 +65,33 @@ class Completion:
         if not schema.has_target:
             target, task = _stand_in(columns[: len(schema.columns)])
         complete = Schema(columns=tuple(columns), target=target, task=task, description=schema.description)
-        return cls(schema, complete, fills)
+        return cls(schema, complete, fills, known)
 
     @property
     def needed(self) -> bool:
         """Whether the completed schema is another one."""
         return self.complete != self.schema
 
-    def table(self, table: Table) -> Table:
-        """The completed table."""
-        return Table(self.frame(table.frame), self.complete)
+    def table(self, table: Table, *, drawn: bool = False) -> Table:
+        """The completed table; see `frame`."""
+        return Table(self.frame(table.frame, drawn=drawn), self.complete)
 
-    def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Completed rows: the frame conforms to the completed schema."""
+    def frame(self, frame: pd.DataFrame, *, drawn: bool = False) -> pd.DataFrame:
+        """Completed rows: the frame conforms to the completed schema.
+
+        Equal rows are completed equally, as metrics need that look for copies. With `drawn`, missing numbers are
+        drawn from the training values instead of their median (the same rows in the same order alike): a generator
+        that learns columns one by one would bring the median too often.
+        """
+        draw = np.random.default_rng(_DRAWN)
         cells: dict[str, Any] = {}
         flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
             if column.missing is not None:
                 gap: Any = self.fills[column.name] if column.is_numeric else _added(column, full)
+                if drawn and column.is_numeric:
+                    gap = draw.choice(self.known[column.name], len(values))
                 values = values.where(values.notna(), gap)
             cells[column.name] = values.to_numpy(dtype=full.dtype)
         for name, flag in zip(self.fills, flags, strict=True):
@@ -98,10 +112,12 @@ class Completion:
             cells[column.name] = values
         return self.schema.conform(pd.DataFrame(cells))
 
-    def splits(self, splits: Splits) -> Splits:
-        """The completed splits."""
+    def splits(self, splits: Splits, *, drawn: bool = False) -> Splits:
+        """The completed splits; see `frame`."""
         tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys")}
-        whole: dict[str, Any] = {name: self.table(table) for name, table in tables.items() if table is not None}
+        whole: dict[str, Any] = {
+            name: self.table(table, drawn=drawn) for name, table in tables.items() if table is not None
+        }
         return replace(splits, **whole)
 
 
@@ -135,13 +151,15 @@ class Completed(Generator):
         self.generator, self.completion = generator, completion
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        self.generator.prepare(self.completion.splits(splits), n, seed=seed, directory=directory)
+        self.generator.prepare(self.completion.splits(splits, drawn=True), n, seed=seed, directory=directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        return self.generator.fit(self.completion.splits(splits), seed=seed, prepared=prepared, directory=directory)
+        return self.generator.fit(
+            self.completion.splits(splits, drawn=True), seed=seed, prepared=prepared, directory=directory
+        )
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        self.generator.load(self.completion.splits(splits), prepared=prepared, directory=directory)
+        self.generator.load(self.completion.splits(splits, drawn=True), prepared=prepared, directory=directory)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         sample = self.generator.sample(n, seed=seed, directory=directory)

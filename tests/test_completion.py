@@ -49,6 +49,17 @@ def test_completed_tables_have_no_gap_and_come_back() -> None:
     pd.testing.assert_frame_equal(completion.restore(whole.frame), rows.frame)
 
 
+def test_drawn_values_are_real_ones_and_equal_rows_are_completed_equally_without() -> None:
+    rows = table()
+    completion = Completion.of(rows)
+    drawn = completion.frame(rows.frame, drawn=True)
+    assert set(drawn["age"]) <= set(rows.frame["age"].dropna())
+    pd.testing.assert_frame_equal(drawn, completion.frame(rows.frame, drawn=True))
+    pd.testing.assert_frame_equal(completion.restore(drawn), rows.frame)
+    back = rows.take([5, 4, 3, 2, 1, 0])
+    pd.testing.assert_frame_equal(completion.table(back).frame, completion.table(rows).take([5, 4, 3, 2, 1, 0]).frame)
+
+
 def test_a_whole_table_needs_no_completion() -> None:
     rows = table().take([0, 3])
     columns = tuple(
