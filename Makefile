@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check bench tables clean
+.PHONY: help setup run test test-slow check bench tables audit clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: setup  ## Every benchmark, each against a reference procedure in the same
 
 tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")
 	$(BIN)/python -m experiments.report $(or $(args),outputs)
+
+audit: setup  ## What five generators give away on Diabetes, a privacy card each (args="key=value …")
+	$(BIN)/python -m experiments.run -m experiment=audit $(args)
 
 clean:  ## Remove caches and the environment; outputs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments import charts, run_charts
+from experiments.card import concerns_privacy
+from experiments.card_reading import reading
 from experiments.collect import RunRecord
 from experiments.run_files import RealRows, Unavailable, history, series
 from experiments.tables import ANCHORS, Table, number, ordered
@@ -228,6 +230,7 @@ def _run(record: RunRecord, labels: dict[str, str]) -> dict[str, Any]:
         "folder": str(record.folder), "began": report.get("created"), "ended": report.get("finished"),
         "revision": (report.get("git") or {}).get("revision"), "stages": stages,
         "peak memory": f"{report['peak_rss_mb']:.0f} MB" if report.get("peak_rss_mb") else None,
+        "privacy": reading(report) if report.get("metrics") and concerns_privacy(report) else None,
         "answers": _numbers(report.get("validity", {})), "metrics": _numbers(report.get("metrics", {})),
         "not available": "; ".join(f"{name}: {reason}" for name, reason in report.get("unavailable", {}).items()),
         "error": record.error,

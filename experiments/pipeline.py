@@ -97,7 +97,8 @@ class Pipeline:
         """Prepare the prompts in the cache, check them, and print what a run would do."""
         with self.run:
             prompts = self._prompts()
-        print_plan(self.config, self.splits, self.n, prompts.path, self.run.folder)
+            expected = self.generator.estimate(self.splits, self.n, prepared=prompts.path)
+        print_plan(self.config, self.splits, self.n, prompts.path, self.run.folder, expected)
 
     def _stages(self, last: str) -> None:
         prompts = self._prompts()
@@ -118,6 +119,9 @@ class Pipeline:
         settings = without(self.config["generator"], "llm", "tuning", "sampling")
         inputs = {"format": FORMAT["prompts"], "data": self.run.data, "generator": settings, "n": self.n}
         inputs["seed"] = self.run.seed
+        # How many examples fit into a prompt depends on these.
+        inputs["llm"] = self.config["generator"].get("llm")
+        inputs["room"] = (self.config["generator"].get("sampling") or {}).get("max_new_tokens")
 
         def build(folder: Path) -> dict[str, Any]:
             self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=folder)
@@ -126,6 +130,8 @@ class Pipeline:
         entry = self.run.stage("prompts", inputs, build)
         if entry.facts.get("train"):
             self.run.place(entry.path, "prompts")
+        if (entry.path / "form.json").is_file():
+            self.run.report["prompts"] = json.loads((entry.path / "form.json").read_text(encoding="utf-8"))
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:
@@ -134,6 +140,8 @@ class Pipeline:
         def build(folder: Path) -> dict[str, Any]:
             if isinstance(self.generator, LanguageGenerator):
                 self.generator.history = self.tracker.log
+            for line in self.generator.estimate(self.splits, self.n, prepared=prompts.path):
+                logger.info("%s", line)
             return self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
 
         entry = self.run.stage("fit", inputs, build)
@@ -251,8 +259,6 @@ class Pipeline:
             return generator.token_nll(rows, base=base)
 
         def shown(n: int) -> NDArray[np.int64] | None:
-            if self.splits.canaries is not None:  # prompts show them, too, and evaluators know the real rows alone
-                return None
             return generator.shown(n, prepared=prompts.path)
 
         return TokenScorer(score, tokens, shown)

@@ -61,8 +61,10 @@ def _value(name: str, report: dict[str, Any]) -> str:
     return f"{metrics[name]:.4g}{interval}" + (f" ({note})" if note else "")
 
 
-def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path) -> None:
-    """Print what a run would do: the data, the columns, the prompts, where it writes."""
+def print_plan(
+    config: dict[str, Any], splits: Splits, n: int, prompts: Path, folder: Path, expected: Sequence[str] = ()
+) -> None:
+    """Print what a run would do: the data, the columns, the prompts, what is `expected` of it, where it writes."""
     console = wide_console()
     print_columns(splits, config["dataset"]["name"])
     sizes = f"train {len(splits.train)}, validation {len(splits.val)}, test {len(splits.test)}"
@@ -70,6 +72,8 @@ def print_plan(config: dict[str, Any], splits: Splits, n: int, prompts: Path, fo
     for file in sorted(prompts.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             console.print(f"{sum(1 for _ in lines)} prompts in {file}", highlight=False)
+    for line in expected:
+        console.print(line, highlight=False, markup=False)
     console.print(f"would write to {folder}", highlight=False)
 
 

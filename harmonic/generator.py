@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.table import Splits
+
+if TYPE_CHECKING:
+    from harmonic.conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,22 @@ class Generator(ABC):
 
         Raises SamplingError when n rows cannot be had.
         """
+
+    def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
+        """Draw exactly n rows that satisfy the conditions, beyond those of `sample`.
+
+        By rejection, unless overridden: at most `budget` rows are drawn (None: 100 for each one wanted). Raises
+        SamplingError where they do not suffice.
+        """
+        from harmonic.conditions import draw_by_rejection
+
+        if not conditions:
+            return self.sample(n, seed=seed, directory=directory)
+        return draw_by_rejection(self.sample, n, seed=seed, directory=directory, conditions=conditions, budget=budget)
+
+    def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
+        """What `fit` and `sample` will take, in words, from what `prepare` wrote. Nothing, unless overridden."""
+        return []
 
 
 class LanguageGenerator(Generator):

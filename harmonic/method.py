@@ -5,6 +5,7 @@ An ablation is a configuration of this class: conf/generator/harmonic_no_knn.yam
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,11 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.conditions import Conditions, described, renamed, satisfying
 from harmonic.decoding import Decoder
 from harmonic.dialogue import Dialogue
+from harmonic.errors import ConfigError
+from harmonic.form import Form, Gauge, PromptSets, answer_room, choose_form
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
-from harmonic.neighbors import Metric
+from harmonic.neighbors import Metric, check_neighbors
 from harmonic.prompts import Prompt, RowTexts, read_prompts, sampling_prompts, training_prompts, write_prompts
 from harmonic.sampling import Decodes, Sampler, Sampling
 from harmonic.table import Splits, Table
@@ -27,7 +31,7 @@ from harmonic.vllm_decoding import VLLMDecoder, check_backend
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_ANSWER_SLACK = 1.25  # an answer may be this much longer than the longest one in training
+logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -36,7 +40,8 @@ class HarmonicGenerator(LanguageGenerator):
 
     neighbors: {"k": examples a prompt, "metric": "mixed", "reference" or "random"}. filter and
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
-    (classification; regression is never filtered). permutation: shuffle each row's columns.
+    (classification; regression is never filtered). permutation: shuffle each row's columns. aliases: short column
+    names in prompts, true, false, or "auto": where names are long or the prompts would be (harmonic.short_names).
     """
 
     takes_gaps: ClassVar[bool] = True
@@ -46,23 +51,31 @@ class HarmonicGenerator(LanguageGenerator):
     filter: bool = True
     filter_threshold: int = 2
     permutation: bool = True
+    aliases: bool | str = False
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Write train.jsonl and sample.jsonl into `directory`, {"prompt", "completion"} a line."""
-        self._settings()  # for its errors, before anything is tuned
-        k, metric = int(self.neighbors["k"]), self._metric
-        filtered = self.filter and splits.schema.task.is_classification
-        train = training_prompts(
-            splits.train, k=k, metric=metric, filter=filtered, threshold=self.filter_threshold,
-            permutation=self.permutation, seed=seed,
-        )  # fmt: skip
-        ask = sampling_prompts(
-            splits.train, k=k, n=n, permutation=self.permutation, seed=seed, exclude=train, metric=metric
-        )
+        """Write train.jsonl and sample.jsonl into `directory`, {"prompt", "completion"} a line, and form.json.
+
+        Raises ConfigError where a prompt with a single example is longer than the model's context.
+        """
+        room = self._settings().max_new_tokens  # and its errors, before anything is tuned
+        k = int(self.neighbors["k"])
+        check_neighbors(len(splits.train), k, self._metric)
+
+        def build(table: Table, shown: int) -> PromptSets:
+            train = training_prompts(
+                table, k=k, metric=self._metric, filter=self.filter and table.schema.task.is_classification,
+                threshold=self.filter_threshold, permutation=self.permutation, seed=seed, shown=shown,
+            )  # fmt: skip
+            return train, self._ask(table, train, n, Form(k=shown, wanted=k), seed)
+
+        gauge = Gauge.of(self.llm, room)
+        form, (train, ask) = choose_form(build, splits.train, k=k, aliases=self.aliases, gauge=gauge)
         write_prompts(train, directory / "train.jsonl")
         write_prompts(ask, directory / "sample.jsonl")
+        form.write(directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Tune on train.jsonl; write adapter/ and history.json into `directory`."""
@@ -70,29 +83,75 @@ class HarmonicGenerator(LanguageGenerator):
         settings = Tuning(**self.tuning)
         return tune(self.llm, examples, settings, seed=seed, directory=directory, stage="fit", history=self.history)
 
+    def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
+        """The prompts' form; tokens, time and memory of tuning and sampling (harmonic.estimate)."""
+        from harmonic.estimate import estimate
+
+        form = Form.read(prepared, int(self.neighbors["k"]))
+        with (prepared / "train.jsonl").open("rb") as lines:
+            examples = sum(1 for _ in lines)
+        try:
+            found = estimate(self.llm, form, examples, n, Tuning(**self.tuning), self._settings())
+        except ConfigError as error:
+            found = [f"no estimate: {error}"]
+        return [form.note(), *found]
+
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Remember where the adapter is; the model is loaded, and the adapter merged, when it is first needed."""
         self._splits, self._prepared, self._adapter = splits, prepared, directory / "adapter"
+        self._form = Form.read(prepared, int(self.neighbors["k"]))
         self._dialogue = Dialogue(self.llm.tokenizer())
         self._model: PreTrainedModel | None = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         """Ask the prompts of sample.jsonl in order, `sampling.rows_per_prompt` rows from each."""
-        prompts = read_prompts(self._prepared / "sample.jsonl")
+        return self._sample(read_prompts(self._prepared / "sample.jsonl"), n, seed=seed, directory=directory)
+
+    def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
+        """The same from new prompts, with every row held to the conditions in decoding; no budget is needed.
+
+        Prompts show training rows that satisfy the conditions, as far as there are any. A constrained row begins
+        with the columns of the conditions; without permutation, the columns before them do not know of them.
+        """
+        shown = self._form.table(self._splits.train)
+        among = np.flatnonzero(satisfying(self._splits.train.frame, conditions)) if conditions else None
+        if among is not None and len(among) < self._form.k:
+            logger.warning("%d training rows satisfy %s: prompts show others, too", len(among), described(conditions))
+        taken = read_prompts(self._prepared / "train.jsonl")
+        prompts = self._ask(shown, taken, self._settings().prompts_needed(n), self._form, seed, among)
+        return self._sample(prompts, n, seed=seed, directory=directory, conditions=conditions)
+
+    def _ask(
+        self, table: Table, taken: list[Prompt], n: int, form: Form, seed: int,
+        among: NDArray[np.int64] | None = None,
+    ) -> list[Prompt]:  # fmt: skip
+        """N sampling prompts that are no tuning prompts. `among`: rows to show before any others."""
+        # Of a single row nearly all are shown by some tuning prompt: the few others would be the odd ones out.
+        exclude = taken if form.k > 1 or form.wanted == 1 else []
+        return sampling_prompts(
+            table, k=form.k, n=n, permutation=self.permutation, seed=seed, exclude=exclude, metric=self._metric,
+            among=among,
+        )  # fmt: skip
+
+    def _sample(
+        self, prompts: list[Prompt], n: int, *, seed: int, directory: Path, conditions: Conditions | None = None
+    ) -> Sample:
         settings = self._settings()
         decoder, context = self._decoder(settings)
         sampler = Sampler(
             decoder=decoder,
             dialogue=self._dialogue,
-            schema=self._splits.schema,
+            schema=self._form.schema(self._splits.schema),
             settings=settings,
             permutation=self.permutation,
             context=context,
+            conditions=renamed(conditions or {}, self._form.aliases),
         )
         try:
-            return sampler.sample(prompts, n, seed=seed, directory=directory)
+            sample = sampler.sample(prompts, n, seed=seed, directory=directory)
         finally:
             decoder.close()
+        return Sample(self._form.restore(sample.frame), sample.validity)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's text as the answer to one and the same sampling prompt.
@@ -127,7 +186,8 @@ class HarmonicGenerator(LanguageGenerator):
         """Token ids of the first sampling prompt, and of each row's text."""
         schema = self._splits.schema
         context = self._dialogue.prompts([read_prompts(self._prepared / "sample.jsonl")[0].prompt])[0]
-        texts = RowTexts(Table(schema.conform(rows), schema)).render(np.arange(len(rows)))
+        table = self._form.table(Table(schema.conform(rows), schema))
+        texts = RowTexts(table).render(np.arange(len(rows)))
         return context, self._dialogue.completions(texts)
 
     def unload(self) -> None:
@@ -169,4 +229,4 @@ class HarmonicGenerator(LanguageGenerator):
         """Room for an answer, in tokens, from the answers that were learnt."""
         examples: list[Prompt] = read_prompts(self._prepared / "train.jsonl")
         answers = self._dialogue.completions([example.completion for example in examples])
-        return int(max(map(len, answers)) * _ANSWER_SLACK) + 1
+        return answer_room(max(map(len, answers)))

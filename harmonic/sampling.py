@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 import pandas as pd
 
+from harmonic.conditions import Conditions, described
 from harmonic.dialogue import Dialogue, check_lengths
 from harmonic.errors import ConfigError, SamplingError, suggest
 from harmonic.generator import Sample
@@ -120,7 +121,8 @@ class Sampler:
     """Asks the model until every row is there.
 
     permutation: whether the columns of a constrained row stand in an order drawn for it, or the schema's.
-    context: the longest prompt with answer, tokens.
+    context: the longest prompt with answer, tokens. conditions: what every row must satisfy; their columns come first
+    in an order that is drawn, so that the others are drawn given them.
     """
 
     decoder: Decodes
@@ -129,6 +131,7 @@ class Sampler:
     settings: Sampling
     permutation: bool
     context: int
+    conditions: Conditions = field(default_factory=dict)
 
     def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
         """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
@@ -163,14 +166,17 @@ class Sampler:
     def order(self, draw: np.random.Generator) -> list[str]:
         """The columns of one constrained row, in order."""
         names = self.schema.names
-        return [names[place] for place in draw.permutation(len(names))] if self.permutation else names
+        if not self.permutation:
+            return names
+        drawn = [names[place] for place in draw.permutation(len(names))]
+        return sorted(drawn, key=lambda name: name not in self.conditions)
 
     @cached_property
     def constraints(self) -> RowConstraints:
         """What makes a row's constraint."""
         from harmonic.constraints import RowConstraints
 
-        return RowConstraints(self.schema, self.dialogue.tokenizer)
+        return RowConstraints(self.schema, self.dialogue.tokenizer, self.conditions)
 
     def batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
         """The rows in batches of like prompt length, each within `budget` tokens."""
@@ -189,14 +195,16 @@ class Sampler:
         """A hash of all that the rows depend on, but for the model: the folder stands for that."""
         settings = {**asdict(self.settings), "permutation": self.permutation, "room": self.decoder.max_new_tokens}
         text = canonical({"prompts": ids, "n": n, "seed": seed, "settings": settings}) + repr(self.schema)
+        text += repr(dict(self.conditions)) if self.conditions else ""
         return sha256(text.encode()).hexdigest()[:16]
 
     def _shortfall(self, have: int, wanted: int, rejected: Counter[str], path: Path) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
+        held = f" with {described(self.conditions)}" if self.conditions else ""
         return (
-            f"only {have} of {wanted} rows after {self.settings.free_rounds} attempts at each; "
+            f"only {have} of {wanted} rows{held} after {self.settings.free_rounds} attempts at each; "
             f"rejected answers: {reasons}\n"
-            "  fix: tune longer (generator.tuning.epochs, generator.tuning.max_examples), lower "
+            "  fix: tune longer (scale.tuning.epochs, scale.tuning.max_examples), lower "
             "generator.sampling.temperature, raise generator.sampling.attempts, or set generator.sampling.mode=auto\n"
             f"  the rows so far: {path}"
         )
@@ -252,9 +260,14 @@ class _Work:
         decoded = self.sampler.decoder.free([self.prompts[row] for row in batch], draws)
         for row, answer in zip(batch, decoded, strict=True):
             try:
-                rows[row] = parse_row(self.sampler.dialogue.text(answer.ids), self.sampler.schema)
+                found = parse_row(self.sampler.dialogue.text(answer.ids), self.sampler.schema)
             except InvalidAnswer as error:
                 rejected[error.reason if answer.finished else "too_long"] += 1
+                continue
+            if all(condition.fits(found[name]) for name, condition in self.sampler.conditions.items()):
+                rows[row] = found
+            else:
+                rejected["condition"] += 1
         return {"rows": rows, "rejected": dict(rejected), "tokens": sum(len(answer.ids) for answer in decoded)}
 
     def _constrained(self, batch: list[int]) -> dict[str, Any]:

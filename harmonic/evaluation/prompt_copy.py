@@ -104,8 +104,8 @@ class PromptCopy(Evaluator):
         low, high = _exact_interval(share, int((counted > 0).sum()), self.confidence) - by_chance
         if held.shape[1] > 1 and 0 < share < 1:  # else one yes or no a row, or all alike
             low, high = self._bootstrap_interval(copied - expected, counted, seed)
-        measures[name] = share - by_chance
-        measures[f"{name}/low"], measures[f"{name}/high"] = max(low, -1.0), min(high, 1.0)
+        measures[name] = float(share - by_chance)
+        measures[f"{name}/low"], measures[f"{name}/high"] = max(float(low), -1.0), min(float(high), 1.0)
         measures.notes[name] = f"{share:.2%} equal, {by_chance:.2%} by chance"
 
     def _bootstrap_interval(
