@@ -43,7 +43,7 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
         for name, stage in report["stages"].items()
     )
     console.print(f"stages: {seconds}", highlight=False)
-    for name in ("report.json", "synthetic.csv", "adapter", "prompts"):
+    for name in ("report.json", "privacy_card.md", "synthetic.csv", "synthetic.parquet", "adapter", "prompts"):
         if (folder / name).exists():
             console.print(f"wrote {folder / name}", highlight=False)
     if sync_hint:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from harmonic.errors import HarmonicError
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN_FILE = ["dataset=csv", f"dataset.path={ROOT / 'harmonic/data/diabetes.csv'}"]
-TINY = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=privacy", "data_dir=null", "generator.sampling.attempts=1"]
+WHOLE = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "generator.sampling.attempts=1"]
+TINY = [*WHOLE, "evaluator=privacy", "evaluator.data_leakage_test.max_rows=20"]
 
 
 def harmonic(output: Path, *overrides: str, base: Sequence[str] = TINY) -> Path:
@@ -36,7 +37,8 @@ def harmonic(output: Path, *overrides: str, base: Sequence[str] = TINY) -> Path:
     return run_job(config, choices)
 
 
-def command(output: Path, *overrides: str) -> list[str]:
+def apart(output: Path, *overrides: str) -> list[str]:
+    """The same as a command, for a process of its own."""
     return [sys.executable, "-m", "experiments.run", *TINY, f"output_dir={output}", *overrides]
 
 
@@ -108,7 +110,7 @@ def test_running_again_computes_nothing(finished: tuple[Path, Path], capsys: pyt
 
 
 def test_an_added_evaluator_computes_only_itself(finished: tuple[Path, Path]) -> None:
-    folder = harmonic(finished[0], "evaluator=fidelity")
+    folder = harmonic(finished[0], "evaluator=fidelity", base=WHOLE)
     assert computed(folder) == {"split", "evaluate", "evaluate_fidelity"}
 
 
@@ -123,9 +125,9 @@ def test_the_same_seed_gives_the_same_rows_in_another_place(finished: tuple[Path
 
 
 def test_a_run_killed_while_sampling_goes_on_from_what_is_there(finished: tuple[Path, Path], tmp_path: Path) -> None:
-    batches = "generator.sampling.batch_tokens=1"  # one prompt a batch: many moments to be killed at
+    batches = ["generator.sampling.batch_tokens=1", "n_samples=8"]  # one prompt a batch: many moments to be killed at
     process = subprocess.Popen(
-        command(tmp_path, batches), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        apart(tmp_path, *batches), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(600):
@@ -138,10 +140,10 @@ def test_a_run_killed_while_sampling_goes_on_from_what_is_there(finished: tuple[
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not list(tmp_path.rglob("DONE"))
-    folder = harmonic(tmp_path, batches)
+    folder = harmonic(tmp_path, *batches)
     assert report_of(folder)["status"] == "done"
     assert not computed(folder) & {"prompts", "fit"}
-    unbroken = harmonic(tmp_path / "other", batches, "stage=sample")
+    unbroken = harmonic(tmp_path / "other", *batches, "stage=sample")
     assert (unbroken / "synthetic.csv").read_bytes() == (folder / "synthetic.csv").read_bytes()
 
 
@@ -166,15 +168,15 @@ def test_bad_input_gives_one_clear_error_before_any_tuning(
     assert not list(tmp_path.glob("cache/fit/*/adapter"))
 
 
-def test_a_failing_command_prints_one_error_and_the_folder_with_its_report(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(tmp_path, "llm.context=300"), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
-    folder = Path(done.stdout.splitlines()[-1].removeprefix("run: "))
+def test_a_failing_command_prints_one_error_and_the_folder_with_its_report(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    done = command(*TINY, f"output_dir={tmp_path}", "llm.context=300")
+    assert done.code == 1
+    assert "Traceback" not in done.err and done.err.count("error: ") == 1
+    folder = Path(done.out.splitlines()[-1].removeprefix("run: "))
     failed = report_of(folder)
-    assert failed["status"] == "failed" and failed["error"]["stage"] == "fit"
+    assert failed["status"] == "failed" and failed["error"]["stage"] == "prompts"
     assert not (folder / "DONE").exists()
 
 
@@ -195,7 +197,7 @@ def test_a_run_tracked_offline_holds_the_metrics(finished: tuple[Path, Path]) ->
 def test_several_processes_tune_one_adapter_and_a_single_one_goes_on(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    together = [*launch, "-m", *command(tmp_path, "stage=fit")[2:]]
+    together = [*launch, "-m", *apart(tmp_path, "stage=fit")[2:]]
     done = subprocess.run(together, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run: ") == 1  # the second process keeps no books
