@@ -100,6 +100,9 @@ class Dataset:
             gaps=gaps[names],
         )
         self._check_labels(schema)
+        if schema.has_target and not schema.features:
+            fix = f"see why above, or set dataset.target=null to learn {self.target!r} alone"
+            raise DataError(f"no column but the target is left to learn from: {'; '.join(remarks)}\n  fix: {fix}")
         return Table(frame, schema), layout, kept, [*notes, *remarks, *typing]
 
     def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:

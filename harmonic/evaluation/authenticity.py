@@ -45,6 +45,8 @@ class SampleQuality(Evaluator):
             size = min(len(splits.train), len(rows), self.max_rows)
             if size < 2:
                 raise DataError("needs two training rows and two synthetic rows at least")
+            if not splits.schema.features:
+                raise DataError("the table has no columns but one")
         except DataError as error:
             for metric in self.metrics:
                 measures.unavailable(metric.name, str(error))
