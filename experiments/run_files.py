@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from experiments.collect import RunRecord
 from harmonic.completion import Completion
 from harmonic.errors import HarmonicError
+from harmonic.planting import uproot
 from harmonic.table import Splits, Table
 
 
@@ -84,7 +85,7 @@ class RealRows:
             raise Unavailable(splits)
         if splits.fingerprint() != record.report["data"]:
             raise Unavailable("the data are no longer those of the run")
-        return splits
+        return uproot(splits)
 
 
 def _load(record: RunRecord) -> Splits | str:

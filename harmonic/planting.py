@@ -4,7 +4,7 @@ A canary has real values in a combination of nobody's: each of its cells, the la
 column's training values, whatever the other cells are. Canaries and as many more rows as wanted ("decoys") are
 drawn in one go and differ from every real row and from each other; the first are planted, the others nobody ever
 sees. So the two kinds differ in nothing but what the generator made of the planted ones: what tells them apart is
-memory (Carlini et al. 2019, arXiv 1802.08232, section 4). harmonic/evaluation/canary.py looks for it.
+memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/canary.py looks for it.
 
 The generator is fitted on the training rows with the canaries behind them; the measures are given the real rows
 alone. So that a finding is not of one row only, there are several canaries; `repeats` plants each of them that
@@ -74,15 +74,16 @@ def _draw(splits: Splits, size: int, seed: int) -> Table:
     found: list[pd.DataFrame] = []
     missing = size
     for _ in range(_ROUNDS):
-        cells = {name: frame[name].to_numpy()[draw.integers(len(frame), size=missing)] for name in frame.columns}
+        cells = {name: frame[name].to_numpy()[draw.integers(len(frame), size=size)] for name in frame.columns}
         rows = Table(pd.DataFrame(cells), splits.schema)
         hashes = _hashes(rows)
         new = (~hashes.duplicated() & ~hashes.isin(seen)).to_numpy()
-        found.append(rows.frame[new])
+        found.append(rows.frame[new][:missing])
         seen = pd.concat([seen, hashes[new]])
-        missing -= int(new.sum())
+        missing -= len(found[-1])
         if not missing:
-            return replace(rows, frame=pd.concat(found, ignore_index=True))
+            drawn = replace(rows, frame=pd.concat(found, ignore_index=True))
+            return drawn.take(draw.permutation(size))  # likely rows, which are soon drawn, must not be canaries first
     raise DataError(
         f"no {size} made-up rows can be drawn: {size - missing} combinations of values were found that are not real\n"
         "  fix: canaries.count=0, for the table has too few columns or values to hide a canary in"

@@ -7,8 +7,8 @@ they are, and remembered the more easily.
 
 Every canary is ranked among decoys, rows of the same kind that were planted nowhere, by a signal, the smallest first:
 
-- `model`: its negative log-likelihood under the generator itself, where it is a language model (paper, section 4.3).
-  An audit by the model's owner.
+- `model`: its negative log-likelihood under the generator itself, where it is a language model, as in the paper. An
+  audit by the model's owner.
 - `lle`: that of its label, given its features, under the language model that LLM Effectiveness tunes on the
   synthetic rows. Who publishes these rows publishes as much. At small scale this model hardly learns, and the
   signal is blind.
@@ -163,7 +163,7 @@ class CanaryExposure(Evaluator):
         self, splits: Splits, synthetic: pd.DataFrame, rows: pd.DataFrame, seed: int
     ) -> NDArray[np.float64]:
         wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
-        wording.check()
+        wording.check_for(splits)
         model, dialogue = tuned_on(wording.examples(synthetic), self.llm, Tuning(**self.tuning), seed=seed)
         return answer_losses(model, dialogue, wording.examples(rows), self.llm.max_tokens(model.config))
 

@@ -118,13 +118,13 @@ class Problem:
         shares = np.bincount(train.target, minlength=len(self.target.categories)) / len(train)
         return lambda examples: np.tile(shares, (len(examples), 1))
 
-    def fit(self, name: str, candidate: Candidate, train: Examples, *, seed: int, n_jobs: int) -> Predict:
-        """Train one learner. Labels that `train` lacks get the lowest score of all."""
+    def fit(self, name: str, candidate: Candidate, train: Examples, *, seed: int) -> Predict:
+        """Train one learner, on one core. Labels that `train` lacks get the lowest score of all."""
         from sklearn.exceptions import ConvergenceWarning
 
         width = len(self.encoder.numeric)
         categorical = list(range(width, width + len(self.encoder.categorical)))
-        model = _build(name, candidate, self.classify, categorical, seed, n_jobs)
+        model = _build(name, candidate, self.classify, categorical, seed)
 
         def features(examples: Examples) -> Any:
             return examples.native if name == "catboost" else examples.dense
@@ -181,7 +181,7 @@ class Problem:
         }
 
 
-def _build(name: str, candidate: Candidate, classify: bool, categorical: list[int], seed: int, n_jobs: int) -> Any:
+def _build(name: str, candidate: Candidate, classify: bool, categorical: list[int], seed: int) -> Any:
     """An unfitted estimator; `categorical` are the positions of the category columns in `Examples.native`."""
     if name == "linear":
         from sklearn.linear_model import LogisticRegression, Ridge
@@ -196,12 +196,12 @@ def _build(name: str, candidate: Candidate, classify: bool, categorical: list[in
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         forest = RandomForestClassifier if classify else RandomForestRegressor
-        return forest(n_estimators=100, random_state=seed, n_jobs=n_jobs, **candidate)
+        return forest(n_estimators=100, random_state=seed, n_jobs=1, **candidate)
     if name == "xgboost":
         from xgboost import XGBClassifier, XGBRegressor
 
         boosted = XGBClassifier if classify else XGBRegressor
-        return boosted(n_estimators=100, random_state=seed, n_jobs=n_jobs, verbosity=0, **candidate)
+        return boosted(n_estimators=100, random_state=seed, n_jobs=1, verbosity=0, **candidate)
     if name == "catboost":
         from catboost import CatBoostClassifier, CatBoostRegressor
 
@@ -209,7 +209,7 @@ def _build(name: str, candidate: Candidate, classify: bool, categorical: list[in
         return trees(
             iterations=200,
             random_seed=seed,
-            thread_count=n_jobs,
+            thread_count=1,
             cat_features=categorical,
             allow_writing_files=False,
             logging_level="Silent",

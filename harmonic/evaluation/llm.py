@@ -72,7 +72,8 @@ class LanguageModelEffectiveness(Evaluator):
         Raises ConfigError for settings that cannot be. Rows too long for the model give NaN.
         """
         wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
-        self._check(wording)
+        self._check_decode()
+        wording.check_for(splits)
         measures, problem = Measures(), Problem.of(splits)
         names = [*problem.score_names, *(["missing"] if self._decodes(problem) else [])]
         try:
@@ -96,11 +97,10 @@ class LanguageModelEffectiveness(Evaluator):
                 measures.unavailable(f"lle/{name}", "undefined on these test rows: they are too few or all alike")
         return measures
 
-    def _check(self, wording: Wording) -> None:
+    def _check_decode(self) -> None:
         if self.decode not in DECODE:
             key = "evaluator.language_model_effectiveness.decode"
             raise ConfigError(key, self.decode, "is not a way to decode", suggest(str(self.decode), DECODE))
-        wording.check()
 
     def _decodes(self, problem: Problem) -> bool:
         return self.decode == "generate" or not problem.classify

@@ -8,10 +8,13 @@ the real training rows give the ceiling.
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
@@ -20,6 +23,9 @@ from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Pred
 from harmonic.table import Splits, Table
 
 log = logging.getLogger(__name__)
+
+PARALLEL_ROWS = 5000
+"""Synthetic rows from which training several models at once saves more time than starting processes takes."""
 
 SCORES = (
     Metric("f1_macro", True, 0, 1, 1, "F1, mean over labels"),
@@ -48,8 +54,9 @@ class MachineLearningEfficacy(Evaluator):
 
     `models` are names in `learners.CLASSIFIERS`. `max_candidates` caps the settings tried for each
     (1: no tuning). `max_rows` caps the synthetic rows to train on, `svm_max_rows` those of the SVM,
-    whose time grows with the square of them; None lifts a cap. `n_jobs` is the number of threads; more
-    than one pays for tables of some 10,000 rows on idle cores, and slows XGBoost down manyfold on busy ones.
+    whose time grows with the square of them; None lifts a cap. `n_jobs` is how many models are trained at once, each
+    on one core, which is what makes the scores the same for any number; None: as many as this process was given
+    cores, from PARALLEL_ROWS synthetic rows on (starting processes takes longer than training on fewer).
 
     Labels that the synthetic rows lack cannot be predicted, and count as errors on the test rows. Rows
     that teach nothing (one label, or no feature that varies) get a constant prediction: their majority
@@ -60,7 +67,7 @@ class MachineLearningEfficacy(Evaluator):
     max_candidates: int | None = None
     max_rows: int | None = None
     svm_max_rows: int | None = 5000
-    n_jobs: int = 1
+    n_jobs: int | None = None
 
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -75,13 +82,7 @@ class MachineLearningEfficacy(Evaluator):
 
         Raises ConfigError for a model that does not exist.
         """
-        from threadpoolctl import threadpool_limits
-
         self._check()
-        with threadpool_limits(self.n_jobs):  # the linear algebra below the learners has threads of its own
-            return self._evaluate(splits, synthetic, seed)
-
-    def _evaluate(self, splits: Splits, synthetic: Table, seed: int) -> Measures:
         measures = Measures()
         problem = Problem.of(splits)
         try:
@@ -98,17 +99,12 @@ class MachineLearningEfficacy(Evaluator):
             shares = [problem.label_shares(frame) for frame in (splits.train.frame, rows, splits.test.frame)]
             measures["mle/class_balance_gap"] = float(np.abs(shares[0] - shares[1]).sum() / 2)
             measures["mle/labels_missing"] = float(((shares[2] > 0) & (shares[1] == 0)).sum())
+            measures.notes["mle/class_balance_gap"] = _farthest(problem.target.categories, shares[1], shares[0])
         train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
         if train.teach_nothing:
             log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
         val, test = problem.examples(splits.val.frame), problem.examples(splits.test.frame)
-        for model in self.models:
-            try:
-                scores = problem.scores(test, self._tuned(model, problem, train, val, seed)(test))
-                reason = "undefined on these test rows: they are too few or all alike"
-            except Exception as error:  # five foreign libraries, and rows that may be anything
-                scores, reason = {}, f"{model}: {type(error).__name__}: {error}"
-                log.warning("mle could not be computed for %s", reason)
+        for model, (scores, reason) in zip(self.models, self._trained(problem, train, val, test, seed), strict=True):
             for name in problem.score_names:
                 _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
         for name in problem.score_names:
@@ -124,6 +120,33 @@ class MachineLearningEfficacy(Evaluator):
         for model in self.models:
             if model not in CLASSIFIERS:
                 raise ConfigError(key, model, "there is no such model", suggest(model, CLASSIFIERS))
+        if self.n_jobs is not None and self.n_jobs < 1:
+            key = "evaluator.machine_learning_efficacy.n_jobs"
+            raise ConfigError(key, self.n_jobs, "must be at least 1", f"{key}=null")
+
+    def _trained(
+        self, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int
+    ) -> list[tuple[dict[str, float], str]]:
+        """Test scores by name of each model, and why any are missing."""
+        from joblib import Parallel, delayed
+
+        jobs = self.n_jobs or (given_cores() if len(train) >= PARALLEL_ROWS else 1)
+        work = [delayed(self._test_scores)(model, problem, train, val, test, seed) for model in self.models]
+        return list(Parallel(n_jobs=min(jobs, len(work)))(work))
+
+    def _test_scores(
+        self, model: str, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int
+    ) -> tuple[dict[str, float], str]:
+        from threadpoolctl import threadpool_limits
+
+        try:
+            with threadpool_limits(1):  # the linear algebra below the learners has threads of its own
+                scores = problem.scores(test, self._tuned(model, problem, train, val, seed)(test))
+            return scores, "undefined on these test rows: they are too few or all alike"
+        except Exception as error:  # five foreign libraries, and rows that may be anything
+            reason = f"{model}: {type(error).__name__}: {error}"
+            log.warning("mle could not be computed for %s", reason)
+            return {}, reason
 
     def _tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
         """The learner with the settings that do best on the validation rows, the first among equals."""
@@ -132,12 +155,26 @@ class MachineLearningEfficacy(Evaluator):
         if train.teach_nothing:
             return problem.constant(train)
         grid = (CLASSIFIERS if problem.classify else REGRESSORS)[model][: self.max_candidates]
-        fits = [problem.fit(model, candidate, train, seed=seed, n_jobs=self.n_jobs) for candidate in grid]
+        fits = [problem.fit(model, candidate, train, seed=seed) for candidate in grid]
         if len(fits) == 1 or len(val) == 0:
             return fits[0]
         scores = [problem.scores(val, predict(val)) for predict in fits]
         quality = [score["f1_macro"] if problem.classify else -score["rmse"] for score in scores]
         return fits[int(np.argmax(quality))]
+
+
+def given_cores() -> int:
+    """Cores that this process may use: what OMP_NUM_THREADS grants, as launchers of several jobs set it, or all."""
+    from joblib import cpu_count
+
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(int(granted), 1) if granted.isdigit() else int(cpu_count())
+
+
+def _farthest(labels: Sequence[str], synthetic: NDArray[np.float64], train: NDArray[np.float64]) -> str:
+    """The label whose share is farthest off, in words."""
+    place = int(np.abs(synthetic - train).argmax())
+    return f"{labels[place]!r}: {synthetic[place]:.1%} of the synthetic rows, {train[place]:.1%} of the training rows"
 
 
 def _put(measures: Measures, name: str, value: float, reason: str) -> None:

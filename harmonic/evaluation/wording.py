@@ -5,14 +5,14 @@ The task sentence, then "The state of {column} is {value}, ", column by column, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, suggest
 from harmonic.prompts import Prompt
-from harmonic.table import InvalidValue, Kind, Schema, Table
+from harmonic.table import InvalidValue, Kind, Schema, Splits, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,24 @@ class Wording:
     labels: Mapping[str, str] | None = None
     words: Mapping[str, Mapping[str, str]] | None = None
 
-    def check(self) -> None:
-        """Raise ConfigError where two classes, or two values of a column, have the same words."""
+    def check(self, columns: Collection[str]) -> None:
+        """Raise ConfigError where two classes, or two values of a column, have the same words.
+
+        `columns`: those of the file, of which the schema may lack some; there are words for none but these.
+        """
         if len(set(self.names)) < len(self.names):
             fix = "give each class words of its own, or dataset.labels=null"
             raise ConfigError("dataset.labels", self.labels, "two classes have the same words", fix)
         for name, words in (self.words or {}).items():
+            if name not in columns:
+                raise ConfigError("dataset.words", f"{{{name}: ...}}", "is no column", suggest(name, columns))
             if len(set(words.values())) < len(words):
                 problem = f"two values of {name!r} have the same words"
                 raise ConfigError("dataset.words", words, problem, "give each value words of its own")
+
+    def check_for(self, splits: Splits) -> None:
+        """`check` against the columns of the file that the splits came from."""
+        self.check(splits.layout.names if splits.layout else splits.schema.names)
 
     @property
     def names(self) -> list[str]:

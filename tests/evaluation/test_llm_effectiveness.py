@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import yaml
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
 from harmonic.evaluation import llm as module
-from harmonic.evaluation.llm import LanguageModelEffectiveness, Wording, greedy_answers, label_log_likelihoods
+from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
+from harmonic.evaluation.llm import LanguageModelEffectiveness
+from harmonic.evaluation.wording import Wording
 from harmonic.llm import TinyModel
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
 
+CONF = Path(__file__).parents[2] / "conf"
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TUNING = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 8, "device_batch_size": 8, "dropout": 0.0}
 
@@ -59,8 +63,12 @@ def separable(numeric, labels=("no", "yes"), n=160):
 @pytest.fixture
 def untuned(monkeypatch):
     """Leave out the tuning: the pretrained model answers."""
-    monkeypatch.setattr(module, "tune", lambda *_, **__: {})
-    monkeypatch.setattr(module, "load_tuned", lambda llm, _: llm.load())
+
+    def loaded(_, llm, __, *, seed):
+        model, tokenizer = llm.load()
+        return model, Dialogue(tokenizer)
+
+    monkeypatch.setattr(module, "tuned_on", loaded)
 
 
 @pytest.fixture
@@ -104,6 +112,16 @@ def test_a_number_is_asked_for_and_answered_in_its_own_text(diabetes_progression
     assert example.completion == str(diabetes_progression.train.frame["target"].iloc[0])
 
 
+def test_codes_are_spelt_out_and_what_has_no_words_stands_as_it_is(toy):
+    row = toy.train.frame.iloc[[0, 0]].assign(age=41, income=28.5, city=["cork", "oslo"], label="yes")
+    wording = Wording(toy.schema, "Will they pay?", words={"city": {"cork": "a town", "rome": "a city"}})
+    assert [example.prompt.rpartition("city is ")[2] for example in wording.examples(row)] == [
+        "a town.\nAnswer: ",
+        "oslo.\nAnswer: ",
+    ]
+    assert wording.examples(row)[0].completion == "yes"
+
+
 @pytest.mark.parametrize(
     ("answer", "position"),
     [
@@ -138,6 +156,15 @@ def test_a_model_tuned_on_separable_rows_labels_the_test_rows(assert_sound):
     assert measures["lle/roc_auc"] > 0.9
     names = ("f1_macro", "f1_weighted", "f1_binary", "accuracy", "mcc", "roc_auc")
     assert set(measures) == {f"lle/{name}" for name in names}
+
+
+def test_a_tuned_model_writes_the_labels_by_itself(assert_sound):
+    splits = separable(numeric=False)
+    decoding = evaluator(decode="generate")
+    measures = decoding.evaluate(splits, splits.train, seed=0)
+    assert_sound(decoding, measures)
+    assert measures["lle/accuracy"] > 0.9
+    assert measures["lle/missing"] == 0
 
 
 def test_a_model_tuned_on_separable_rows_predicts_their_numbers(assert_sound):
@@ -305,6 +332,8 @@ def test_max_test_rows_is_a_seeded_draw(toy, untuned, monkeypatch):
     [
         ({"decode": "greedy"}, r"language_model_effectiveness.decode=greedy: .*(.|\n)*generate, likelihood"),
         ({"labels": {"no": "same", "yes": "same"}}, "dataset.labels=.*two classes have the same words"),
+        ({"words": {"city": {"bonn": "same", "cork": "same"}}}, "dataset.words=(.|\n)*'city' have the same words"),
+        ({"words": {"cty": {"bonn": "Bonn"}}}, r"dataset.words=\{cty: ...\}(.|\n)*'city'"),
         ({"tuning": {"epochs": 0}}, "tuning.epochs=0"),
     ],
 )
@@ -314,8 +343,49 @@ def test_settings_that_cannot_be_name_their_key(toy, settings, message):
 
 
 def test_the_configuration_fills_every_setting():
-    path = Path(__file__).parents[2] / "conf" / "evaluator" / "llm.yaml"
+    path = CONF / "evaluator" / "llm.yaml"
     (settings,) = yaml.safe_load(path.read_text(encoding="utf-8")).values()
     assert {name for name in settings if not name.startswith("_")} == {
         field.name for field in fields(LanguageModelEffectiveness)
     }
+
+
+# ---- the tables' own wording
+
+
+def wording_of(name: str) -> tuple[Wording, Splits]:
+    import hydra
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("conf", version_base="1.3"):
+        config = compose("config", [f"dataset={name}", "data_dir=null", "evaluator=llm"])
+    splits = hydra.utils.instantiate(config.dataset, _convert_="all").load(0)
+    judge = hydra.utils.instantiate(config.evaluator, _convert_="all")["language_model_effectiveness"]
+    return Wording(splits.schema, judge.task_sentence, judge.labels, judge.words), splits
+
+
+def test_german_is_asked_about_in_words_without_a_code():
+    wording, splits = wording_of("german")
+    wording.check_for(splits)
+    rows = pd.concat([splits.train.frame, splits.val.frame, splits.test.frame])
+    examples = wording.examples(rows)
+    first = examples[0].prompt
+    assert first.startswith(
+        "Predict whether the credit risk of the loan applicant is good or bad.\nThe state of Status of"
+    )
+    assert first.endswith(".\nAnswer: ")
+    assert {example.completion for example in examples} == {"good", "bad"}
+    assert not [example.prompt for example in examples if re.search(r"\bA\d", example.prompt)]
+    row = rows[rows["Purpose"] == "A43"].iloc[[0]]
+    assert "The state of Purpose is radio or television, " in wording.examples(row)[0].prompt
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "dataset").glob("*.yaml") if path.stem != "csv"))
+def test_every_table_has_a_task_sentence_that_names_its_labels(name):
+    settings = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert settings["task_sentence"].startswith("Predict ")
+    assert settings["task_sentence"].endswith(".")
+    for words in (settings["labels"] or {}).values():
+        assert words in settings["task_sentence"]
+    if "classification" in settings["task"] and name != "buddy":  # whose table does not say what its classes are
+        assert settings["labels"]

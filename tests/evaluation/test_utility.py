@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -179,6 +180,66 @@ def test_row_caps_reach_the_learners(toy, monkeypatch):
     assert sizes == {"linear": 100, "svm": 40}
 
 
+def test_models_trained_at_once_score_the_same(diabetes_progression):
+    one, two = (
+        dict(
+            MachineLearningEfficacy(models=["linear", "catboost"], max_candidates=1, n_jobs=jobs).evaluate(
+                diabetes_progression, diabetes_progression.train, seed=0
+            )
+        )
+        for jobs in (1, 2)
+    )
+    assert one == two
+
+
+def test_only_large_tables_take_all_the_cores_given(toy, monkeypatch):
+    from harmonic.evaluation import utility
+
+    asked = []
+    parallel = joblib.Parallel
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs: asked.append(n_jobs) or parallel(n_jobs=1))
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    evaluator = MachineLearningEfficacy(max_candidates=1)
+    evaluator.evaluate(toy, toy.train, seed=0)
+    monkeypatch.setattr(utility, "PARALLEL_ROWS", len(toy.train))
+    evaluator.evaluate(toy, toy.train, seed=0)
+    assert asked == [1, 3]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert utility.given_cores() == joblib.cpu_count()
+
+
+def test_catboost_gets_categories_as_they_are_and_the_others_one_hot(toy, monkeypatch):
+    seen = {}
+    build = learners._build
+
+    def recording(name, *arguments):
+        model = build(name, *arguments)
+        fit = model.fit
+        model.fit = lambda features, target: (seen.__setitem__(name, features), fit(features, target))[1]
+        if name == "catboost":
+            seen["cat_features"] = model.get_params()["cat_features"]
+        return model
+
+    monkeypatch.setattr(learners, "_build", recording)
+    MachineLearningEfficacy(models=["catboost", "xgboost"], max_candidates=1).evaluate(toy, toy.train, seed=0)
+    assert seen["cat_features"] == [2]  # behind two numbers: the city, as one column
+    cities = toy.train.frame["city"].map({"bonn": 0, "cork": 1, "oslo": 2})
+    assert seen["catboost"].shape[1] == 3
+    assert (seen["catboost"].iloc[:, 2] == cities.to_numpy()).all()
+    assert seen["xgboost"].shape[1] == 2 + 3
+
+
+def test_a_skewed_label_is_named_with_its_shares(toy):
+    labels = np.array(["yes"] * 30 + ["no"] * 210, dtype=object)
+    measures = MachineLearningEfficacy(models=["linear"]).evaluate(toy, with_target(toy.train, labels), seed=0)
+    share = (toy.train.target == "no").mean()
+    assert measures["mle/class_balance_gap"] == pytest.approx(abs(210 / 240 - share))
+    assert (
+        measures.notes["mle/class_balance_gap"]
+        == f"'no': 87.5% of the synthetic rows, {share:.1%} of the training rows"
+    )
+
+
 def test_same_seed_same_scores(toy):
     evaluator = MachineLearningEfficacy(max_candidates=1, max_rows=100)
     first, again, other = (dict(evaluator.evaluate(toy, toy.train, seed=seed)) for seed in (0, 0, 1))
@@ -218,6 +279,11 @@ def test_scores_undefined_on_the_test_rows_are_reasons(toy, assert_sound):
 def test_an_unknown_model_is_named_with_the_nearest(toy):
     with pytest.raises(ConfigError, match=r"models=xgbost.*\n.*'xgboost'"):
         MachineLearningEfficacy(models=["linear", "xgbost"]).evaluate(toy, toy.train, seed=0)
+
+
+def test_no_models_at_once_are_too_few(toy):
+    with pytest.raises(ConfigError, match=r"efficacy\.n_jobs=0"):
+        MachineLearningEfficacy(n_jobs=0).evaluate(toy, toy.train, seed=0)
 
 
 @pytest.mark.parametrize("splits_name", ["toy", "diabetes_progression"])
