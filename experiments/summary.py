@@ -35,6 +35,10 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
         console.print(grid)
         if hidden := len(report["metrics"]) - len(shown):
             console.print(f"{hidden} more metrics, ends of intervals among them, are in report.json", highlight=False)
+    form = report.get("prompts") or {}
+    if form.get("k", 0) < form.get("wanted", 0):
+        few = f"prompts: {form['k']} of {form['wanted']} examples each, since rows are too long for more"
+        console.print(few, highlight=False)
     if report["validity"]:
         counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
         console.print(f"answers: {counts}", highlight=False)

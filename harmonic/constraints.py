@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from harmonic import dates
 from harmonic.columns import Style
+from harmonic.conditions import MOST_DIGITS, UNKNOWN_DIGITS, Condition, Conditions
 from harmonic.errors import ConfigError
 from harmonic.table import Column, Kind, Schema
 
@@ -33,36 +34,39 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 _SPECIAL = re.compile(r"[^\w]", re.ASCII)
 
 
-_UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known
-_MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
-
-
-def column_pattern(column: Column) -> str:
+def column_pattern(column: Column, condition: Condition | None = None) -> str:
     """The regular expression of the column's `"name": "value"` in a row's JSON.
+
+    With a condition: its values, or its range (harmonic.ranges). Else:
 
     Dates: as they are written. Integers: as many digits as the data's range has, without leading zeros, and a sign
     only where the range has one. Floats: that, a point, and 1 to `decimals` decimals ("10.0" for none), in the
     column's style; where `Column.format` may write an exponent, an exponent too. And the text of a missing value,
     where some are missing.
     """
-    if column.kind is Kind.CATEGORY:
-        value = "|".join(_literal(_encode(text)[1:-1]) for text in column.categories)
+    if condition is not None:
+        value = _alternatives(condition.texts()) if condition.values else condition.pattern() or ""
+    elif column.kind is Kind.CATEGORY:
+        value = _alternatives(column.categories)
     elif column.date_format is not None:
         value = dates.pattern(column.date_format, column.minimum, column.maximum)
     elif column.kind is Kind.INTEGER:
         value = _sign(column) + _whole(column)
     else:
         value = rf"{_sign(column)}({_whole(column)}{_fraction(column)}{_scientific(column)})"
-    if column.missing is not None:
+    if column.missing is not None and condition is None:
         value += "|" + _literal(_encode(column.missing)[1:-1])
     return f'{_literal(_encode(column.name))}: "({value})"'
 
 
-def row_grammar(schema: Schema, order: Sequence[str]) -> str:
-    """The Lark grammar of a row's JSON, columns in `order`."""
+def row_grammar(schema: Schema, order: Sequence[str], conditions: Conditions | None = None) -> str:
+    """The Lark grammar of a row's JSON, columns in `order`, held to the conditions."""
+    held = conditions or {}
     places = {column.name: place for place, column in enumerate(schema.columns)}
     start = ' ", " '.join(f"C{places[name]}" for name in order)
-    lines = [f"C{place}: /{column_pattern(column)}/" for place, column in enumerate(schema.columns)]
+    patterns = (column_pattern(column, held.get(column.name)) for column in schema.columns)
+    # A slash would end the expression.
+    lines = [f"C{place}: /{_literal('/').join(pattern.split('/'))}/" for place, pattern in enumerate(patterns)]
     return "\n".join([f'start: "{{" {start} "}}"', *lines])
 
 
@@ -75,18 +79,18 @@ def _sign(column: Column) -> str:
 def _largest(column: Column) -> float:
     """The largest magnitude in the data, or what stands for it."""
     bounds = [abs(bound) for bound in (column.minimum, column.maximum) if math.isfinite(bound)]
-    return max(bounds, default=10.0**_UNKNOWN_DIGITS - 1)
+    return max(bounds, default=10.0**UNKNOWN_DIGITS - 1)
 
 
 def _whole(column: Column) -> str:
     """The digits before the point: no more than the data has."""
-    digits = min(len(str(int(_largest(column)))), _MOST_DIGITS)
+    digits = min(len(str(int(_largest(column)))), MOST_DIGITS)
     return f"(0|[1-9][0-9]{{0,{digits - 1}}})" if digits > 1 else "[0-9]"
 
 
 def _fraction(column: Column) -> str:
     """The point and what is behind it, in the column's style."""
-    most = min(column.decimals, _MOST_DIGITS)
+    most = min(column.decimals, MOST_DIGITS)
     if column.style is Style.FIXED:
         return rf"\.[0-9]{{{column.decimals}}}"
     decimals = rf"\.[0-9]{{1,{most}}}" if most else r"\.0"
@@ -102,7 +106,12 @@ def _scientific(column: Column) -> str:
         exponents.append("-(0[5-9]|[1-9][0-9]{1,2})")
     if _largest(column) >= 1e16:
         exponents.append(r"\+[1-9][0-9]" if _largest(column) < 1e100 else r"\+([1-9][0-9]|[12][0-9]{2})")
-    return "".join(rf"|[1-9](\.[0-9]{{1,{_MOST_DIGITS - 1}}})?e{exponent}" for exponent in exponents)
+    return "".join(rf"|[1-9](\.[0-9]{{1,{MOST_DIGITS - 1}}})?e{exponent}" for exponent in exponents)
+
+
+def _alternatives(texts: Sequence[str]) -> str:
+    """One of these texts, as JSON writes it."""
+    return "|".join(_literal(_encode(text)[1:-1]) for text in texts)
 
 
 def _literal(text: str) -> str:
@@ -154,16 +163,17 @@ class RowConstraint:
 
 @dataclass
 class RowConstraints:
-    """Makes the constraints of a schema's rows for one tokenizer."""
+    """Makes the constraints of a schema's rows, held to the conditions, for one tokenizer."""
 
     schema: Schema
     tokenizer: PreTrainedTokenizerBase
+    conditions: Conditions = field(default_factory=dict)
 
     def start(self, order: Sequence[str]) -> RowConstraint:
         """The constraint of a new row, columns in `order`."""
         from llguidance import LLMatcher
 
-        grammar = row_grammar(self.schema, order)
+        grammar = row_grammar(self.schema, order, self.conditions)
         matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
         if matcher.is_error():
             raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")

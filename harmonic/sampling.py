@@ -204,7 +204,7 @@ class Sampler:
         return (
             f"only {have} of {wanted} rows{held} after {self.settings.free_rounds} attempts at each; "
             f"rejected answers: {reasons}\n"
-            "  fix: tune longer (scale.tuning.epochs, scale.tuning.max_examples), lower "
+            "  fix: tune longer (generator.tuning.epochs, generator.tuning.max_examples), lower "
             "generator.sampling.temperature, raise generator.sampling.attempts, or set generator.sampling.mode=auto\n"
             f"  the rows so far: {path}"
         )

@@ -270,6 +270,34 @@ def test_tuning_prompts_are_fixed_by_the_seed(metric: str) -> None:
 # ---- sampling prompts
 
 
+def test_fewer_examples_are_the_nearest_of_the_same_rows_and_the_filter_sees_all_neighbours() -> None:
+    table = make_table(40)
+    settings_ = {**TUNING, "k": 5, "filter": True, "threshold": 2, "permutation": False}
+    whole = training_prompts(table, **settings_)  # type: ignore[arg-type]
+    fewer = training_prompts(table, **settings_, shown=2)  # type: ignore[arg-type]
+    assert [prompt.completion for prompt in fewer] == [prompt.completion for prompt in whole]
+    assert [prompt.rows for prompt in fewer] == [prompt.rows[:2] for prompt in whole]
+    assert all(
+        "based on these 2 examples" in prompt.prompt and "Example three" not in prompt.prompt for prompt in fewer
+    )
+
+
+def test_rows_to_show_before_others_are_shown_as_far_as_there_are_any() -> None:
+    table = make_table(40)
+    shared: dict[str, int] = {"k": 4, "n": 30, "permutation": True, "seed": 2}
+    many = sampling_prompts(table, **shared, among=np.arange(10, 20))
+    assert all(set(prompt.rows) <= set(range(10, 20)) and len(set(prompt.rows)) == 4 for prompt in many)
+    few = sampling_prompts(table, **shared, among=np.array([3, 7]))
+    assert all({3, 7} < set(prompt.rows) and len(set(prompt.rows)) == 4 for prompt in few)
+    assert len({frozenset(prompt.rows) for prompt in few}) > 20
+    none = sampling_prompts(table, **shared, among=np.array([], dtype=np.int64))
+    assert len({row for prompt in none for row in prompt.rows}) > 30
+    # Where tuning prompts show the only set, the prompt shows others rather than it.
+    taken = [Prompt("", "", (0, 1, 2, 3))]
+    other = sampling_prompts(table, **shared, among=np.arange(4), exclude=taken)
+    assert all(set(prompt.rows) != {0, 1, 2, 3} for prompt in other)
+
+
 @pytest.mark.parametrize("metric", ["mixed", "reference"])
 @pytest.mark.parametrize("permutation", [False, True])
 def test_sampling_prompts_show_distinct_training_rows_and_no_answer(permutation: bool, metric: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harmonic.conditions import Condition
 from harmonic.decoding import Decoded, Decoder
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError, SamplingError
@@ -271,3 +273,32 @@ def test_a_killed_process_is_taken_up_where_it_was(tmp_path: Path) -> None:
     resumed = draw(sampler(**settings), 14, tmp_path / "killed").frame
     assert log.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     pd.testing.assert_frame_equal(resumed, draw(sampler(**settings), 14, tmp_path / "whole").frame)
+
+
+# ---- conditions
+
+
+def held(made: Sampler) -> Sampler:
+    """The sampler, held to an age from 30 to 35."""
+    made.conditions = {"age": Condition(column=AGE, low=Decimal(30), high=Decimal(35))}
+    return made
+
+
+def test_constrained_rows_satisfy_the_conditions_and_begin_with_their_columns(tmp_path: Path) -> None:
+    made = held(sampler(mode="constrained"))
+    assert draw(made, 9, tmp_path).frame["age"].between(30, 35).all()
+    orders = [made.order(np.random.default_rng(seed)) for seed in range(20)]
+    assert {order[0] for order in orders} == {"age"} and len({tuple(order) for order in orders}) == 2
+    made.permutation = False
+    assert made.order(np.random.default_rng(0)) == SMALL.names
+
+
+def test_a_free_row_that_violates_a_condition_is_rejected_and_asked_for_again(tmp_path: Path) -> None:
+    made = held(sampler(mode="reject", attempts=2))
+    (length,) = [len(made.dialogue.text(made.dialogue.prompts([some_prompts(1)[0].prompt])[0])) % 100]
+    made.decoder = Scripted(made.dialogue, [{length: row_text(36)}, {length: row_text(35)}])
+    found = draw(made, 1, tmp_path / "a")
+    assert found.frame["age"].tolist() == [35] and found.validity["rejected/condition"] == 1
+    made.decoder = Scripted(made.dialogue, [{length: row_text(36)}, {length: row_text(29)}])
+    with pytest.raises(SamplingError, match=r"only 0 of 1 rows with age from 30 to 35 .*condition 2"):
+        draw(made, 1, tmp_path / "b")
