@@ -136,7 +136,8 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
 
     with storage_errors(target.parent):
         incoming = target.with_name(f".{target.name}.incoming")
-        released(Table(sample.frame, splits.schema), splits, seed).to_csv(incoming, index=False)
+        before = int(report["config"]["n_samples"] or len(splits.train))
+        released(Table(sample.frame, splits.schema), splits, seed, before).to_csv(incoming, index=False)
         incoming.replace(target)
         about = {
             "run": str(folder), "run_id": report["run_id"], "dataset": report["dataset"],

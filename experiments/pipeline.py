@@ -280,9 +280,9 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
-def released(table: Table, splits: Splits, seed: int) -> pd.DataFrame:
-    """The rows' texts as the file they were learnt from has them: its columns, in its order."""
-    return splits.layout.release(table.texts(), seed) if splits.layout else table.texts()
+def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:
+    """The rows' texts as the file they were learnt from has them: its columns, in its order. See Layout.release."""
+    return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
 
 
 def read_csv(path: Path, splits: Splits) -> Table:

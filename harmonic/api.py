@@ -22,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from harmonic.conditions import read_conditions
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, suggest
 from harmonic.frames import from_texts, to_texts
@@ -98,34 +99,47 @@ class Harmonic:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         else:
             self._folder = Path(self.directory)
-        prompts = self._prepared(1, self.seed)
+        prompts = self._folder / "prompts"
+        self._generator.prepare(self._splits, 1, seed=self.seed, directory=prompts)
         self._generator.fit(self._splits, seed=self.seed, prepared=prompts, directory=self._folder)
         return self
 
-    def sample(self, n: int, *, seed: int | None = None) -> pd.DataFrame:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        condition: Mapping[str, Any] | None = None,
+        between: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Exactly n synthetic rows with the columns, their order and the dtypes of the frame that was learnt.
 
-        The same seed (default: the model's) gives the same rows. An integer or boolean column with missing values has
-        pandas' nullable dtype. Raises RuntimeError before `fit`.
+        The same seed (default: the model's) gives the same rows. condition: {"churn": "yes"}, between: {"age": [18,
+        65]} hold every row to values and ranges. An integer or boolean column with missing values has pandas'
+        nullable dtype. Raises RuntimeError before `fit`, ConfigError for conditions that no row can satisfy.
         """
         if not hasattr(self, "_generator"):
             raise RuntimeError("nothing is learnt yet: call fit(frame) first")
         if n < 1:
             raise ConfigError("n", n, "is below 1", "ask for one row or more")
         seed = self.seed if seed is None else seed
-        self._generator.load(self._splits, prepared=self._prepared(n, seed), directory=self._folder)
+        conditions = read_conditions(self._splits.train, _words(condition), _words(between))
+        self._generator.load(self._splits, prepared=self._folder / "prompts", directory=self._folder)
         with TemporaryDirectory(prefix="harmonic-") as scratch:
-            rows = self._generator.sample(n, seed=seed, directory=Path(scratch)).frame
+            rows = self._generator.draw(n, seed=seed, directory=Path(scratch), conditions=conditions).frame
         assert self._splits.layout is not None
-        texts = self._splits.layout.release(Table(rows, self.schema).texts(), seed)
-        return from_texts(texts, self._like)
+        return from_texts(self._splits.layout.release(Table(rows, self.schema).texts(), seed), self._like)
 
-    def _prepared(self, n: int, seed: int) -> Path:
-        """The folder of the prompts for n rows."""
-        folder = self._folder / "prompts" / f"{n}-{seed}"
-        if not (folder / "sample.jsonl").is_file():
-            self._generator.prepare(self._splits, n, seed=seed, directory=folder)
-        return folder
+
+def _words(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Conditions as texts, which is what they are on the command line."""
+
+    def text(value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        return [text(one) for one in value] if isinstance(value, list | tuple) else str(value)
+
+    return {str(name): text(value) for name, value in (wanted or {}).items()}
 
 
 def language_model(name: str) -> LanguageModel:

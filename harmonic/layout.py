@@ -60,12 +60,12 @@ class Aside:
     alphabets: tuple[str, str, str] = ("0", "a", "A")
     taken: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
-    def cells(self, n: int, draw: np.random.Generator) -> list[str]:
-        """N texts for the column."""
+    def cells(self, n: int, draw: np.random.Generator, after: int = 0) -> list[str]:
+        """Texts for n rows; numbers begin behind `after` new ones that were given out before."""
         if self.role is not Role.IDENTIFIER:
             return [self.value] * n
         if self.start is not None:
-            return [str(self.start + row) for row in range(n)]
+            return [str(self.start + after + row) for row in range(n)]
         shapes, weights = [shape for shape, _ in self.shapes], np.array([count for _, count in self.shapes], float)
         made: dict[str, None] = {}
         for shape in draw.choice(len(shapes), size=n, p=weights / weights.sum()):
@@ -92,10 +92,13 @@ class Layout:
     names: tuple[str, ...]
     asides: tuple[Aside, ...] = ()
 
-    def release(self, texts: pd.DataFrame, seed: int) -> pd.DataFrame:
-        """The synthetic file's cells: `texts`, (n, modelled columns) of str, and the rest, in the file's order."""
+    def release(self, texts: pd.DataFrame, seed: int, after: int = 0) -> pd.DataFrame:
+        """The synthetic file's cells: `texts`, (n, modelled columns) of str, and the rest, in the file's order.
+
+        `after`: rows released before, whose identifiers are not to come again.
+        """
         draw = np.random.default_rng([_STREAM, seed])
-        rest = {aside.name: aside.cells(len(texts), draw) for aside in self.asides if aside.written}
+        rest = {aside.name: aside.cells(len(texts), draw, after) for aside in self.asides if aside.written}
         cells = {
             name: texts[name] if name in texts else rest[name] for name in self.names if name in texts or name in rest
         }

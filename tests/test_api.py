@@ -50,6 +50,16 @@ def test_the_seed_decides(model: Harmonic) -> None:
     assert not first.equals(model.sample(4, seed=4))
 
 
+def test_conditions_hold_for_every_row(model: Harmonic) -> None:
+    rows = model.sample(
+        5, condition={"churn": "yes", "vip": True}, between={"since": ["2024-02-01", None], "price": [2, 5]}
+    )
+    assert (rows["churn"] == "yes").all() and rows["vip"].all()
+    assert (rows["since"] >= "2024-02-01").all() and rows["price"].between(2, 5).all()
+    with pytest.raises(ConfigError, match="maybe"):
+        model.sample(5, condition={"churn": "maybe"})
+
+
 def test_a_table_needs_no_target(tmp_path: Path) -> None:
     model = Harmonic(llm="tiny", tuning=TUNING, directory=tmp_path / "kept").fit(frame()[["age", "price"]])
     assert list(model.sample(3)) == ["age", "price"]
