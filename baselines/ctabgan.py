@@ -22,6 +22,7 @@ import numpy as np
 from baselines.conditional_vector import Conditions
 from baselines.ctabgan_networks import activate, generator, side_of
 from baselines.ctabgan_training import Training, train
+from baselines.device import resolved_device
 from baselines.encoding_rules import EncodingRules, fit_encoding
 from baselines.mode_encoding import RowEncoding
 from baselines.rounding import rounded
@@ -31,7 +32,6 @@ from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
 from harmonic.table import Splits
 
-DEVICES = ("auto", "cpu", "cuda")
 _NETWORK, _ENCODING = "generator.safetensors", "encoding.json"
 _ROWS_AT_ONCE = 1000
 
@@ -53,7 +53,7 @@ class CtabganGenerator(Generator):
 
         Raises ConfigError for settings that cannot work, DataError where no column varies, both before training.
         """
-        settings, rules, device = self._settings(), self._rules(), self._device()
+        settings, rules, device = self._settings(), self._rules(), resolved_device(self.device)
         from safetensors.torch import save_file
 
         random = np.random.default_rng(derive(seed, "batches"))
@@ -66,7 +66,7 @@ class CtabganGenerator(Generator):
         return fitted.facts
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        settings, device = self._settings(), self._device()
+        settings, device = self._settings(), resolved_device(self.device)
         from safetensors.torch import load_file
 
         plain = json.loads((directory / _ENCODING).read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ class CtabganGenerator(Generator):
         """Draw n rows, each from noise and a condition that is drawn by the training rows' shares."""
         import torch
 
-        settings, device = self._settings(), self._device()
+        settings, device = self._settings(), resolved_device(self.device)
         random, encoded = np.random.default_rng(derive(seed, "condition")), []
         with seeded(derive(seed, "noise")), torch.no_grad():
             for start in range(0, n, _ROWS_AT_ONCE):
@@ -100,15 +100,6 @@ class CtabganGenerator(Generator):
 
     def _rules(self) -> EncodingRules:
         return _built(EncodingRules, "encoding", self.encoding)
-
-    def _device(self) -> str:
-        import torch
-
-        if self.device not in DEVICES:
-            raise ConfigError("generator.device", self.device, "is not a device", suggest(self.device, DEVICES))
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("generator.device", "cuda", "there is no GPU here", "generator.device=auto")
-        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _built(kind: Any, key: str, settings: dict[str, Any]) -> Any:

@@ -1,8 +1,8 @@
-"""What training with a foreign library's transformers.Trainer needs: silence, and a report on the way."""
+"""What training with a foreign library's transformers.Trainer needs: the library, silence, a report on the way."""
 
 from __future__ import annotations
 
-import gc
+import importlib
 import json
 import logging
 import os
@@ -12,10 +12,21 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.tuning import History
 
 _POINTS = 200  # of the loss, over a whole training
+
+
+def imported(module: str, *, package: str, generator: str) -> Any:
+    """Import a foreign package's module. Raises ConfigError where it is missing; its extra has the generator's name."""
+    try:
+        with muted():
+            return importlib.import_module(module)
+    except ImportError as error:
+        problem = f"needs {package}, which cannot be imported ({error})"
+        raise ConfigError("generator", generator, problem, f"pip install 'harmonic[{generator}]'") from error
 
 
 def logging_steps(steps: int) -> int:
@@ -92,12 +103,3 @@ def muted() -> Iterator[None]:
             root.removeHandler(placeholder)
             if bars:
                 enable_progress_bars()
-
-
-def free_memory() -> None:
-    """Give back what a trained model held: it sits in reference cycles."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -28,13 +28,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
-from baselines.foreign_training import free_memory, muted
+from baselines.foreign_training import muted
 from baselines.great_training import GreatTuning, be_great, load_trained, longest_row, prepared_tokenizer, train
 from baselines.row_text import RowReader, row_texts
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
 from harmonic.table import Splits, Table
+from harmonic.tuning import free_memory
 
 if TYPE_CHECKING:
     import torch

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.foreign_training import free_memory, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import imported, logging_steps, muted, reporter, write_history
 from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.table import Table
-from harmonic.tuning import History, load_tuned
+from harmonic.tuning import History, free_memory, load_tuned
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,13 +51,7 @@ class GreatTuning:
 
 def be_great() -> Any:
     """be-great's module, with the parts that are used here. Raises ConfigError where it is missing."""
-    try:
-        with muted():
-            import be_great.great as module
-    except ImportError as error:
-        problem = f"needs be-great, which cannot be imported ({error})"
-        raise ConfigError("generator", "great", problem, "pip install 'harmonic[great]'") from error
-    return module
+    return imported("be_great.great", package="be-great", generator="great")
 
 
 def train(

@@ -29,18 +29,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from baselines.device import resolved_device
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
-from baselines.foreign_training import free_memory, muted
+from baselines.foreign_training import muted
 from baselines.realtabformer_encoding import RowTokens
 from baselines.realtabformer_training import RealTabFormerTuning, train
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.randomness import derive, seeded
 from harmonic.table import Splits, Table
+from harmonic.tuning import free_memory
 
 logger = logging.getLogger(__name__)
 
-DEVICES = ("auto", "cpu", "cuda")
 _ADVICE = "tune longer (generator.tuning.epochs), or raise generator.sampling.seconds"
 
 
@@ -53,7 +54,10 @@ class RealTabFormerSampling(Budget):
 
 @dataclass(kw_only=True)
 class RealTabFormerGenerator(LanguageGenerator):
-    """REaLTabFormer. tuning: see RealTabFormerTuning; sampling: see RealTabFormerSampling; device: see DEVICES."""
+    """REaLTabFormer.
+
+    tuning: see RealTabFormerTuning; sampling: see RealTabFormerSampling; device: see baselines/device.py.
+    """
 
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         settings = RealTabFormerTuning(**self.tuning)
         settings.check()
         self._checked_sampling()
-        seed, device = derive(seed, "realtabformer"), self._resolved_device()
+        seed, device = derive(seed, "realtabformer"), resolved_device(self.device)
         return train(splits.train, settings, device=device, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
@@ -121,7 +125,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         if self._model is None:
             with muted():
                 model = GPT2LMHeadModel.from_pretrained(self._directory / "model", use_safetensors=True)
-            self._model = model.to(self._resolved_device()).eval()
+            self._model = model.to(resolved_device(self.device)).eval()
         return self._model
 
     def _answers(self, settings: RealTabFormerSampling, size: int, deadline: float) -> list[list[int]]:
@@ -158,14 +162,3 @@ class RealTabFormerGenerator(LanguageGenerator):
             key = "generator.sampling.temperature"
             raise ConfigError(key, settings.temperature, "must be above 0", f"{key}=1")
         return settings
-
-    def _resolved_device(self) -> str:
-        import torch
-
-        if self.device not in DEVICES:
-            raise ConfigError("generator.device", self.device, "is not a device", suggest(self.device, DEVICES))
-        if torch.cuda.is_available() and self.device != "cpu":
-            return "cuda"
-        if self.device == "cuda":
-            raise ConfigError("generator.device", self.device, "there is no GPU here", "generator.device=auto")
-        return "cpu"

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.foreign_training import free_memory, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import imported, logging_steps, muted, reporter, write_history
 from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.loading import processes
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.table import Kind, Table
-from harmonic.tuning import History
+from harmonic.tuning import History, free_memory
 
 DROPPED = ("overwrite_output_dir", "evaluation_strategy")
 """Names that transformers 5 no longer knows and realtabformer passes to its TrainingArguments."""
@@ -64,13 +64,7 @@ class RealTabFormerTuning:
 
 def library() -> Any:
     """The realtabformer package. Raises ConfigError where it is missing."""
-    try:
-        with muted():
-            import realtabformer
-    except ImportError as error:
-        problem = f"needs realtabformer, which cannot be imported ({error})"
-        raise ConfigError("generator", "realtabformer", problem, "pip install 'harmonic[realtabformer]'") from error
-    return realtabformer
+    return imported("realtabformer", package="realtabformer", generator="realtabformer")
 
 
 def train(

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from baselines.device import resolved_device
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, SamplingError, suggest
 from harmonic.generator import Generator, Sample
@@ -97,8 +98,7 @@ class SynthcityGenerator(Generator):
         import torch
 
         kind = plugin_class(self.plugin)
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        given: dict[str, Any] = {"device": torch.device(device), "workspace": workspace}
+        given: dict[str, Any] = {"device": torch.device(resolved_device(self.device)), "workspace": workspace}
         given["random_state"] = derive(seed, self.plugin)
         if self.plugin == "ddpm":
             given["is_classification"] = table.schema.task.is_classification

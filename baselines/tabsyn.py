@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from baselines.device import resolved_device
 from baselines.tabsyn_autoencoder import Autoencoder, AutoencoderSettings, train_autoencoder
 from baselines.tabsyn_diffusion import Denoiser, DiffusionSettings, denoised, noise_levels, train_denoiser
 from baselines.tabsyn_encoding import TableEncoding
 from baselines.tabsyn_training import Training
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError
 from harmonic.generator import Generator, Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
@@ -102,7 +103,7 @@ class TabSynGenerator(Generator):
 
         first = checked(AutoencoderSettings, self.autoencoder, "autoencoder")
         second = checked(DiffusionSettings, self.diffusion, "diffusion")
-        device = self._device()
+        device = resolved_device(self.device)
         if not len(splits.train):
             raise DataError("there is no training row\n  fix: give the training split some rows")
         encoding = TableEncoding.of(splits.train)
@@ -129,7 +130,7 @@ class TabSynGenerator(Generator):
         with seeded(0):  # whatever is drawn is overwritten
             self._networks = Networks.build(self._encoding, AutoencoderSettings(**state["autoencoder"]), self._settings)
         load_model(self._networks.parts, directory / "tabsyn.safetensors")
-        self._networks.parts.to(self._device()).eval()
+        self._networks.parts.to(resolved_device(self.device)).eval()
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         """Draw n rows."""
@@ -146,18 +147,6 @@ class TabSynGenerator(Generator):
                 frames.append(self._encoding.decode(*self._networks.rows(noise, levels), self._schema))
                 progress.advance(len(noise))
         return Sample(pd.concat(frames, ignore_index=True))
-
-    def _device(self) -> str:
-        import torch
-
-        there = torch.cuda.is_available()
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(
-                "generator.device", self.device, "is not known", suggest(self.device, ("auto", "cpu", "cuda"))
-            )
-        if self.device == "cuda" and not there:
-            raise ConfigError("generator.device", "cuda", "there is no CUDA device", "generator.device=auto")
-        return ("cuda" if there else "cpu") if self.device == "auto" else self.device
 
 
 def checked(kind: type[Settings], given: dict[str, Any], stage: str) -> Settings:

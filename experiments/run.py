@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.devices import claim_gpu
+from experiments.grid import data_read, ground, key_for, number_of
 from experiments.search import objective
 from experiments.sweep import concluded, recorded
 from harmonic.errors import ConfigError, HarmonicError, suggest
@@ -42,7 +43,10 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     choices = dict(context.runtime.choices)
     if context.mode is RunMode.MULTIRUN:
-        with recorded(Path(context.sweep.dir), int(context.job.num), list(context.overrides.task)) as record:
+        overrides = list(context.overrides.task)
+        with recorded(Path(context.sweep.dir), number_of(context), overrides) as record:
+            if not (config.force or config.dry_run):  # such a job is never left out
+                record["key"] = key_for(overrides, ground(context))
             claim_gpu()
             return objective(run_job(config, choices, record), context.sweeper.get("metric"))
         return None
@@ -57,7 +61,7 @@ def job(config: DictConfig) -> float | None:
 def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None) -> Path:
     """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder.
 
-    `record`, in a sweep, is told the folder as "run", and "skipped" where there was nothing to do.
+    `record`, in a sweep, is told the folder as "run", the "data" read, and "skipped" where there was nothing to do.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if config.stage not in STAGES:
@@ -72,6 +76,8 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
     from harmonic.runs import Run
 
     started = time.monotonic()
+    if record is not None:
+        record["data"] = data_read(plain["dataset"])
     parts = hydra.utils.instantiate(config, _convert_="all")
     splits = parts["dataset"].load(config.seed)
     run = Run.open(

@@ -2,8 +2,8 @@
 
     <output_dir>/sweeps/<time>/jobs/<number>.json    overrides, status, the run's folder or what went wrong
 
-A failing job never ends the sweep. The same command again runs what is missing: finished runs are skipped, and
-of the others every finished stage is kept (harmonic.runs).
+A failing job never ends the sweep. The same command again runs what is missing: finished runs are left out
+(experiments/grid.py), and of the others every finished stage is kept (harmonic.runs).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class SweepRecords(Callback):
 def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[str, Any]]:
     """Within it one job of a sweep runs; what it raises is recorded, not raised, unless it is an interrupt.
 
-    Yields the record, for the job to say "run" (its folder) and "skipped" (it was done already).
+    Yields the record, for the job to say "run" (its folder), "key" and "data" (what a later sweep needs to leave it
+    out, experiments/grid.py), and "skipped" (it was done already).
     """
     path = folder / "jobs" / f"{number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -118,18 +118,8 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether DONE is there, belongs to this run and this report, and no product has gone."""
-        try:
-            done = json.loads((self.folder / "DONE").read_text(encoding="utf-8"))
-            report = (self.folder / "report.json").read_bytes()
-            return (
-                done["run_id"] == self.run_id
-                and done["report_sha256"] == hashlib.sha256(report).hexdigest()
-                and json.loads(report)["status"] == "done"
-                and all((self.folder / name).stat().st_size == size for name, size in done["files"].items())
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        """Whether this run finished, and what it left is as it left it."""
+        return finished(self.folder)
 
     def __enter__(self) -> Run:
         """Take the folder for this process (another one at the same run is waited for); begin the report."""
@@ -266,6 +256,21 @@ class Run:
         self._observe_memory()
         with storage_errors(self.output_dir):
             write_json(self.folder / "report.json", self.report)
+
+
+def finished(folder: Path) -> bool:
+    """Whether DONE is in a run's folder, belongs to this run and this report, and no product has gone."""
+    try:
+        done = json.loads((folder / "DONE").read_text(encoding="utf-8"))
+        report = (folder / "report.json").read_bytes()
+        return (
+            done["run_id"] == folder.name.rpartition("-")[2]
+            and done["report_sha256"] == hashlib.sha256(report).hexdigest()
+            and json.loads(report)["status"] == "done"
+            and all((folder / name).stat().st_size == size for name, size in done["files"].items())
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _link_or_copy(source: str | Path, target: str | Path) -> None:

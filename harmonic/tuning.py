@@ -115,7 +115,7 @@ def tune(
         raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
     with seeded(seed):
         facts = _tune(llm, examples, settings, seed, directory, stage, history)
-    _free_memory()
+    free_memory()
     return facts
 
 
@@ -205,8 +205,8 @@ def _last_checkpoint(folder: Path) -> str | None:
     return None
 
 
-def _free_memory() -> None:
-    """Give back what the tuned model held: it sits in reference cycles, and another one may be loaded next."""
+def free_memory() -> None:
+    """Give back what a trained model held: it sits in reference cycles, and another one may be loaded next."""
     import torch
 
     gc.collect()

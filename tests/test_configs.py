@@ -18,14 +18,22 @@ from harmonic.llm import LanguageModel
 from harmonic.tracking import Tracker
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-CHOICES = [
-    (folder.name, file.stem)
-    for folder in sorted(CONF.iterdir())
-    if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
-    for file in sorted(folder.glob("*.yaml"))
-]
 NEEDED = {"csv": ["dataset.path=table.csv", "dataset.target=y"]}
 PLUGINS = {"ray": "hydra_plugins.hydra_ray_launcher"}  # not in the tested environment: its pins are older
+CHOICES = {
+    folder.name: [
+        file.stem
+        for file in sorted(folder.glob("*.yaml"))
+        if file.stem not in PLUGINS or importlib.util.find_spec(PLUGINS[file.stem]) is not None
+    ]
+    for folder in sorted(CONF.iterdir())
+    if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
+}
+PRESETS = [f"experiment={name}" for name in CHOICES.pop("experiment")]
+ROUNDS = [  # one choice of each group at a time, the short groups over again: each is composed, with few compositions
+    " ".join(f"{group}={names[turn % len(names)]}" for group, names in CHOICES.items())
+    for turn in range(max(map(len, CHOICES.values())))
+]
 
 
 def configuration(*overrides: str) -> DictConfig:
@@ -33,11 +41,10 @@ def configuration(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_composes_and_its_parts_can_be_built(group: str, choice: str) -> None:
-    if choice in PLUGINS and importlib.util.find_spec(PLUGINS[choice]) is None:
-        pytest.skip(f"{PLUGINS[choice]} is not installed")
-    config = configuration(f"{group}={choice}", *NEEDED.get(choice, []))
+@pytest.mark.parametrize("choices", [*ROUNDS, *PRESETS])
+def test_every_choice_composes_and_its_parts_can_be_built(choices: str) -> None:
+    words = choices.split()
+    config = configuration(*words, *(more for word in words for more in NEEDED.get(word.partition("=")[2], [])))
     plain: Any = OmegaConf.to_container(config, resolve=True)  # every interpolation has a value
     assert isinstance(plain["seed"], int)
     parts = hydra.utils.instantiate(config, _convert_="all")

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +47,25 @@ def began(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_failing_job_stays_alone_and_the_same_command_runs_only_what_is_missing(tmp_path: Path) -> None:
-    grid = ("generator=marginals,smote", "dataset=diabetes,csv")
-    first = swept(tmp_path, *grid)
-    assert first.returncode == 1
-    assert [record["status"] for record in records(tmp_path)] == ["done", "failed", "done", "failed"]
-    assert "sweep: 2 done, 2 failed" in first.stdout and "dataset.path=null" in first.stdout
+def test_a_failing_job_stays_alone_and_the_same_command_runs_only_what_is_missing(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    grid = ["-m", *QUICK, f"output_dir={tmp_path}", "generator=marginals", "dataset=diabetes,csv"]
+    first = command(*grid)
+    assert first.code == 1
+    assert [record["status"] for record in records(tmp_path)] == ["done", "failed"]
+    assert "sweep: 1 done, 1 failed" in first.out and "dataset.path=null" in first.out
     done = [record["run"] for record in records(tmp_path) if record["status"] == "done"]
     assert all((Path(run) / "DONE").is_file() for run in done)
-    again = swept(tmp_path, *grid)
-    assert "sweep: 2 done before, 2 failed" in again.stdout
-    assert again.stderr.count("done already") == 2
+    again = command(*grid, f"hydra.sweep.dir={tmp_path}/sweeps/again")
+    assert "sweep: 1 done before, 1 failed" in again.out
+    assert again.out.count("done already") == 1
 
 
-def test_a_choice_that_is_not_there_ends_the_sweep_before_any_job(tmp_path: Path) -> None:
-    found = swept(tmp_path, "generator=marginals,nonsense")
-    assert found.returncode == 1 and "nonsense" in found.stderr
-    assert "sweep:" not in found.stdout and not (tmp_path / "runs").exists()
+def test_a_choice_that_is_not_there_ends_the_sweep_before_any_job(command: Callable[..., Any], tmp_path: Path) -> None:
+    found = command("-m", *QUICK, f"output_dir={tmp_path}", "generator=marginals,nonsense")
+    assert found.code == 1 and "nonsense" in found.err
+    assert "sweep:" not in found.out and not (tmp_path / "runs").exists()
 
 
 def test_every_outcome_of_a_job_is_in_its_record(began: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,9 +133,16 @@ def test_presets_run_at_smoke_scale(preset: str, tmp_path: Path) -> None:
     assert [record for record in failed if "generator=great" not in record["overrides"]] == []
 
 
-def test_the_quickstart_runs_at_smoke_scale(tmp_path: Path) -> None:
-    found = swept(tmp_path, "experiment=quickstart", "llm=tiny", fixed=WHOLE)
-    assert found.returncode == 0, found.stderr[-3000:]
+def test_the_quickstart_runs_at_smoke_scale(command: Callable[..., Any], tmp_path: Path) -> None:
+    few = ["machine_learning_efficacy.models=[linear]", "data_leakage_test.max_rows=12"]
+    words = [
+        "experiment=quickstart",
+        "llm=tiny",
+        f"output_dir={tmp_path}",
+        *(f"evaluator.{setting}" for setting in few),
+    ]
+    found = command("-m", *WHOLE, *words)
+    assert found.code == 0, found.err[-3000:]
     assert [record["status"] for record in records(tmp_path)] == ["done"] * 6
 
 

@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from toys import make_schema
 
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
-from harmonic.table import Column, Kind, Schema, Task
 
-SCHEMA = Schema(
-    columns=(
-        Column(name="n", kind=Kind.INTEGER),
-        Column(name="x", kind=Kind.FLOAT, decimals=3),
-        Column(name="y", kind=Kind.CATEGORY, categories=("a", "b")),
-    ),
-    target="y",
-    task=Task.BINARY,
-    description="toys",
-)
+SCHEMA = make_schema(decimals=3)
 
 
 class Model:

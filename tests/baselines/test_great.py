@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 import warnings
 from dataclasses import replace
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import drawn_apart, uninstall
 from toys import splits_of
 
 from baselines.drawing import NoRow
@@ -28,7 +27,6 @@ from harmonic.llm import TinyModel
 from harmonic.table import Splits, Task
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")
-ROOT = Path(__file__).resolve().parents[2]
 LEARNING = {"learning_rate": 1e-2, "batch_size": 16, "max_steps": 100, "scheduler": "constant"}
 HASTY = {"max_steps": 2, "batch_size": 4}
 
@@ -270,9 +268,7 @@ def test_what_cannot_work_is_refused_before_training(tmp_path: Path, given: dict
 
 
 def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "be_great"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "be_great", None)  # as if it were not installed
+    uninstall("be_great", monkeypatch)
     with pytest.raises(ConfigError, match=r"pip install 'harmonic\[great\]'"):
         be_great()
 
@@ -280,16 +276,5 @@ def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.Monke
 @needs_great
 @pytest.mark.slow
 def test_another_process_draws_the_same_rows(tmp_path: Path) -> None:
-    outputs = []
-    for name in ("fitted", "loaded"):
-        code = (
-            "import sys\nfrom pathlib import Path\nsys.path.insert(0, 'tests/baselines')\n"
-            "from test_great import great, table\n"
-            f"folder, generator = Path({str(tmp_path)!r}), great()\n"
-            f"if {name == 'fitted'}:\n    generator.fit(table(), seed=0, prepared=folder, directory=folder)\n"
-            "generator.load(table(), prepared=folder, directory=folder)\n"
-            f"print(generator.sample(9, seed=0, directory=folder / {name!r}).frame.to_json())"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        outputs.append(json.loads(done.stdout.splitlines()[-1]))
-    assert outputs[0] == outputs[1] and all(len(column) == 9 for column in outputs[0].values())
+    fitted, loaded = drawn_apart("from test_great import great, table\nsplits, generator = table(), great()", tmp_path)
+    assert fitted == loaded

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from hashlib import sha256
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import drawn_apart, uninstall
 from toys import make_splits, splits_of
 
 from baselines.drawing import NoRow
@@ -28,7 +27,6 @@ from harmonic.errors import ConfigError, DataError, SamplingError
 from harmonic.table import Splits, Task
 
 needs_library = pytest.mark.skipif(find_spec("realtabformer") is None, reason="pip install 'harmonic[realtabformer]'")
-ROOT = Path(__file__).resolve().parents[2]
 TINY = {"n_layer": 2, "n_embd": 32, "n_head": 2}
 LEARNING = {"gpt2": TINY, "epochs": 15, "batch_size": 16, "gradient_accumulation_steps": 1, "learning_rate": 1e-2}
 
@@ -289,9 +287,7 @@ def test_an_unknown_device_names_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "realtabformer"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "realtabformer", None)  # as if it were not installed
+    uninstall("realtabformer", monkeypatch)
     with pytest.raises(ConfigError, match=r"pip install 'harmonic\[realtabformer\]'"):
         library()
 
@@ -299,16 +295,6 @@ def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.Monke
 @needs_library
 @pytest.mark.slow
 def test_another_process_draws_the_same_rows(tmp_path: Path) -> None:
-    outputs = []
-    for name in ("fitted", "loaded"):
-        code = (
-            "import sys\nfrom pathlib import Path\nsys.path.insert(0, 'tests/baselines')\n"
-            "from test_realtabformer import former, make_splits\n"
-            f"folder, generator = Path({str(tmp_path)!r}), former()\n"
-            f"if {name == 'fitted'}:\n    generator.fit(make_splits(), seed=0, prepared=folder, directory=folder)\n"
-            "generator.load(make_splits(), prepared=folder, directory=folder)\n"
-            f"print(generator.sample(9, seed=0, directory=folder / {name!r}).frame.to_json())"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        outputs.append(json.loads(done.stdout.splitlines()[-1]))
-    assert outputs[0] == outputs[1] and all(len(column) == 9 for column in outputs[0].values())
+    setup = "from test_realtabformer import former, make_splits\nsplits, generator = make_splits(), former()"
+    fitted, loaded = drawn_apart(setup, tmp_path)
+    assert fitted == loaded

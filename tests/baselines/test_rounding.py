@@ -5,21 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from toys import make_schema
 
 from baselines.rounding import rounded
 from harmonic.errors import DataError
-from harmonic.table import Column, Kind, Schema, Task
 
-SCHEMA = Schema(
-    columns=(
-        Column(name="n", kind=Kind.INTEGER),
-        Column(name="x", kind=Kind.FLOAT, decimals=1),
-        Column(name="y", kind=Kind.CATEGORY, categories=("a", "b")),
-    ),
-    target="y",
-    task=Task.BINARY,
-    description="toys",
-)
+SCHEMA = make_schema(decimals=1)
 
 
 def test_integers_and_decimals_are_rounded_and_columns_ordered() -> None:

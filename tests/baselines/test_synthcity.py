@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from contracts import assert_conforms, drawn_apart, uninstall
 from toys import make_splits
 
 from baselines.synthcity import SynthcityGenerator, coded, decoded, plugin_class
@@ -27,7 +25,6 @@ TINY = {
     "ddpm": {"n_iter": 2, "num_timesteps": 4, "dim_embed": 8},
 }
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ctgan", "ddpm")]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @needs_synthcity
@@ -53,12 +50,7 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
     assert list(warnings.filters) == filters and pd.get_option("mode.chained_assignment") == chained
     assert capfd.readouterr() == ("", "")
-    real = splits.train.frame
-    assert len(first) == 23 and list(first) == list(real) and list(first.dtypes) == list(real.dtypes)
-    pd.testing.assert_frame_equal(splits.schema.conform(first), first)
-    for name in splits.schema.numeric:
-        assert first[name].between(real[name].min(), real[name].max()).all()
-        assert (first[name] == first[name].round(splits.schema[name].decimals)).all()
+    assert_conforms(first, splits, 23)
 
     loaded = replace(generator)
     loaded.load(splits, prepared=tmp_path, directory=tmp_path)
@@ -74,21 +66,13 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
 @pytest.mark.slow
 @pytest.mark.parametrize("plugin", TINY)
 def test_another_process_draws_the_same_rows(tmp_path: Path, plugin: str) -> None:
-    outputs = []
-    for name in ("fitted", "loaded"):
-        code = (
-            "import json\nfrom pathlib import Path\nfrom experiments.run import configured\n"
-            "from baselines.synthcity import SynthcityGenerator\n"
-            "splits = configured('tracker=off', 'dataset=german')['dataset'].load(0)\n"
-            f"generator = SynthcityGenerator(plugin={plugin!r}, settings={TINY[plugin]!r}, device='cpu')\n"
-            f"folder = Path({str(tmp_path)!r})\n"
-            f"if {name == 'fitted'}:\n    generator.fit(splits, seed=0, prepared=folder, directory=folder)\n"
-            "else:\n    generator.load(splits, prepared=folder, directory=folder)\n"
-            "print(generator.sample(9, seed=0, directory=folder).frame.to_json())"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        outputs.append(json.loads(done.stdout.splitlines()[-1]))
-    assert outputs[0] == outputs[1] and all(len(column) == 9 for column in outputs[0].values())
+    setup = (
+        "from experiments.run import configured\nfrom baselines.synthcity import SynthcityGenerator\n"
+        "splits = configured('tracker=off', 'dataset=german')['dataset'].load(0)\n"
+        f"generator = SynthcityGenerator(plugin={plugin!r}, settings={TINY[plugin]!r}, device='cpu')"
+    )
+    fitted, loaded = drawn_apart(setup, tmp_path)
+    assert fitted == loaded
 
 
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
@@ -112,9 +96,7 @@ def test_an_unknown_plugin_names_the_known_ones() -> None:
 
 
 def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "synthcity"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "synthcity", None)  # as if it were not installed
+    uninstall("synthcity", monkeypatch)
     with pytest.raises(ConfigError, match=r"pip install 'harmonic\[synthcity\]'"):
         plugin_class("tvae")
 

@@ -24,6 +24,14 @@ def splits_of(frame: pd.DataFrame, target: str, task: Task, sizes: tuple[int, in
     return Splits(table.take(rows[:train]), table.take(rows[train : train + val]), table.take(rows[train + val :]))
 
 
+def make_schema(decimals: int) -> Schema:
+    """One column of each kind: n, an integer; x, of so many decimals; y, the target, "a" or "b"."""
+    n = Column(name="n", kind=Kind.INTEGER)
+    x = Column(name="x", kind=Kind.FLOAT, decimals=decimals)
+    y = Column(name="y", kind=Kind.CATEGORY, categories=("a", "b"))
+    return Schema(columns=(n, x, y), target="y", task=Task.BINARY, description="toys")
+
+
 def make_splits(
     task: Task = Task.BINARY, drop: tuple[str, ...] = (), classes: tuple[int, ...] = (45, 15), rows: int = 60
 ) -> Splits:

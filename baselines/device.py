@@ -1,0 +1,21 @@
+"""Where a baseline computes, as `generator.device` says."""
+
+from __future__ import annotations
+
+from harmonic.errors import ConfigError, suggest
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def resolved_device(device: str) -> str:
+    """Resolve one of DEVICES to "cpu" or "cuda"; "auto" is a GPU where there is one.
+
+    Raises ConfigError for another name, and for "cuda" without a GPU.
+    """
+    import torch
+
+    if device not in DEVICES:
+        raise ConfigError("generator.device", device, "is not a device", suggest(device, DEVICES))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("generator.device", device, "there is no GPU here", "generator.device=auto")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
