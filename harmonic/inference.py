@@ -6,7 +6,6 @@ the splits share one schema. What was decided silently comes back as notes for t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -24,6 +23,7 @@ from harmonic.table import Column, InvalidValue, Kind, Schema, Task
 MAX_CLASSES = 20  # an integer target with more values than this is a number to predict
 ASIDE = ("identifier", "text", "constant", "drop")  # in dataset.kinds: columns that harmonic.layout keeps aside
 DATE = "date"  # a kind in dataset.kinds: whole numbers, written as dates
+LARGEST = 1e100  # beyond it, squares of differences soon leave what a float holds: such a text is no quantity
 MAX_DIGITS = 18  # what fits an int64, sign included, and what Column.parse takes
 
 # "007" is a code, not a seven: no leading zeros.
@@ -154,7 +154,7 @@ def _too_long_for_float(values: NDArray[Any]) -> bool:
 def _is_number(text: str) -> bool:
     # An integer too long for int64 is an identifier: as a float it would lose digits.
     long = len(text) > MAX_DIGITS and _INTEGER.fullmatch(text)
-    return bool(_NUMBER.fullmatch(text)) and not long and math.isfinite(float(text))
+    return bool(_NUMBER.fullmatch(text)) and not long and abs(float(text)) <= LARGEST
 
 
 def _doubts(values: NDArray[Any], rows: int) -> list[str]:
@@ -177,9 +177,9 @@ def _convert(name: str, text: str, kind: Kind) -> int | float:
             assert isinstance(whole, int)
             return whole
         number = float(text)
-        if math.isfinite(number):
+        if abs(number) <= LARGEST:
             return number
-        raise InvalidValue("not_a_finite_number", name, text)
+        raise InvalidValue("not_a_number_that_can_be_measured", name, text)
     except ValueError as error:
         fix = f"correct the value, or read the column as it is: dataset.kinds={{{name}: category}}"
         raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", f"column {name!r} holds {text!r}", fix) from error

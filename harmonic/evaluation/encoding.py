@@ -68,8 +68,12 @@ class Encoder:
         numeric = tuple(column for column in columns if column.is_numeric)
         categorical = tuple(column for column in columns if not column.is_numeric)
         values = train.frame[[column.name for column in numeric]].to_numpy(dtype=np.float64)
-        constant = np.ptp(values, axis=0) == 0
-        return cls(numeric, categorical, values.mean(axis=0), np.where(constant, 1.0, values.std(axis=0)))
+        span = np.ptp(values, axis=0)
+        span[span == 0] = 1.0
+        # In units of the range: the squares of tiny values are 0.
+        deviation = ((values - values.min(axis=0)) / span).std(axis=0)
+        scale = np.where(np.ptp(values, axis=0) == 0, 1.0, deviation) * span
+        return cls(numeric, categorical, values.mean(axis=0), np.where(scale == 0, span, scale))
 
     def numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The numeric columns, standardised, (n, numeric columns)."""
