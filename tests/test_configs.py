@@ -80,3 +80,8 @@ def test_the_papers_settings_are_reachable_by_two_choices() -> None:
     assert config.llm.context == 2048
     assert config.llm.target_modules == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     assert config.n_samples is None and config.generator.sampling.temperature == 0.7
+
+
+def test_each_setting_of_the_scales_tuning_reaches_the_generator() -> None:
+    config = configuration()
+    assert set(config.generator.tuning) == set(config.scale.tuning)

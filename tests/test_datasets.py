@@ -151,7 +151,12 @@ def test_csv_reports_what_was_inferred(tmp_path: Path) -> None:
     splits = from_csv(tmp_path, frame).load(0)
     assert splits.schema.task is Task.BINARY
     notes = "\n".join(splits.notes)
-    for part in ("'churn': binary classification", "'country' is constant", "'name' is an identifier", "'code' is read"):
+    for part in (
+        "'churn': binary classification",
+        "'country' is constant",
+        "'name' is an identifier",
+        "'code' is read",
+    ):
         assert part in notes
 
 

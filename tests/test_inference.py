@@ -228,7 +228,10 @@ def test_kinds_override_inference() -> None:
         ({"target": "age", "task": "binary classification"}, r"has 3 classes(.|\n)*dataset.task=multi"),
         ({"target": "job", "task": "regression"}, r"dataset.task=regression: the target 'job' is text, .*'a'"),
         ({"kinds": {"agee": "float"}}, r"dataset.kinds={agee: float}: no such column(.|\n)*'age'"),
-        ({"kinds": {"age": "number"}}, r"dataset.kinds={age: number}: no such kind(.|\n)*category, constant, date, drop, float"),
+        (
+            {"kinds": {"age": "number"}},
+            r"dataset.kinds={age: number}: no such kind(.|\n)*category, constant, date, drop, float",
+        ),
         ({"kinds": {"age": "int"}}, r"no such kind(.|\n)*did you mean 'integer'"),
         ({"kinds": {"status": "integer"}, "task": "binary classification"}, "dataset.task=regression"),
         ({"kinds": {"age": "category"}, "target": "age", "task": "regression"}, "the target 'age' is text"),
