@@ -103,7 +103,7 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     Raises ConfigError for a folder that is no fitted run, data that has changed since, and conditions that cannot
     be, before any model is loaded; SamplingError where the rows cannot be had.
     """
-    from experiments.pipeline import released
+    from experiments.products import released
     from harmonic.completion import Completion, completed
     from harmonic.conditions import described, read_conditions, satisfying
     from harmonic.randomness import derive

@@ -17,12 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.card import CARD, card, concerns_privacy
+from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.cache import Entry
 from harmonic.completion import Completion, completed
 from harmonic.errors import ConfigError
 from harmonic.evaluation.answering import keeping
-from harmonic.evaluation.base import Evaluator, Measures, TokenScorer
+from harmonic.evaluation.base import Evaluator, TokenScorer
 from harmonic.frames import from_texts
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.planting import uproot
@@ -149,7 +150,7 @@ class Pipeline:
             self.run.place(entry.path / "adapter", "adapter")
         if (entry.path / "history.json").is_file():
             self.run.place(entry.path / "history.json", "history.json")
-        for point in _history(entry.path) if entry.cached else []:
+        for point in read_history(entry.path) if entry.cached else []:
             self.tracker.log(point, int(point.pop("step")))
         self.run.record(efficiency=_efficiency("fit", entry))
         return entry
@@ -280,37 +281,10 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 
-def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:
-    """The rows' texts as the file they were learnt from has them: its columns, in its order. See Layout.release."""
-    return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
-
-
-def read_csv(path: Path, splits: Splits) -> Table:
-    """Read the schema's columns of a run's synthetic.csv."""
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
-    parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
-    return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)
-
-
-def write_measures(measures: Measures, folder: Path) -> None:
-    """measures.json (NaN as null) and series.npz."""
-    values = {name: value if value == value else None for name, value in measures.items()}
-    content = json.dumps({"values": values, "reasons": measures.reasons, "notes": measures.notes}, allow_nan=False)
-    (folder / "measures.json").write_text(content, encoding="utf-8")
-    if measures.series:
-        arrays: dict[str, Any] = {name.replace("/", "__"): kept for name, kept in measures.series.items()}
-        np.savez(folder / "series.npz", **arrays)
-
-
 def _sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
     """How many rows the evaluators had: members, non-members, what an attacker may hold, and synthetic rows."""
     parts = {"train": splits.train, "test": splits.test, "reference": splits.reference, "synthetic": synthetic}
     return {name: len(table) for name, table in parts.items()}
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    path = folder / "history.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _efficiency(stage: str, entry: Entry) -> dict[str, float]:

@@ -63,7 +63,7 @@ class RealRows:
 
     def beside(self, record: RunRecord) -> tuple[Table, Table]:
         """The run's training rows and its synthetic rows, completed. Raises Unavailable if either cannot be had."""
-        from experiments.pipeline import read_csv
+        from experiments.products import read_csv
 
         splits = self._splits(record)
         try:

@@ -1,0 +1,41 @@
+"""Files that stages leave and take up: the synthetic rows, the measures, the course of the tuning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harmonic.evaluation.base import Measures
+from harmonic.table import Splits, Table
+
+
+def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:
+    """The rows' texts as the file they were learnt from has them: its columns, in its order. See Layout.release."""
+    return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
+
+
+def read_csv(path: Path, splits: Splits) -> Table:
+    """Read the schema's columns of a run's synthetic.csv."""
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+    parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
+    return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)
+
+
+def write_measures(measures: Measures, folder: Path) -> None:
+    """measures.json (NaN as null) and series.npz."""
+    values = {name: value if value == value else None for name, value in measures.items()}
+    content = json.dumps({"values": values, "reasons": measures.reasons, "notes": measures.notes}, allow_nan=False)
+    (folder / "measures.json").write_text(content, encoding="utf-8")
+    if measures.series:
+        arrays: dict[str, Any] = {name.replace("/", "__"): kept for name, kept in measures.series.items()}
+        np.savez(folder / "series.npz", **arrays)
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The points of a tuning; none where there was no tuning."""
+    path = folder / "history.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
