@@ -221,6 +221,15 @@ def explore(name: str, examples: int) -> None:
     assert OUTCOMES["a table"] > 0.1 * examples, OUTCOMES  # it was not all refused
 
 
+def test_tables_that_once_went_wrong() -> None:
+    OUTCOMES.clear()
+    for column in (["1"] * 3 + ["0"] * 5, ["0", "0", "0", "1", "1", "0", "0", "0"]):
+        run_whole((['"', "{"], [["0", text] for text in column], None))  # one column is left; it may not vary in train
+    huge = ["1e-45", "2.5e168", "0.0", "-5e124"]
+    run_whole((["x", "y"], [[huge[n % 4], str(n % 3)] for n in range(20)], "y"))
+    assert OUTCOMES["a table"] >= 2, OUTCOMES
+
+
 @pytest.mark.parametrize(("name", "examples"), [("run", 12), ("text", 60), ("constraint", 15), ("bytes", 150)])
 def test_odd_tables_are_given_back_or_refused_in_words(name: str, examples: int) -> None:
     explore(name, examples)

@@ -123,6 +123,8 @@ def joint_wasserstein(
         first, second = ((_matrix(frame, schema) - low) / span for frame in (real, synthetic))
     if np.abs(second).max() > 1e100:  # its square is near the end of float64
         return float("nan")
+    if (first == first[0]).all() and (second == first[0]).all():
+        return 0.0  # all in one point: the solver would take the logarithm of their distance
     # "tensorized" is what "auto" takes for up to 5,000 rows; beyond, "auto" would compile KeOps kernels.
     solver = SamplesLoss("sinkhorn", backend="tensorized")
     return max(0.0, float(solver(torch.from_numpy(first), torch.from_numpy(second))))
