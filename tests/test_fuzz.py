@@ -218,7 +218,7 @@ def explore(name: str, examples: int) -> None:
     OUTCOMES.clear()
     relaxed(given(strategy)(check))()
     print(f"{name}: {sum(OUTCOMES.values())} examples", *OUTCOMES.most_common(15), sep="\n  ")
-    assert OUTCOMES["a table"] > 0.1 * examples, OUTCOMES  # it was not all refused
+    assert examples < MANY or OUTCOMES["a table"] > 0.1 * examples, OUTCOMES  # it was not all refused
 
 
 def test_tables_that_once_went_wrong() -> None:
