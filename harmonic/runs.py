@@ -174,6 +174,11 @@ class Run:
             reset_peaks()
             return {**(build(folder) or {}), **peaks()}
 
+        others = not self.force and not (self.cache.root / name / key_of(inputs)).is_dir() and self.cache.entries(name)
+        if others:
+            reasons = self.cache.why(name, inputs)
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            logger.info("%s: to be computed (%s%s)", name, "; ".join(reasons[:3]), more)
         entry = self.cache.compute(name, inputs, measured, force=self.force)
         memory = {key: entry.facts[key] for key in ("peak_rss_mb", "peak_gpu_mb") if key in entry.facts}
         took = {"seconds": round(entry.seconds, 3), "cached": entry.cached, "key": entry.key}

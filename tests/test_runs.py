@@ -148,6 +148,14 @@ def test_the_log_says_what_was_cached(tmp_path: Path, caplog: pytest.LogCaptureF
     assert [record.message for record in caplog.records] == ["fit: 0.0 s", "fit: cached (0.0 s when computed)"]
 
 
+def test_the_log_says_why_a_stage_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="harmonic.runs")
+    with opened(tmp_path) as run:
+        run.stage("fit", {"rank": 16, "seed": 0}, lambda folder: None)
+        run.stage("fit", {"rank": 8, "seed": 0}, lambda folder: None)
+    assert caplog.records[1].message == "fit: to be computed (rank: 16 -> 8)"
+
+
 def test_force_computes_every_stage_anew(tmp_path: Path) -> None:
     complete(opened(tmp_path))
     run = complete(Run.open(CONFIG, tmp_path, "main", "german", "harmonic", 0, force=True))
