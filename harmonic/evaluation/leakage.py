@@ -25,7 +25,7 @@ class DataLeakageTest(Evaluator):
 
     Training and synthetic rows are subsampled to the number of held-out rows (`splits.test`), and all
     three to `max_rows` (None: no cap). `resamples` is the number of bootstrap draws behind the 95%
-    interval of `dlt_holdout`.
+    intervals of both.
 
     `dlt` rises as soon as the synthetic rows are likely ones, say for a low sampling temperature,
     whatever the model remembers; `dlt_holdout` sets real rows against real rows.
@@ -36,6 +36,8 @@ class DataLeakageTest(Evaluator):
 
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("dlt", True, meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test"),
+        Metric("dlt/low", None, meaning="lower end of the 95% bootstrap interval of dlt"),
+        Metric("dlt/high", None, meaning="upper end of the 95% bootstrap interval of dlt"),
         Metric("dlt_holdout", False, ideal=0, meaning="PPL(held out) - PPL(train): what training took off"),
         Metric("dlt_holdout/low", None, meaning="lower end of the 95% bootstrap interval of dlt_holdout"),
         Metric("dlt_holdout/high", None, meaning="upper end of the 95% bootstrap interval of dlt_holdout"),
@@ -62,16 +64,18 @@ class DataLeakageTest(Evaluator):
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
             measures.unavailable("perplexity/synthetic", str(error))
+            made = np.empty(0)
         else:
-            self._perplexity(measures, "perplexity/synthetic", rows, size, seed, scorer)
+            made = self._perplexity(measures, "perplexity/synthetic", rows, size, seed, scorer)
         _difference(measures, "dlt", "perplexity/train", "perplexity/synthetic")
         _difference(measures, "dlt_holdout", "perplexity/holdout", "perplexity/train")
-        try:
-            low, high = bootstrap_interval(holdout, train, resamples=self.resamples, seed=seed)
-            measures["dlt_holdout/low"], measures["dlt_holdout/high"] = low, high
-        except ValueError as error:
-            measures.unavailable("dlt_holdout/low", str(error))
-            measures.unavailable("dlt_holdout/high", str(error))
+        for name, first, second in (("dlt", train, made), ("dlt_holdout", holdout, train)):
+            try:
+                low, high = bootstrap_interval(first, second, resamples=self.resamples, seed=seed)
+                measures[f"{name}/low"], measures[f"{name}/high"] = low, high
+            except ValueError as error:
+                measures.unavailable(f"{name}/low", str(error))
+                measures.unavailable(f"{name}/high", str(error))
         return measures
 
     def _perplexity(
@@ -108,7 +112,7 @@ def bootstrap_interval(
     from scipy.stats import bootstrap
 
     if min(len(first), len(second)) < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("an interval needs two finite perplexities of training and of held-out rows")
+        raise ValueError("an interval needs two finite perplexities of either kind of rows")
     interval = bootstrap(
         (first, second),
         lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
