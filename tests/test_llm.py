@@ -47,7 +47,7 @@ def no_hub(monkeypatch):
     loading.hub_answers.cache_clear()
 
 
-@given(st.text())
+@given(st.text().filter(lambda text: "<|" not in text))
 @settings(max_examples=300, deadline=None)
 def test_the_tiny_tokenizer_gives_any_text_back(text):
     tokenizer = tiny_tokenizer()
