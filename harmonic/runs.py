@@ -174,8 +174,8 @@ class Run:
             reset_peaks()
             return {**(build(folder) or {}), **peaks()}
 
-        others = not self.force and not (self.cache.root / name / key_of(inputs)).is_dir() and self.cache.entries(name)
-        if others:
+        stage = self.cache.root / name
+        if not self.force and not (stage / key_of(inputs)).is_dir() and any(stage.glob("*/entry.json")):
             reasons = self.cache.why(name, inputs)
             more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
             logger.info("%s: to be computed (%s%s)", name, "; ".join(reasons[:3]), more)

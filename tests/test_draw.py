@@ -8,11 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_module
-from omegaconf import open_dict
+from test_run import harmonic
 
 from experiments.draw import Wanted, draw, main, read_settings
-from experiments.run import run_job
 from harmonic.errors import ConfigError, SamplingError
 
 TINY = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "n_samples=6"]
@@ -20,12 +18,7 @@ TINY = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "n_samples=6"
 
 def run(output: Path, *overrides: str) -> Path:
     """The folder of one run on the packaged data."""
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", [*TINY, f"output_dir={output}", *overrides], return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-    return run_job(config, choices)
+    return harmonic(output, *overrides, base=TINY)
 
 
 @pytest.fixture(scope="module")
