@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import FARTHEST, category_codes, subsample, usable_rows
 from harmonic.evaluation.singling_out import singling_out
 from harmonic.randomness import derive
@@ -139,8 +139,7 @@ class Anonymeter(Evaluator):
             raise ConfigError(f"{_KEY}.columns", self.columns, "must be at least 1", "columns=3")
         if self.secret is not None and self.secret not in splits.schema.names:
             raise ConfigError(f"{_KEY}.secret", self.secret, "is no column", suggest(self.secret, splits.schema.names))
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"{_KEY}.confidence", self.confidence, "must lie between 0 and 1", "confidence=0.95")
+        check_confidence(_KEY, self.confidence)
 
     def _singling_out(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         frames = (rows, splits.train.frame, splits.test.frame)

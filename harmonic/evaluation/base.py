@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.errors import ConfigError
 from harmonic.table import Splits, Table
 
 Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
@@ -99,3 +100,9 @@ class Evaluator(ABC):
         `scorer` is the fitted language generator's `nll`, or None for other generators. A metric that
         cannot be computed is reported as NaN with its reason; bad synthetic data never raises.
         """
+
+
+def check_confidence(key: str, confidence: float) -> None:
+    """Raise ConfigError, naming `key`.confidence, unless an interval can have this confidence."""
+    if not 0 < confidence < 1:
+        raise ConfigError(f"{key}.confidence", confidence, "must lie between 0 and 1", "confidence=0.95")

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation import roc
 from harmonic.evaluation.answering import answer_losses, tuned_on
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import Encoder, usable_rows
 from harmonic.evaluation.privacy import nearest_distances
 from harmonic.evaluation.wording import Wording
@@ -129,8 +129,7 @@ class CanaryExposure(Evaluator):
         for name in self.signals:
             if name not in SIGNALS:
                 raise ConfigError(f"{_KEY}.signals", name, "there is no such signal", suggest(name, SIGNALS))
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"{_KEY}.confidence", self.confidence, "must lie between 0 and 1", "confidence=0.95")
+        check_confidence(_KEY, self.confidence)
         for key, least in (("max_scored_decoys", 2), ("resamples", 2)):
             value = getattr(self, key)
             if value is not None and value < least:

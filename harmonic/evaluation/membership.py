@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation import roc
 from harmonic.evaluation.attacker import Attack, Attacker
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.boosting import classifier_attack
 from harmonic.evaluation.density_attacks import domias, gen_lra
 from harmonic.evaluation.distance_attacks import closest_record, monte_carlo
@@ -137,8 +137,7 @@ class MembershipInference(Evaluator):
         for name in self.attacks:
             if name not in known:
                 raise ConfigError(f"{key}.attacks", name, "there is no such attack", suggest(name, known))
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"{key}.confidence", self.confidence, "must lie between 0 and 1", "confidence=0.95")
+        check_confidence(key, self.confidence)
         for name in ("max_rows", "max_scored_rows"):
             value = getattr(self, name)
             if value is not None and value < 2:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.encoding import usable_rows
 from harmonic.randomness import derive
 from harmonic.table import Splits, Table
@@ -78,8 +78,7 @@ class PromptCopy(Evaluator):
 
     def _check(self) -> None:
         key = "evaluator.prompt_copy"
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"{key}.confidence", self.confidence, "must lie between 0 and 1", "confidence=0.95")
+        check_confidence(key, self.confidence)
         if self.resamples < 2:
             raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
 
