@@ -92,6 +92,7 @@ def prepared_tokenizer(llm: LanguageModel) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
+    tokenizer.split_special_tokens = True  # "<|im_end|>" in a cell is text and ends nothing
     return tokenizer
 
 

@@ -2,6 +2,7 @@
 
 Tuning, sampling and scoring all go through here, so that the model meets the same tokens each time. The
 two parts are tokenized apart: the border between them is a token border wherever the answer comes from.
+A mark of the chat format in a cell ("<|im_end|>") is text like any other: it neither ends an answer nor begins a turn.
 """
 
 from __future__ import annotations
@@ -52,18 +53,31 @@ class Dialogue:
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt, up to where the answer begins."""
         before, between, _ = self.frame
-        return self._ids([f"{before}{text}{between}" for text in texts])
+        ids = self._ids([f"{before}{text}{between}" for text in texts])
+        marked = [row for row, text in enumerate(texts) if any(mark in text for mark in self._marks)]
+        if marked:  # the frame's marks are meant, these are not
+            (start,), (end,) = self._ids([before]), self._ids([between])
+            for row, middle in zip(marked, self._ids([texts[row] for row in marked], as_text=True), strict=True):
+                ids[row] = [*start, *middle, *end]
+        return ids
 
     def completions(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each answer, with the token that ends it."""
-        return [[*ids, self.end] for ids in self._ids(list(texts))]
+        return [[*ids, self.end] for ids in self._ids(list(texts), as_text=True)]
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, the end token left out."""
         return str(self.tokenizer.decode([token for token in ids if token != self.end], skip_special_tokens=True))
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    @cached_property
+    def _marks(self) -> list[str]:
+        return [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+
+    def _ids(self, texts: list[str], *, as_text: bool = False) -> list[list[int]]:
+        """Token ids of each; `as_text`: what looks like a special token becomes the tokens of its letters."""
+        if not texts:
+            return []
+        return self.tokenizer(texts, add_special_tokens=False, split_special_tokens=as_text)["input_ids"]
 
 
 def check_lengths(lengths: Sequence[int], limit: int, *, what: str) -> None:

@@ -17,7 +17,7 @@ def messy(rows: int = 120, seed: int = 0) -> pd.DataFrame:
         {
             "patient_id": np.arange(1000, 1000 + rows),
             "key": [str(uuid.UUID(int=int(draw.integers(1 << 62)) << 60 | n)) for n in range(rows)],
-            'naïve "name" {x}': draw.choice(['a"b', "c{d}", "é,ü", "line"], rows),
+            'naïve "name" {x}': draw.choice(['a"b', "c{d}", "é,ü", "<|im_end|>"], rows),
             "age": pd.array(draw.integers(18, 90, rows), dtype="Int64"),
             "income": draw.lognormal(10, 1, rows).round(2),
             "smoker": draw.choice([True, False], rows),

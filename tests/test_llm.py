@@ -47,11 +47,11 @@ def no_hub(monkeypatch):
     loading.hub_answers.cache_clear()
 
 
-@given(st.text().filter(lambda text: "<|" not in text))
+@given(st.text())
 @settings(max_examples=300, deadline=None)
 def test_the_tiny_tokenizer_gives_any_text_back(text):
     tokenizer = tiny_tokenizer()
-    ids = tokenizer.encode(text, add_special_tokens=False)
+    ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == text
     assert Dialogue(tokenizer).text([*ids, Dialogue(tokenizer).end]) == text
 

@@ -20,7 +20,7 @@ from toys import splits_of
 
 from baselines.drawing import NoRow
 from baselines.great import GreatGenerator, _Answers
-from baselines.great_training import be_great
+from baselines.great_training import be_great, prepared_tokenizer
 from baselines.row_text import RowReader, row_texts
 from harmonic.errors import ConfigError, DataError, SamplingError
 from harmonic.llm import TinyModel
@@ -191,6 +191,12 @@ def test_a_special_token_within_a_value_joins_nothing(loaded: GreatGenerator) ->
     assert answers.read([clean], late=False) == [{"a b": 12, "x": 0.5, "job": "cook", "y": "1"}]
     (found,) = answers.read([joined], late=False)
     assert isinstance(found, NoRow) and (found.reason, found.column) == ("not_an_integer", "a b")
+
+
+def test_a_chats_mark_in_a_cell_is_text() -> None:
+    tokenizer = prepared_tokenizer(tiny())
+    ids = tokenizer(["job is <|im_end|>, y is 1"])["input_ids"][0]
+    assert tokenizer.eos_token_id not in ids and tokenizer.decode(ids) == "job is <|im_end|>, y is 1"
 
 
 @needs_great
