@@ -9,6 +9,7 @@ predicting it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,17 @@ class Completion:
     known: dict[str, NDArray[np.float64]]
 
     @classmethod
-    def of(cls, train: Table) -> Completion:
-        """Learn the medians from the training rows."""
+    def of(cls, train: Table, only: Collection[str] | None = None) -> Completion:
+        """Learn the medians from the training rows. `only`: the columns to complete; the others stay as they are."""
         schema = train.schema
         names = set(schema.names)
         columns: list[Column] = []
         fills: dict[str, float] = {}
         known: dict[str, NDArray[np.float64]] = {}
         for column in schema.columns:
-            if column.missing is None:
+            if only is not None and column.name not in only:
+                columns.append(column)
+            elif column.missing is None:
                 columns.append(replace(column, date_format=None))
             elif column.is_numeric:
                 values = train.frame[column.name].dropna().to_numpy(np.float64)
@@ -88,7 +91,7 @@ class Completion:
         flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
-            if column.missing is not None:
+            if column.missing is not None and full.missing is None:
                 gap: Any = self.fills[column.name] if column.is_numeric else _added(column, full)
                 if drawn and column.is_numeric:
                     gap = draw.choice(self.known[column.name], len(values))
@@ -107,7 +110,7 @@ class Completion:
             values = frame[column.name]
             if column.name in gaps:
                 values = values.astype("float64").mask(frame[gaps[column.name]] == MISSING)
-            elif column.missing is not None:
+            elif column.missing is not None and full.missing is None:
                 values = values.mask(values == _added(column, full))
             cells[column.name] = values
         return self.schema.conform(pd.DataFrame(cells))

@@ -41,7 +41,7 @@ MANY = 2000
 OUTCOMES: Counter[str] = Counter()
 
 ODD = """" { } \\ a,b naïve 日本 😀 '; null None %d {0} \u200b""".split(" ")
-ODD += ["x\ny", "DROP TABLE x", "a" * 300]
+ODD += ["x\ny", "<|im_end|>", "DROP TABLE x", "a" * 300]
 NASTY = st.one_of(
     st.sampled_from(ODD),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8),

@@ -123,7 +123,8 @@ def test_launchers_run_the_same_jobs(launcher: list[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "preset", [pytest.param(name, marks=pytest.mark.slow) for name in ("main_results", "privacy", "ablation")]
+    "preset",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("comparison", "main_results", "privacy", "ablation")],
 )
 def test_presets_run_at_smoke_scale(preset: str, tmp_path: Path) -> None:
     found = swept(tmp_path, f"experiment={preset}", "dataset=diabetes", "seed=0", "llm=tiny", fixed=WHOLE)
@@ -144,6 +145,10 @@ def test_the_quickstart_runs_at_smoke_scale(command: Callable[..., Any], tmp_pat
     found = command("-m", *WHOLE, *words)
     assert found.code == 0, found.err[-3000:]
     assert [record["status"] for record in records(tmp_path)] == ["done"] * 6
+    main, privacy = found.out.partition("## Main results")[2].split("## Privacy")
+    for name in ("*real*", "*holdout*", "*copy*", "*marginals*", "smote", "harmonic"):
+        assert f"| {name} |" in main and f"| {name} |" in privacy
+    assert "## Fidelity" not in found.out
 
 
 def test_each_process_claims_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,13 +31,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.completion import Completion
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation import roc
 from harmonic.evaluation.answering import answer_losses, tuned_on
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import Encoder, usable_rows
 from harmonic.evaluation.privacy import nearest_distances
-from harmonic.evaluation.wording import Wording
+from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
 from harmonic.table import Splits, Table
@@ -88,6 +89,8 @@ class CanaryExposure(Evaluator):
     max_scored_decoys: int | None = 300
     confidence: float = 0.95
     resamples: int = 2000
+
+    takes_gaps: ClassVar[bool] = True
 
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_declared("canary/*", "one signal"),
@@ -152,8 +155,9 @@ class CanaryExposure(Evaluator):
         elif name == "lle":
             losses = self._answer_losses(splits, usable_rows(synthetic, splits.schema), rows, seed)
         else:
-            encoder = Encoder.fit(splits.train)
-            losses = nearest_distances(rows, usable_rows(synthetic, splits.schema), encoder)[:, 0]
+            complete = Completion.of(splits.train)
+            drawn = complete.frame(usable_rows(synthetic, splits.schema))
+            losses = nearest_distances(complete.frame(rows), drawn, Encoder.fit(complete.table(splits.train)))[:, 0]
         if np.isnan(losses).any():
             raise DataError(f"{int(np.isnan(losses).sum())} of {len(losses)} rows have no signal")
         return losses[: len(splits.canaries)], losses[len(splits.canaries) :]
@@ -161,10 +165,12 @@ class CanaryExposure(Evaluator):
     def _answer_losses(
         self, splits: Splits, synthetic: pd.DataFrame, rows: pd.DataFrame, seed: int
     ) -> NDArray[np.float64]:
-        wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
-        wording.check_for(splits)
-        model, dialogue = tuned_on(wording.examples(synthetic), self.llm, Tuning(**self.tuning), seed=seed)
-        return answer_losses(model, dialogue, wording.examples(rows), self.llm.max_tokens(model.config))
+        whole = whole_target(splits.train)
+        wording = Wording(whole.complete, self.task_sentence, self.labels, self.words)
+        wording.check_for(whole.splits(splits))
+        taught, asked = wording.examples(whole.frame(synthetic)), wording.examples(whole.frame(rows))
+        model, dialogue = tuned_on(taught, self.llm, Tuning(**self.tuning), seed=seed)
+        return answer_losses(model, dialogue, asked, self.llm.max_tokens(model.config))
 
     def _measure(
         self,

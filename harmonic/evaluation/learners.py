@@ -6,7 +6,7 @@ Every grid begins with a usual setting, so that its first candidate alone is a f
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +78,14 @@ class Problem:
     scale: float
 
     @classmethod
-    def of(cls, splits: Splits) -> Problem:
-        """The problem that the schema states."""
+    def of(cls, splits: Splits, features: Sequence[Column] | None = None) -> Problem:
+        """The problem that the schema states. `features`: those to encode; None: all."""
         schema, classify = splits.schema, splits.schema.task.is_classification
         center, scale = 0.0, 1.0
         if not classify:
             target = Encoder.fit(splits.train, [schema[schema.target]])
             center, scale = float(target.center[0]), float(target.scale[0])
-        encoder = Encoder.fit(splits.train, schema.features)
+        encoder = Encoder.fit(splits.train, list(schema.features if features is None else features))
         return cls(encoder, schema[schema.target], classify, center, scale)
 
     @property

@@ -25,7 +25,7 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import FARTHEST, subsample, usable_rows
 from harmonic.evaluation.learners import Examples, Problem
 from harmonic.evaluation.utility import SCORES
-from harmonic.evaluation.wording import Wording
+from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.table import Splits, Table
 from harmonic.tuning import Tuning
@@ -57,6 +57,7 @@ class LanguageModelEffectiveness(Evaluator):
     decode: str = "likelihood"
     max_test_rows: int | None = None
 
+    takes_gaps: ClassVar[bool] = True
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(
@@ -71,13 +72,15 @@ class LanguageModelEffectiveness(Evaluator):
 
         Raises ConfigError for settings that cannot be. Rows too long for the model give NaN.
         """
+        given, whole = splits.schema, whole_target(splits.train)
+        splits = whole.splits(splits)
         wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
         self._check_decode()
         wording.check_for(splits)
-        measures, problem = Measures(), Problem.of(splits)
+        measures, problem = Measures(), Problem.of(splits, features=[])
         names = [*problem.score_names, *(["missing"] if self._decodes(problem) else [])]
         try:
-            rows = usable_rows(synthetic, splits.schema)
+            rows = whole.frame(usable_rows(synthetic, given))
             if len(splits.test) == 0:
                 raise DataError("the test split is empty")
             test = splits.test.take(subsample(len(splits.test), self.max_test_rows or len(splits.test), seed))

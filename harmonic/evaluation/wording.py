@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from harmonic.completion import MISSING, Completion
 from harmonic.errors import ConfigError, suggest
 from harmonic.prompts import Prompt
 from harmonic.table import InvalidValue, Kind, Schema, Splits, Table
@@ -65,6 +66,9 @@ class Wording:
         texts = Table(frame, self.schema).texts()
         named = dict(zip(self.schema[self.schema.target].categories, self.names, strict=True))
         features = [column.name for column in self.schema.features]
+        for column in self.schema.features:
+            if column.missing == "":
+                texts[column.name] = texts[column.name].replace("", MISSING)
         for name in set(self.words or {}) & set(features):
             texts[name] = texts[name].map(lambda text, words=(self.words or {})[name]: words.get(text, text))
         examples = []
@@ -91,3 +95,11 @@ class Wording:
         except InvalidValue:
             return None
         return None if value is None else float(value)
+
+
+def whole_target(train: Table) -> Completion:
+    """To tables with an answer in every row: a missing target is a class of its own, or a median.
+
+    Features stay as they are: a question writes dates as dates, and says what is missing.
+    """
+    return Completion.of(train, only=(train.schema.target,))

@@ -17,7 +17,7 @@ from harmonic.errors import ConfigError
 from harmonic.evaluation import llm as module
 from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
 from harmonic.evaluation.llm import LanguageModelEffectiveness
-from harmonic.evaluation.wording import Wording
+from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import TinyModel
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
 
@@ -120,6 +120,34 @@ def test_codes_are_spelt_out_and_what_has_no_words_stands_as_it_is(toy):
         "oslo.\nAnswer: ",
     ]
     assert wording.examples(row)[0].completion == "yes"
+
+
+def with_gaps(rows=40):
+    """A date and a number with gaps, and a target that some rows lack."""
+    day = Column(name="day", kind=Kind.INTEGER, date_format="%Y-%m-%d")
+    age = Column(name="age", kind=Kind.INTEGER, missing="")
+    target = Column(name="target", kind=Kind.CATEGORY, categories=("no", "yes"), missing="?")
+    schema = Schema(columns=(day, age, target), target="target", task=Task.BINARY, description="visits")
+    cells = {"day": np.arange(rows), "age": [np.nan, 41.0] * (rows // 2), "target": ["no", "yes", None, "no"]}
+    frame = pd.DataFrame(cells | {"target": cells["target"] * (rows // 4)})
+    table = Table(schema.conform(frame), schema)
+    return Splits(table.take(range(rows // 2)), table.take(range(rows // 2, rows)), table.take(range(rows // 2, rows)))
+
+
+def test_dates_and_gaps_are_put_in_words():
+    splits = with_gaps()
+    whole = whole_target(splits.train)
+    first, second, third, _ = Wording(whole.complete).examples(whole.frame(splits.train.frame.iloc[:4]))
+    assert first.prompt.endswith("The state of day is 1970-01-01, The state of age is missing.\nAnswer: ")
+    assert second.prompt.endswith("The state of day is 1970-01-02, The state of age is 41.\nAnswer: ")
+    assert (first.completion, second.completion, third.completion) == ("no", "yes", "missing")
+
+
+def test_a_table_with_gaps_and_dates_is_scored(untuned, assert_sound):
+    splits = with_gaps()
+    measures = evaluator(decode="likelihood").evaluate(splits, splits.train, seed=0)
+    assert_sound(evaluator(), measures)
+    assert 0 <= measures["lle/accuracy"] <= 1 and np.isfinite(measures["lle/roc_auc"])
 
 
 @pytest.mark.parametrize(
