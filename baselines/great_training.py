@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class GreatTuning:
     """Settings of the training; the defaults are be-great's.
 
-    batch_size: rows of an optimizer step, on each device. max_steps: end after so many, whatever `epochs` says.
+    batch_size: rows of an optimizer step, on each device. max_steps: end after so many, where `epochs` would go on.
     rank: of the LoRA adapter, with its alpha and dropout; None trains all weights.
     """
 
@@ -134,11 +134,12 @@ def _trainer(
     half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
     dataset = be_great().GReaTDataset.from_pandas(table.texts())
     dataset.set_tokenizer(tokenizer)
-    steps = settings.max_steps or int(settings.epochs * -(-len(table) // settings.batch_size))
+    steps = max(int(settings.epochs * -(-len(table) // settings.batch_size)), 1)
+    limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
     arguments = TrainingArguments(
         output_dir=str(directory / "checkpoints"),
         num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
+        max_steps=limit or -1,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
@@ -147,7 +148,7 @@ def _trainer(
         use_cpu=llm.resolved_device() == "cpu",
         seed=seed,
         data_seed=seed,
-        logging_steps=logging_steps(steps),
+        logging_steps=logging_steps(limit or steps),
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -30,8 +30,8 @@ _MAX_LEN = 10  # the library's own numeric_max_len
 class RealTabFormerTuning:
     """Settings of the training; the defaults are the library's.
 
-    An optimizer step sees batch_size * gradient_accumulation_steps rows. max_steps: end after so many, whatever
-    `epochs` says (with n_critic 0). n_critic: epochs between two looks at how near samples lie to training rows, which
+    An optimizer step sees batch_size * gradient_accumulation_steps rows. max_steps: end after so many, where `epochs`
+    would go on (with n_critic 0). n_critic: epochs between two looks at how near samples lie to training rows, which
     may end the training; 0 never looks. num_bootstrap: resamples behind the threshold. gpt2: arguments of GPT2Config;
     None for the library's own. numeric_precision: decimals that are kept; numeric_max_len: characters of a decimal
     number that are kept (None: 10, or as many as the longest needs for one decimal).
@@ -125,7 +125,8 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
             return trainer
 
     a_step = settings.batch_size * settings.gradient_accumulation_steps
-    steps = settings.max_steps or settings.epochs * -(-len(table) // a_step)
+    steps = settings.epochs * -(-len(table) // a_step)
+    limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
     former = Reported(
         model_type="tabular",
         tabular_config=GPT2Config(**{"n_layer": 6, **settings.gpt2}) if settings.gpt2 else None,
@@ -139,11 +140,11 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
         numeric_max_len=settings.numeric_max_len or _characters(table),
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=settings.learning_rate,
-        max_steps=settings.max_steps or -1,
+        max_steps=limit or -1,
         seed=seed,
         data_seed=seed,
         use_cpu=device == "cpu",
-        logging_steps=logging_steps(steps),
+        logging_steps=logging_steps(limit or steps),
         save_strategy="no",  # but for the epochs' ends
         save_total_limit=1,
         report_to=[],

@@ -34,12 +34,15 @@ from baselines.device import resolved_device
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, SamplingError, suggest
 from harmonic.generator import Generator, Sample
+from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.table import Splits, Table
 
 logger = logging.getLogger(__name__)
 
 PLUGINS = {"tvae": "TVAEPlugin", "ctgan": "CTGANPlugin", "ddpm": "TabDDPMPlugin"}
+_LOOPS = {"tvae": ("vae", "tqdm"), "ctgan": ("gan", "tqdm"), "ddpm": ("tabular_ddpm", "trange")}
+"""Where each goes through its epochs, under synthcity.plugins.core.models, and the bar that it draws there."""
 _FILE = "plugin.pkl"
 
 
@@ -47,7 +50,8 @@ _FILE = "plugin.pkl"
 class SynthcityGenerator(Generator):
     """One of synthcity's plugins.
 
-    plugin: "tvae", "ctgan" or "ddpm". settings: the plugin's own arguments, such as {"n_iter": 1000}.
+    plugin: "tvae", "ctgan" or "ddpm". settings: the plugin's own arguments, such as {"n_iter": 1000}, and max_steps:
+    n_iter, which counts epochs, is lowered to those that have at most so many batches, one at least (None: it is not).
     device: "auto" (a GPU where there is one), "cpu" or "cuda".
     """
 
@@ -57,14 +61,16 @@ class SynthcityGenerator(Generator):
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Train the plugin; write it into `directory`. Raises ConfigError for a plugin or settings that cannot be."""
-        with quiet(), seeded(derive(seed, self.plugin)), tempfile.TemporaryDirectory() as workspace:
+        progress = Progress("fit", 1, "epochs")
+        with progress, quiet(), seeded(derive(seed, self.plugin)), tempfile.TemporaryDirectory() as workspace:
             plugin = self._build(splits.train, seed, Path(workspace))
             from synthcity.plugins.core.dataloader import GenericDataLoader
             from synthcity.utils.serialization import save_to_file
 
-            logger.info("fitting synthcity's %s: %s", self.plugin, self.settings)
+            logger.info("fitting synthcity's %s: %s", self.plugin, self._given(len(splits.train)))
             target = _names(splits.train)[splits.schema.names.index(splits.schema.target)]
-            plugin.fit(GenericDataLoader(coded(splits.train), target_column=target))
+            with _shown(self.plugin, progress):
+                plugin.fit(GenericDataLoader(coded(splits.train), target_column=target))
             save_to_file(directory / _FILE, plugin)
         self._table, self._plugin = splits.train, plugin
         return {}
@@ -103,11 +109,20 @@ class SynthcityGenerator(Generator):
         if self.plugin == "ddpm":
             given["is_classification"] = table.schema.task.is_classification
         try:
-            return kind(**given, **self.settings)
+            return kind(**given, **self._given(len(table)))
         except (TypeError, ValueError) as error:
             known = f"synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
             fix = f"under scale.deep, use the arguments of {known}"
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
+
+    def _given(self, rows: int) -> dict[str, Any]:
+        """The plugin's own arguments for a table of so many rows."""
+        settings = dict(self.settings)
+        limit = settings.pop("max_steps", None)
+        if limit is not None and {"n_iter", "batch_size"} <= settings.keys():
+            an_epoch = max(-(-rows // settings["batch_size"]), 1)
+            settings["n_iter"] = max(min(settings["n_iter"], limit // an_epoch), 1)
+        return settings
 
 
 def plugin_class(plugin: str) -> Any:
@@ -123,6 +138,35 @@ def plugin_class(plugin: str) -> Any:
         problem = f"needs synthcity, which cannot be imported ({error})"
         raise ConfigError("generator.plugin", plugin, problem, "pip install 'harmonic[synthcity]'") from error
     return getattr(module, PLUGINS[plugin])
+
+
+@contextmanager
+def _shown(plugin: str, progress: Progress) -> Iterator[None]:
+    """Within it, the plugin's epochs move `progress`: in synthcity's module, its name for a bar stands for ours."""
+    place, name = _LOOPS[plugin]
+    module = importlib.import_module(f"synthcity.plugins.core.models.{place}")
+    before = getattr(module, name)
+    setattr(module, name, lambda epochs, **_: _Epochs(epochs, progress))
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+class _Epochs:
+    """What synthcity goes through instead of its bar: epochs, or their number."""
+
+    def __init__(self, epochs: int | range, progress: Progress) -> None:
+        self.epochs, self.progress = range(epochs) if isinstance(epochs, int) else epochs, progress
+
+    def __iter__(self) -> Iterator[int]:
+        self.progress.total = len(self.epochs)
+        for epoch in self.epochs:
+            yield epoch
+            self.progress.advance()
+
+    def set_postfix(self, **values: object) -> None:
+        """TabDDPM's losses; their units are its own."""
 
 
 @contextmanager

@@ -38,9 +38,9 @@ class Progress:
             from rich.progress import Progress as Bar
 
             columns = ("{task.description}", BarColumn(bar_width=24), MofNCompleteColumn())
-            self._bar = Bar(
-                *columns, TextColumn("{task.fields[detail]}"), TimeRemainingColumn(), console=Console(stderr=True)
-            )
+            # The stream as it is now: what runs within may be silenced.
+            console = Console(file=sys.stderr)
+            self._bar = Bar(*columns, TextColumn("{task.fields[detail]}"), TimeRemainingColumn(), console=console)
             self._task = self._bar.add_task(self.stage, total=self.total, detail="")
             self._bar.start()
         return self
@@ -90,7 +90,7 @@ class Progress:
 
     def _show(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, detail=self.detail())
+            self._bar.update(self._task, total=self.total, completed=self.done, detail=self.detail())
         elif time.monotonic() - self._said > QUIET_SECONDS:
             self._say()
 

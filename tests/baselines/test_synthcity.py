@@ -33,12 +33,14 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ctgan", "ddpm")
 def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     plugin: str,
     task: Task,
 ) -> None:
     import torch
 
+    caplog.set_level("INFO")
     monkeypatch.chdir(tmp_path)
     splits = make_splits(task)
     generator = SynthcityGenerator(plugin=plugin, settings=TINY[plugin], device="cpu")
@@ -50,6 +52,7 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
     assert list(warnings.filters) == filters and pd.get_option("mode.chained_assignment") == chained
     assert capfd.readouterr() == ("", "")
+    assert any(line.startswith("fit: 2 of 2 epochs") for line in caplog.messages)
     assert_conforms(first, splits, 23)
 
     loaded = replace(generator)
@@ -73,6 +76,15 @@ def test_another_process_draws_the_same_rows(tmp_path: Path, plugin: str) -> Non
     )
     fitted, loaded = drawn_apart(setup, tmp_path)
     assert fitted == loaded
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "rows", "epochs"), [(None, 1000, 30), (3000, 1000, 30), (20, 1000, 4), (1, 1000, 1), (20, 3, 20)]
+)
+def test_large_tables_take_fewer_epochs(max_steps: int | None, rows: int, epochs: int) -> None:
+    settings = {"n_iter": 30, "batch_size": 200, "max_steps": max_steps}
+    given = SynthcityGenerator(plugin="tvae", settings=settings)._given(rows)
+    assert given == {"n_iter": epochs, "batch_size": 200}
 
 
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
