@@ -1,5 +1,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+WORKERS ?= 2
+# So many test files at a time, each on one core and in some 2 GB of memory.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow check bench tables audit clean
@@ -18,16 +21,16 @@ run: setup  ## The main job: HARMONIC on Diabetes with a real LLM, evaluated and
 	$(BIN)/python -m experiments.run $(args)
 
 test: setup  ## The default tests
-	$(BIN)/python -m pytest $(args)
+	$(PYTEST) $(args)
 
 test-slow: setup  ## All tests: the slow ones, those that need a network or a GPU too
-	$(BIN)/python -m pytest -m "slow or network or gpu" $(args)
+	$(PYTEST) -m "slow or network or gpu" $(args)
 
 check: setup  ## The gate: lint, format, types, and the default tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(args)
+	$(PYTEST) $(args)
 
 bench: setup  ## Every benchmark, each against a reference procedure in the same run
 	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -v '^reference$$'); do \
