@@ -9,9 +9,11 @@ A card is made from report.json alone (harmonic/runs.py), so an old report gives
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.card_limits import not_tested, warnings
@@ -23,6 +25,9 @@ from experiments.typeset import escape_markdown
 from harmonic.errors import HarmonicError
 from harmonic.evaluation.base import Metric
 from harmonic.evaluation.membership import ON_LIKELIHOODS, RATES
+from harmonic.runs import Run
+
+logger = logging.getLogger(__name__)
 
 CARD = "privacy_card.md"
 """The card's name in a run's folder."""
@@ -159,6 +164,24 @@ def print_cards(folders: Sequence[Path]) -> int:
     if len(found) > 1:
         print("# Side by side\n\n" + overview(found) + "\n")
     return len(found)
+
+
+def place_card(run: Run) -> None:
+    """Put privacy_card.md into the run's folder, where anything was measured that it tells of.
+
+    Without one the run is whole, too: what went wrong is logged.
+    """
+    if not concerns_privacy(run.report):
+        return
+    try:
+        text = card(run.report)
+    except Exception:
+        logger.exception("no privacy card could be made of the report in %s", run.folder)
+        return
+    with TemporaryDirectory(prefix="harmonic-") as folder:
+        written = Path(folder) / CARD
+        written.write_text(text, encoding="utf-8")
+        run.place(written, CARD)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
-from experiments.tables import number
+from experiments.shown_metrics import number
 
 Report = dict[str, Any]
 

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.drawing import FAINT, INK, QUIET, REAL, SYNTHETIC, panels, place_labels, styled, svg, wrapped
-from experiments.tables import Measure, Pooled, direction, goodness, ordered
+from experiments.shown_metrics import Measure, direction, goodness
+from experiments.tables import Pooled, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

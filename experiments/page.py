@@ -20,7 +20,8 @@ from experiments.card import concerns_privacy
 from experiments.card_reading import reading
 from experiments.collect import RunRecord
 from experiments.run_files import RealRows, Unavailable, history, series
-from experiments.tables import ANCHORS, Table, number, ordered
+from experiments.shown_metrics import number
+from experiments.tables import ANCHORS, Table, ordered
 from harmonic.progress import Progress
 
 logger = logging.getLogger(__name__)

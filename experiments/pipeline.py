@@ -8,22 +8,20 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from experiments.card import CARD, card, concerns_privacy
+from experiments.card import place_card
+from experiments.measuring import measured_by, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.cache import Entry
 from harmonic.completion import Completion, completed
 from harmonic.errors import ConfigError
 from harmonic.evaluation.answering import keeping
-from harmonic.evaluation.base import Evaluator, TokenScorer
+from harmonic.evaluation.base import Evaluator
 from harmonic.frames import from_texts
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.planting import uproot
@@ -113,7 +111,7 @@ class Pipeline:
             return
         with keeping(self.run.cache, force=self.run.force):
             found = self._evaluate(prompts, fitted, sampled)
-        self._card()
+        place_card(self.run)
         self.run.finish(*found)
 
     def _prompts(self) -> Entry:
@@ -195,7 +193,7 @@ class Pipeline:
         unavailable: dict[str, str] = {}
         on = self.config["evaluate_on"]
         splits = uproot(self.splits.for_selection() if on == "validation" else self.splits)
-        self.run.report["rows"] = _sizes(splits, synthetic)
+        self.run.report["rows"] = sizes(splits, synthetic)
         stages, parts = self.run.report["stages"], []
         for name, evaluator in self.evaluators.items():
             if evaluator.needs_target and not splits.schema.has_target:
@@ -208,14 +206,9 @@ class Pipeline:
             }  # fmt: skip
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
-                scorer = self._scorer(prompts, fitted)
-                if evaluator.takes_gaps or not self.completion.needed:
-                    measures = evaluator.evaluate(splits, synthetic, seed=self.run.seed, scorer=scorer)
-                else:
-                    whole = self.completion.splits(splits), self.completion.table(synthetic)
-                    scorer = scorer and scorer.after(self.completion.restore)
-                    measures = evaluator.evaluate(*whole, seed=self.run.seed, scorer=scorer)
-                write_measures(measures, folder)
+                scorer = scorer_of(self.generator, partial(self._load, prompts, fitted), prompts.path)
+                given = splits, synthetic, self.completion
+                write_measures(measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer), folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}
 
@@ -230,39 +223,6 @@ class Pipeline:
         total = round(sum(part["seconds"] for part in parts), 3)
         stages["evaluate"] = {"seconds": total, "cached": all(part["cached"] for part in parts)}
         return metrics, unavailable
-
-    def _card(self) -> None:
-        """Place privacy_card.md, where anything was measured that it tells of; without one the run is whole, too."""
-        if not concerns_privacy(self.run.report):
-            return
-        try:
-            text = card(self.run.report)
-        except Exception:
-            logger.exception("no privacy card could be made of the report in %s", self.run.folder)
-            return
-        with TemporaryDirectory(prefix="harmonic-") as folder:
-            written = Path(folder) / CARD
-            written.write_text(text, encoding="utf-8")
-            self.run.place(written, CARD)
-
-    def _scorer(self, prompts: Entry, fitted: Entry) -> TokenScorer | None:
-        """The language generator's likelihoods, loaded when first called; None for other generators."""
-        generator = self.generator
-        if not isinstance(generator, LanguageGenerator):
-            return None
-
-        def score(rows: pd.DataFrame) -> NDArray[np.float64]:
-            self._load(prompts, fitted)
-            return generator.nll(rows)
-
-        def tokens(rows: pd.DataFrame, base: bool) -> list[NDArray[np.float64]] | None:
-            self._load(prompts, fitted)
-            return generator.token_nll(rows, base=base)
-
-        def shown(n: int) -> NDArray[np.int64] | None:
-            return generator.shown(n, prepared=prompts.path)
-
-        return TokenScorer(score, tokens, shown)
 
     def _unload(self) -> None:
         if isinstance(self.generator, LanguageGenerator):
@@ -279,12 +239,6 @@ class Pipeline:
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The settings less these keys."""
     return {key: value for key, value in settings.items() if key not in names}
-
-
-def _sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
-    """How many rows the evaluators had: members, non-members, what an attacker may hold, and synthetic rows."""
-    parts = {"train": splits.train, "test": splits.test, "reference": splits.reference, "synthetic": synthetic}
-    return {name: len(table) for name, table in parts.items()}
 
 
 def _efficiency(stage: str, entry: Entry) -> dict[str, float]:

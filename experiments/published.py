@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.tables import MISSING, Cell, Measure, Pooled, Table, begin_blocks, ordered, spread
+from experiments.shown_metrics import Measure, spread
+from experiments.tables import MISSING, Cell, Pooled, Table, begin_blocks, ordered
 
 BESIDE = {
     "mle": Measure("MLE", "mle/{headline}"),

@@ -16,8 +16,9 @@ import pandas as pd
 
 from experiments.collect import RunRecord, read_runs, tidy, write_frames
 from experiments.published import published_table
+from experiments.shown_metrics import MAIN, PRIVACY
 from experiments.significance import significance_table
-from experiments.tables import MAIN, PRIVACY, Table, all_tables, measured
+from experiments.tables import Table, all_tables, measured
 from experiments.typeset import latex, markdown
 from harmonic.errors import ConfigError, HarmonicError, suggest
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.tables import Cell, Measure, Table, begin_blocks, direction, goodness, number
+from experiments.shown_metrics import Measure, direction, goodness, number
+from experiments.tables import Cell, Table, begin_blocks
 
 MIN_PAIRS = 6
 """With fewer, no two-sided Wilcoxon test can fall below 0.05 (2 / 2**5 = 0.0625): no number is better than that one."""

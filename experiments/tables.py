@@ -11,66 +11,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
+
+from experiments.shown_metrics import (
+    ABLATION,
+    EFFICIENCY,
+    FIDELITY,
+    MAIN,
+    PRIVACY,
+    Measure,
+    arrow,
+    direction,
+    goodness,
+    number,
+    spread,
+)
 
 ANCHORS = ("real", "copy", "holdout", "marginals")
 MISSING = "–"
 ABLATED = r"(.+?)_no_."
 """What an ablation is called: its generator, and what it does without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A column: its title, and the metric in it. "{headline}" is the dataset's headline score, f1_macro or r2."""
-
-    title: str
-    metric: str
-
-    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of this metric."""
-        names = [self.metric.format(headline=headline) for headline in frame["headline"]]
-        return frame[frame["metric"] == pd.Series(names, index=frame.index, dtype=object)]
-
-
-MAIN = (
-    Measure("DM", "data_mismatch"),
-    Measure("WD", "wasserstein"),
-    Measure("CS", "correlation_similarity"),
-    Measure("MLE", "mle/{headline}"),
-    Measure("LLE", "lle/{headline}"),
-)
-FIDELITY = (
-    Measure("column shapes", "column_shapes"),
-    Measure("contingency", "contingency_similarity"),
-    Measure("WD, marginal", "wasserstein_marginal"),
-    Measure("α-precision", "alpha_precision"),
-    Measure("β-recall", "beta_recall"),
-    Measure("authenticity", "authenticity"),
-    Measure("C2ST", "c2st"),
-    Measure("global utility", "global_utility"),
-)
-PRIVACY = (
-    Measure("NRS", "nrs"),
-    Measure("DCR", "dcr/mean"),
-    Measure("DCR share", "dcr/share"),
-    Measure("DLT", "dlt"),
-    Measure("DLT holdout", "dlt_holdout"),
-    Measure("MIA worst", "mia/worst"),
-    Measure("prompt copy", "prompt_copy"),
-    Measure("canary", "canary/exposure"),
-    Measure("singling out", "anonymeter/singling_out"),
-    Measure("linkability", "anonymeter/linkability"),
-    Measure("inference", "anonymeter/inference"),
-)
-ABLATION = (*MAIN, *PRIVACY[:6])
-EFFICIENCY = (
-    Measure("fit, s", "time/fit_s"),
-    Measure("sample, s", "time/sample_s"),
-    Measure("rows/s", "sample/rows_per_s"),
-    Measure("memory, MB", "peak_rss_mb"),
-    Measure("valid answers", "validity/raw"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,35 +93,6 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     done["_known"] = done["value"].notna()
     done = done.sort_values(["_known", "finished"], kind="stable")
     return done.drop_duplicates(["dataset", "label", "seed", "metric"], keep="last").drop(columns="_known")
-
-
-def number(value: float) -> str:
-    """Three decimals, fewer for large and more for small values."""
-    size = abs(value)
-    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.01 or size == 0 else 4
-    return f"{value + 0.0:.{digits}f}".replace("-0.0000", "0.0000")
-
-
-def goodness(value: float, higher_is_better: bool | None, ideal: float) -> float | None:
-    """The larger the better; nothing is better than the ideal. None where no direction is declared."""
-    if higher_is_better is None:
-        return None if math.isnan(ideal) else -abs(value - ideal)
-    if higher_is_better:
-        return value if math.isnan(ideal) else min(value, ideal)
-    return -value if math.isnan(ideal) else -max(value, ideal)
-
-
-def direction(rows: pd.DataFrame) -> tuple[bool | None, float]:
-    """(higher is better, ideal) of a metric's rows."""
-    higher, ideal = rows["higher_is_better"].iloc[0], rows["ideal"].iloc[0]
-    return None if pd.isna(higher) else bool(higher), float(ideal)
-
-
-def arrow(higher_is_better: bool | None, ideal: float) -> str:
-    """How a column's title says what is good."""
-    if higher_is_better is None:
-        return "" if math.isnan(ideal) else f" → {ideal:g}"
-    return " ↑" if higher_is_better else " ↓"
 
 
 def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
@@ -239,12 +170,6 @@ def _cell(pooled: Pooled, best: bool, usual: int) -> Cell:
     if pooled.n == 0:
         return Cell(MISSING)
     return Cell(spread(pooled.mean, pooled.std) + (f" [{pooled.n}]" if pooled.n != usual else ""), best)
-
-
-def spread(mean: float, std: float) -> str:
-    """The mean ± std, with as many decimals as the mean has."""
-    text = number(mean)
-    return text if np.isnan(std) else f"{text} ± {std:.{len(text.partition('.')[2])}f}"
 
 
 def _about_seeds(usual: int) -> str:

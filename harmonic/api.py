@@ -40,7 +40,7 @@ class Harmonic:
 
     llm: a name in conf/llm, or a harmonic.llm.LanguageModel. k, metric, filter, filter_threshold and permutation:
     of the prompts, see harmonic.method.HarmonicGenerator. tuning and sampling: fields of harmonic.tuning.Tuning
-    and harmonic.sampling.Sampling. directory: where prompts and the adapter are kept (None: a temporary folder
+    and harmonic.sampling_settings.Sampling. directory: where prompts and the adapter are kept (None: a temporary folder
     that goes with this object).
 
     After `fit`, `notes` says what was made of the columns, and `schema` what they are.

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.drafts import Drafts
+from harmonic.token_draws import choose
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 _SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
 MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
 _SMALLEST_BUDGET = 2**14  # tokens
-_BLOCK = 256  # tokens summed up together when one is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,35 +258,3 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
     while same < shortest and first[same] == last[same]:
         same += 1
     return list(first[:same])
-
-
-def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: float) -> torch.Tensor:
-    """The next token of each row, (rows,): the likeliest at temperature 0, else drawn by inverting the CDF.
-
-    logits: (rows, vocabulary), -inf for what must not come. uniforms: (rows,), in [0, 1). The CDF is built
-    in two stages, over blocks and inside one block, so that the vocabulary is summed up only once.
-    """
-    import torch
-    from torch.nn import functional
-
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    weights = torch.softmax(logits.float() / temperature, dim=-1)
-    blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).view(len(weights), -1, _BLOCK)
-    upper = blocks.sum(dim=-1).double().cumsum(dim=-1)
-    points = torch.as_tensor(uniforms, device=logits.device)[:, None] * upper[:, -1:]
-    block, rest = _invert(upper, points)
-    inside = blocks[torch.arange(len(blocks), device=block.device), block[:, 0]].double().cumsum(dim=-1)
-    token, _ = _invert(inside, rest)
-    return (block * _BLOCK + token)[:, 0]
-
-
-def _invert(upper: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first place whose cumulated weight is above the point, (rows, 1), and what the point has left there."""
-    import torch
-
-    # Never behind the last place that has any weight, whatever the rounding of the sums.
-    points = torch.minimum(points, torch.nextafter(upper[:, -1:], torch.zeros_like(points)))
-    place = torch.searchsorted(upper, points, right=True)
-    before = torch.where(place > 0, upper.gather(1, (place - 1).clamp(min=0)), 0.0)
-    return place, (points - before).clamp(min=0.0)

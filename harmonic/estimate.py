@@ -15,7 +15,7 @@ from typing import Any
 
 from harmonic.form import Form
 from harmonic.llm import LanguageModel
-from harmonic.sampling import Sampling
+from harmonic.sampling_settings import Sampling
 from harmonic.tuning import Tuning
 
 MEASURED_SECONDS = 0.2  # for reading, and again for learning

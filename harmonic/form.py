@@ -18,7 +18,8 @@ import pandas as pd
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
-from harmonic.prompts import Prompt, RowTexts
+from harmonic.prompts import Prompt
+from harmonic.row_json import RowTexts
 from harmonic.short_names import short_names
 from harmonic.storage import write_json
 from harmonic.table import Schema, Table

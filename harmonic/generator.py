@@ -68,7 +68,7 @@ class Generator(ABC):
         By rejection, unless overridden: at most `budget` rows are drawn (None: 100 for each one wanted). Raises
         SamplingError where they do not suffice.
         """
-        from harmonic.conditions import draw_by_rejection
+        from harmonic.rejection import draw_by_rejection
 
         if not conditions:
             return self.sample(n, seed=seed, directory=directory)

@@ -22,8 +22,10 @@ from harmonic.form import Form, Gauge, PromptSets, answer_room, choose_form
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.neighbors import Metric, check_neighbors
-from harmonic.prompts import Prompt, RowTexts, read_prompts, sampling_prompts, training_prompts, write_prompts
-from harmonic.sampling import Decodes, Sampler, Sampling
+from harmonic.prompts import Prompt, read_prompts, sampling_prompts, training_prompts, write_prompts
+from harmonic.row_json import RowTexts
+from harmonic.sampling import Decodes, Sampler
+from harmonic.sampling_settings import Sampling
 from harmonic.table import Splits, Table
 from harmonic.tuning import Tuning, load_tuned, tune
 from harmonic.vllm_decoding import VLLMDecoder, check_backend

@@ -10,8 +10,6 @@ A folder, or a report, does not mean that a run finished: DONE does.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import shutil
@@ -25,9 +23,10 @@ from types import TracebackType
 from typing import Any
 
 from harmonic.cache import Build, Cache, Entry
+from harmonic.done import finished, mark_done
 from harmonic.environment import git, peaks, reset_peaks, versions
 from harmonic.errors import ConfigError
-from harmonic.storage import DISK_FULL, jsonable, key_of, locked, storage_errors, write_json
+from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -199,17 +198,17 @@ class Run:
         incoming, outgoing = (target.with_name(f".{target.name}.{way}") for way in ("incoming", "outgoing"))
         with storage_errors(self.output_dir):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _remove(incoming)
-            _remove(outgoing)
+            remove(incoming)
+            remove(outgoing)
             if source.is_dir():
-                shutil.copytree(source, incoming, copy_function=_link_or_copy)
+                shutil.copytree(source, incoming, copy_function=link_or_copy)
             else:
-                _link_or_copy(source, incoming)
+                link_or_copy(source, incoming)
             if target.is_dir() or (target.exists() and incoming.is_dir()):
                 os.replace(target, outgoing)  # a folder with files in it cannot be renamed over
             os.replace(incoming, target)
-            _remove(incoming)  # still there if it was a link to the same file as the target
-            _remove(outgoing)
+            remove(incoming)  # still there if it was a link to the same file as the target
+            remove(outgoing)
         self._placed.add(name)
         return target
 
@@ -240,15 +239,8 @@ class Run:
         """Record these, set the status to "done", and write DONE. Nothing may be recorded after it."""
         self.report["status"], self.report["finished"] = "done", _now()
         self.record(metrics=metrics, unavailable=unavailable)
-        products = [path for name in self._placed for path in [self.folder / name, *(self.folder / name).rglob("*")]]
         with storage_errors(self.output_dir):
-            report = (self.folder / "report.json").read_bytes()
-            done = {
-                "run_id": self.run_id,
-                "report_sha256": hashlib.sha256(report).hexdigest(),
-                "files": {str(p.relative_to(self.folder)): p.stat().st_size for p in sorted(products) if p.is_file()},
-            }
-            write_json(self.folder / "DONE", done)
+            mark_done(self.folder, self.run_id, self._placed)
 
     def _observe_memory(self) -> None:
         """Keep the run's peaks: the highest of its stages, as computed, and of this process meanwhile."""
@@ -261,37 +253,6 @@ class Run:
         self._observe_memory()
         with storage_errors(self.output_dir):
             write_json(self.folder / "report.json", self.report)
-
-
-def finished(folder: Path) -> bool:
-    """Whether DONE is in a run's folder, belongs to this run and this report, and no product has gone."""
-    try:
-        done = json.loads((folder / "DONE").read_text(encoding="utf-8"))
-        report = (folder / "report.json").read_bytes()
-        return (
-            done["run_id"] == folder.name.rpartition("-")[2]
-            and done["report_sha256"] == hashlib.sha256(report).hexdigest()
-            and json.loads(report)["status"] == "done"
-            and all((folder / name).stat().st_size == size for name, size in done["files"].items())
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _link_or_copy(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError as error:  # another file system, one without hard links, too many links
-        if error.errno in DISK_FULL:
-            raise
-        shutil.copy2(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _now() -> str:

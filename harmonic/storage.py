@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,3 +108,21 @@ def locked(path: Path, doing: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make target a hard link to the file source, or a copy where the file system has no links."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError as error:  # another file system, one without hard links, too many links
+        if error.errno in DISK_FULL:
+            raise
+        shutil.copy2(source, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -282,7 +282,7 @@ def test_a_run_that_measured_no_privacy_leaves_none(tmp_path: Path) -> None:
 
 
 def test_a_card_that_cannot_be_made_does_not_cost_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.pipeline.card", lambda found: 1 / 0)
+    monkeypatch.setattr("experiments.card.card", lambda found: 1 / 0)
     folder = run(tmp_path, "evaluator=privacy")
     assert (folder / "DONE").exists() and not (folder / "privacy_card.md").exists()
     assert "ZeroDivisionError" in (folder / "run.log").read_text()

@@ -10,15 +10,16 @@ import pandas as pd
 import pytest
 
 from harmonic.columns import Column, Kind, Style
-from harmonic.conditions import described, draw_by_rejection, read_conditions, renamed, satisfying
+from harmonic.conditions import described, read_conditions, renamed, satisfying
 from harmonic.constraints import RowConstraints
 from harmonic.dates import parse_date
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
-from harmonic.llm import TinyModel
-from harmonic.prompts import parse_row
+from harmonic.rejection import draw_by_rejection
+from harmonic.row_json import parse_row
 from harmonic.table import Schema, Table, Task
+from harmonic.tiny_model import TinyModel
 
 DAY = "%m/%d/%Y"
 FIRST, LAST = (float(parse_date(text, DAY)) for text in ("01/15/2023", "12/20/2024"))

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerFast
 from harmonic.columns import Style
 from harmonic.constraints import RowConstraints, column_pattern
 from harmonic.dialogue import Dialogue
-from harmonic.llm import TinyModel
-from harmonic.prompts import parse_row, row_json
+from harmonic.row_json import parse_row, row_json
 from harmonic.table import Column, Kind, Schema, Task
+from harmonic.tiny_model import TinyModel
 
 
 def category(name: str, *values: str) -> Column:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonic.decoding import Decoder, choose, common_prefix
+from harmonic.decoding import Decoder, common_prefix
 from harmonic.drafts import Drafts
 from harmonic.forward import SingleRows, SlotRows, supports_slots
-from harmonic.llm import TinyModel
+from harmonic.tiny_model import TinyModel
+from harmonic.token_draws import choose
 
 END = 257
 PREFIX = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]

@@ -6,7 +6,7 @@ import pytest
 
 from harmonic.dialogue import Dialogue, check_lengths
 from harmonic.errors import ConfigError
-from harmonic.llm import TinyModel
+from harmonic.tiny_model import TinyModel
 
 LLAMA_2 = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}[INST] {{ message['content'] }} "

@@ -10,8 +10,8 @@ import torch
 from harmonic import estimate
 from harmonic.estimate import Size, layer_seconds
 from harmonic.form import Form
-from harmonic.llm import TinyModel
-from harmonic.sampling import Sampling
+from harmonic.sampling_settings import Sampling
+from harmonic.tiny_model import TinyModel
 from harmonic.tuning import Tuning
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")

@@ -13,10 +13,11 @@ import pytest
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
 from harmonic.form import Form, Gauge
-from harmonic.llm import HubModel, TinyModel
+from harmonic.llm import HubModel
 from harmonic.method import HarmonicGenerator
 from harmonic.prompts import read_prompts
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tiny_model import TinyModel
 
 TUNING = {"batch_size": 4, "max_examples": 8, "checkpoint_every": None}
 

@@ -31,10 +31,10 @@ from harmonic.constraints import RowConstraints
 from harmonic.datasets import MISSING_VALUES, Dataset
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError, DataError, HarmonicError
-from harmonic.llm import TinyModel
-from harmonic.prompts import parse_row, row_json
+from harmonic.row_json import parse_row, row_json
 from harmonic.runs import Run
 from harmonic.sources import parse_csv
+from harmonic.tiny_model import TinyModel
 from harmonic.tracking import NullTracker
 
 OUTCOMES: Counter[str] = Counter()

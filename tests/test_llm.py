@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from harmonic import download, loading
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
-from harmonic.llm import HubModel, TinyModel, WheelModel
+from harmonic.llm import HubModel, WheelModel
+from harmonic.tiny_model import TinyModel
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "llm"
 

@@ -17,18 +17,8 @@ from experiments.benchmarks.reference import plain_tuning_set
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
 from harmonic.neighbors import nearest
-from harmonic.prompts import (
-    InvalidAnswer,
-    Prompt,
-    RowTexts,
-    instruction,
-    parse_row,
-    read_prompts,
-    row_json,
-    sampling_prompts,
-    training_prompts,
-    write_prompts,
-)
+from harmonic.prompts import Prompt, instruction, read_prompts, sampling_prompts, training_prompts, write_prompts
+from harmonic.row_json import InvalidAnswer, RowTexts, parse_row, row_json
 from harmonic.table import Column, Kind, Schema, Table, Task
 
 SCHEMA = Schema(

@@ -302,7 +302,7 @@ def test_a_copy_that_breaks_off_leaves_the_old_product(tmp_path: Path, monkeypat
     with opened(tmp_path) as run:
         entry = run.stage("sample", {}, rows)
         run.place(entry.path / "synthetic.csv", "synthetic.csv")
-        monkeypatch.setattr(runs, "_link_or_copy", broken)
+        monkeypatch.setattr(runs, "link_or_copy", broken)
         with pytest.raises(ConfigError, match=r"output_dir=.*\n  fix: free some space"):
             run.place(entry.path / "adapter" / "weights.bin", "synthetic.csv")
     assert (run.folder / "synthetic.csv").read_text() == "a,b\n1,2\n"

@@ -23,10 +23,11 @@ from harmonic.decoding import Decoded, Decoder
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
-from harmonic.llm import TinyModel
 from harmonic.prompts import Prompt
-from harmonic.sampling import Sampler, Sampling
+from harmonic.sampling import Sampler
+from harmonic.sampling_settings import Sampling
 from harmonic.table import Column, Kind, Schema, Task
+from harmonic.tiny_model import TinyModel
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")
 COLOUR = Column(name='the "colour"', kind=Kind.CATEGORY, categories=("blue", "green {", "ré\nd"))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harmonic.llm import TinyModel
 from harmonic.scoring import answer_nll, answer_token_nll, pairs_nll
+from harmonic.tiny_model import TinyModel
 
 VOCABULARY = 258
 

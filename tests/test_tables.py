@@ -17,19 +17,9 @@ from sweeps import failure, write_run
 
 from experiments.collect import read_runs, tidy
 from experiments.published import published_figures, published_table
+from experiments.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
 from experiments.significance import MIN_PAIRS, compare, holm, significance_table
-from experiments.tables import (
-    MAIN,
-    PRIVACY,
-    Cell,
-    Measure,
-    Table,
-    all_tables,
-    goodness,
-    measured,
-    number,
-    result_table,
-)
+from experiments.tables import Cell, Table, all_tables, measured, result_table
 from experiments.typeset import escape_latex, escape_markdown, latex, markdown
 
 WD, MLE, NRS = Measure("WD", "wasserstein"), Measure("MLE", "mle/{headline}"), Measure("NRS", "nrs")

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from harmonic.dialogue import Dialogue
-from harmonic.llm import TinyModel
 from harmonic.progress import Progress
 from harmonic.prompts import Prompt
+from harmonic.tiny_model import TinyModel
 from harmonic.trainer import AnswerTrainer, BulkDropout, Reporter, answer_trainer
 from harmonic.tuning import IGNORED, Tuning, encode
 

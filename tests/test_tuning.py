@@ -15,8 +15,8 @@ import torch
 
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError, DataError
-from harmonic.llm import TinyModel
 from harmonic.prompts import Prompt
+from harmonic.tiny_model import TinyModel
 from harmonic.tuning import Tuning, load_tuned, tune
 
 EXAMPLES = [Prompt(f"number {i}: " + "x" * (5 * i), f'{{"a": "{i}"}}') for i in range(10)]

@@ -15,9 +15,11 @@ from harmonic.constraints import RowConstraints
 from harmonic.decoding import Decoded
 from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
-from harmonic.llm import TinyModel, WheelModel
-from harmonic.prompts import Prompt, parse_row
+from harmonic.llm import WheelModel
+from harmonic.prompts import Prompt
+from harmonic.row_json import parse_row
 from harmonic.table import Column, Kind, Schema, Task
+from harmonic.tiny_model import TinyModel
 from harmonic.tuning import Tuning, tune
 from harmonic.vllm_decoding import VLLMDecoder, check_backend
 

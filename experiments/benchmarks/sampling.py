@@ -30,7 +30,8 @@ import numpy as np
 from experiments.run import configured
 from harmonic.decoding import Decoder
 from harmonic.dialogue import Dialogue
-from harmonic.prompts import InvalidAnswer, parse_row, sampling_prompts
+from harmonic.prompts import sampling_prompts
+from harmonic.row_json import InvalidAnswer, parse_row
 from harmonic.table import Schema
 from harmonic.tuning import load_tuned
 

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from experiments.run import configured
 from harmonic.dialogue import Dialogue
 from harmonic.environment import peaks, reset_peaks
-from harmonic.prompts import RowTexts, sampling_prompts
+from harmonic.prompts import sampling_prompts
+from harmonic.row_json import RowTexts
 from harmonic.scoring import BATCH_TOKENS, answer_nll
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from toys import make_splits, splits_of
 from baselines import ctabgan_training
 from baselines.conditional_vector import TrainingSampler
 from baselines.ctabgan import CtabganGenerator
-from baselines.ctabgan_training import Downstream, Training
+from baselines.ctabgan_downstream import Downstream
+from baselines.ctabgan_training import Training
 from baselines.encoding_rules import EncodingRules, fit_encoding
 from experiments.run import configured
 from harmonic.errors import ConfigError, DataError

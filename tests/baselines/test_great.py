@@ -23,8 +23,8 @@ from baselines.great import GreatGenerator, _Answers
 from baselines.great_training import be_great, prepared_tokenizer
 from baselines.row_text import RowReader, row_texts
 from harmonic.errors import ConfigError, DataError, SamplingError
-from harmonic.llm import TinyModel
 from harmonic.table import Splits, Task
+from harmonic.tiny_model import TinyModel
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")
 LEARNING = {"learning_rate": 1e-2, "batch_size": 16, "max_steps": 100, "scheduler": "constant"}

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from harmonic.errors import ConfigError
-from harmonic.evaluation.anonymeter import ATTACKS, Anonymeter, Gower, Outcome, risk
+from harmonic.evaluation.anonymeter import ATTACKS, Anonymeter, Outcome, risk
+from harmonic.evaluation.gower import Gower
 from harmonic.evaluation.singling_out import find_predicates, singling_out
 from harmonic.table import Splits, Table
 

@@ -15,9 +15,9 @@ from harmonic.evaluation import answering
 from harmonic.evaluation.answering import answer_losses, keeping, tuned_on
 from harmonic.evaluation.canary import CanaryExposure
 from harmonic.evaluation.llm import LanguageModelEffectiveness
-from harmonic.llm import TinyModel
 from harmonic.planting import plant
 from harmonic.prompts import Prompt
+from harmonic.tiny_model import TinyModel
 from harmonic.tuning import Tuning
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

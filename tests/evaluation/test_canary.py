@@ -12,11 +12,12 @@ import yaml
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation.canary import CHANCE, CanaryExposure, exposures, mean_interval
-from harmonic.llm import TinyModel
 from harmonic.method import HarmonicGenerator
 from harmonic.planting import plant
-from harmonic.prompts import Prompt, RowTexts, write_prompts
+from harmonic.prompts import Prompt, write_prompts
+from harmonic.row_json import RowTexts
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tiny_model import TinyModel
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -9,10 +9,11 @@ import pytest
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.likelihood_attacks import calibrated_loss, min_k
 from harmonic.evaluation.membership import MembershipInference
-from harmonic.llm import TinyModel
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts import Prompt, RowTexts, row_json, write_prompts
+from harmonic.prompts import Prompt, write_prompts
+from harmonic.row_json import RowTexts, row_json
 from harmonic.table import Splits
+from harmonic.tiny_model import TinyModel
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -18,8 +18,8 @@ from harmonic.evaluation import llm as module
 from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
 from harmonic.evaluation.llm import LanguageModelEffectiveness
 from harmonic.evaluation.wording import Wording, whole_target
-from harmonic.llm import TinyModel
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tiny_model import TinyModel
 
 CONF = Path(__file__).parents[2] / "conf"
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
