@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class TinyModel(LanguageModel):
-    """A Llama of random weights and a byte-level tokenizer, built in process: for tests, no download."""
+    """A Llama of random weights and a byte-level tokenizer, built in process: for tests, no download.
+
+    embedding_factor: how much larger than usual the embeddings are, which are its output layer, too. At 10 an
+    adapter can teach it in a few steps: what comes in shows in its logits.
+    """
 
     hidden_size: int = 32
     layers: int = 2
@@ -21,6 +25,7 @@ class TinyModel(LanguageModel):
     key_value_heads: int = 2
     positions: int = 8192
     weights_seed: int = 0
+    embedding_factor: float = 1.0
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         import torch
@@ -30,6 +35,8 @@ class TinyModel(LanguageModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
             model = LlamaForCausalLM(self.config())
+        with torch.no_grad():
+            model.model.embed_tokens.weight.mul_(self.embedding_factor)
         return model.to(device, dtype).eval(), self.tokenizer()
 
     def config(self) -> Any:

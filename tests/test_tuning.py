@@ -41,14 +41,8 @@ def losses(folder: Path) -> list[float]:
     return [point["train/loss"] for point in json.loads((folder / "history.json").read_text())]
 
 
-class Legible(TinyModel):
-    """A model that an adapter can teach: larger embeddings than usual, so that its logits can be; no template."""
-
-    def load(self):
-        model, tokenizer = super().load()
-        with torch.no_grad():
-            model.model.embed_tokens.weight.mul_(10)
-        return model, tokenizer
+class Plain(TinyModel):
+    """A model without a chat template."""
 
     def tokenizer(self):
         tokenizer = super().tokenizer()
@@ -57,7 +51,7 @@ class Legible(TinyModel):
 
 
 def test_a_toy_set_is_learnt_by_heart_and_reproduced(tmp_path):
-    llm = Legible(**vars(tiny(hidden_size=64)))
+    llm = Plain(**vars(tiny(hidden_size=64, embedding_factor=10)))
     examples = [Prompt("one: a", "bcdefg"), Prompt("two: h", "ijk")]
     run(tmp_path, examples, llm, epochs=60, batch_size=2, dropout=0.0, scheduler="constant")
     found = losses(tmp_path)

@@ -22,20 +22,10 @@ from harmonic.tiny_model import TinyModel
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-class Legible(TinyModel):
-    """A model that an adapter can teach: larger weights than usual, so that the input shows in the output."""
-
-    def load(self):
-        import torch
-
-        model, tokenizer = super().load()
-        with torch.no_grad():
-            model.model.embed_tokens.weight.mul_(10)
-        return model, tokenizer
-
-
 def tiny(**settings) -> TinyModel:
-    return Legible(name="tiny", dtype="float32", device="cpu", target_modules=MODULES, **settings)
+    return TinyModel(
+        name="tiny", dtype="float32", device="cpu", target_modules=MODULES, embedding_factor=10, **settings
+    )
 
 
 def audit(**settings) -> CanaryExposure:

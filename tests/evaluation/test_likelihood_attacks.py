@@ -18,19 +18,14 @@ from harmonic.tiny_model import TinyModel
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-class Legible(TinyModel):
-    """A model that an adapter can teach: larger embeddings than usual, so that its logits can be."""
+class Counted(TinyModel):
+    """Says how often it was loaded."""
 
     loads = 0
 
     def load(self):
-        import torch
-
         type(self).loads += 1
-        model, tokenizer = super().load()
-        with torch.no_grad():
-            model.model.embed_tokens.weight.mul_(10)
-        return model, tokenizer
+        return super().load()
 
 
 def test_the_loss_attack_is_what_tuning_took_off_a_token():
@@ -60,7 +55,9 @@ def few(table_of) -> Splits:
 
 def fitted(splits, folder, **tuning) -> HarmonicGenerator:
     """HARMONIC's generator behind prompts without examples: a few tokens are learnt sooner than hundreds."""
-    llm = Legible(name="tiny", dtype="float32", device="cpu", target_modules=TARGETS, hidden_size=64)
+    llm = Counted(
+        name="tiny", dtype="float32", device="cpu", target_modules=TARGETS, hidden_size=64, embedding_factor=10
+    )
     settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "checkpoint_every": None} | tuning
     found = HarmonicGenerator(llm=llm, neighbors={"k": 1}, tuning=settings)
     texts = RowTexts(splits.train).render(np.arange(len(splits.train)))
@@ -93,15 +90,15 @@ def test_a_model_that_learnt_nothing_tells_nothing(few, tmp_path):
 
 def test_token_losses_add_up_and_the_base_model_comes_and_goes(few, tmp_path):
     model = fitted(few, tmp_path, epochs=1, learning_rate=1e-2)
-    rows, before = few.test.frame, Legible.loads
+    rows, before = few.test.frame, Counted.loads
     tuned = model.token_nll(rows)
     assert [losses.mean() for losses in tuned] == pytest.approx(model.nll(rows), rel=1e-6)
     base = model.token_nll(rows, base=True)
-    assert Legible.loads == before + 2
+    assert Counted.loads == before + 2
     assert [len(losses) for losses in base] == [len(losses) for losses in tuned]
     assert np.abs(np.concatenate(base) - np.concatenate(tuned)).max() > 0.01
     assert np.concatenate(model.token_nll(rows)) == pytest.approx(np.concatenate(tuned), abs=1e-6)
-    assert Legible.loads == before + 3
+    assert Counted.loads == before + 3
 
 
 def test_the_base_model_is_the_one_that_was_not_tuned(few, tmp_path):
