@@ -25,12 +25,12 @@ from harmonic import dates
 from harmonic.columns import Style
 from harmonic.conditions import MOST_DIGITS, UNKNOWN_DIGITS, Condition, Conditions
 from harmonic.errors import ConfigError
+from harmonic.row_json import as_json
 from harmonic.table import Column, Kind, Schema
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 _SPECIAL = re.compile(r"[^\w]", re.ASCII)
 
 
@@ -55,8 +55,8 @@ def column_pattern(column: Column, condition: Condition | None = None) -> str:
     else:
         value = rf"{_sign(column)}({_whole(column)}{_fraction(column)}{_scientific(column)})"
     if column.missing is not None and condition is None:
-        value += "|" + _literal(_encode(column.missing)[1:-1])
-    return f'{_literal(_encode(column.name))}: "({value})"'
+        value += "|" + _literal(as_json(column.missing)[1:-1])
+    return f'{_literal(as_json(column.name))}: "({value})"'
 
 
 def row_grammar(schema: Schema, order: Sequence[str], conditions: Conditions | None = None) -> str:
@@ -111,7 +111,7 @@ def _scientific(column: Column) -> str:
 
 def _alternatives(texts: Sequence[str]) -> str:
     """One of these texts, as JSON writes it."""
-    return "|".join(_literal(_encode(text)[1:-1]) for text in texts)
+    return "|".join(_literal(as_json(text)[1:-1]) for text in texts)
 
 
 def _literal(text: str) -> str:
@@ -181,10 +181,29 @@ class RowConstraints:
 
     @cached_property
     def _tokens(self) -> Any:
-        from llguidance.hf import from_tokenizer
+        from llguidance import LLTokenizer
 
         try:
-            return from_tokenizer(self.tokenizer)
-        except ValueError as error:
+            core = without_marks(self.tokenizer.backend_tokenizer.to_str())
+            return LLTokenizer(core, eos_token=self.tokenizer.eos_token_id)
+        except (AttributeError, ValueError) as error:
             problem = f"the tokenizer {type(self.tokenizer).__name__} cannot be constrained: {error}"
             raise ConfigError("generator.sampling.mode", "constrained", problem, "set it to reject") from error
+
+
+def without_marks(tokenizer: str) -> str:
+    """The tokenizer (its JSON) with special tokens that no text is cut into; their ids stay.
+
+    llguidance cuts what a row must say as the tokenizer does: a column called "<|im_end|>" would end the answer.
+    """
+    core = json.loads(tokenizer)
+    core |= {"padding": None, "truncation": None, "post_processor": None}
+    marks = {token["content"]: f"\0special {token['id']}\0" for token in core["added_tokens"] if token["special"]}
+    for token in core["added_tokens"]:
+        token["content"] = marks.get(token["content"], token["content"])
+    known = core["model"]["vocab"]
+    if isinstance(known, dict):
+        core["model"]["vocab"] = {marks.get(text, text): number for text, number in known.items()}
+    else:  # of a Unigram model: [text, score]
+        core["model"]["vocab"] = [[marks.get(text, text), score] for text, score in known]
+    return json.dumps(core)

@@ -28,11 +28,13 @@ def number(name: str, low: float, high: float, decimals: int | None = None) -> C
     return Column(name=name, kind=kind, minimum=low, maximum=high, decimals=decimals or 0)
 
 
+MARKED = "<|im_end|> <end>"  # the special tokens of the two tokenizers
 NASTY = Schema(
     columns=(
         category('say "hi" {x}', "yes", "no"),
         category("naïve\nname/\\", 'a"b', "{", "}", "line\nbreak", "日本", "emoji 😀", "", " ", "-", '", "', "é"),
         category("one", "only"),
+        category(MARKED, "<|im_start|>assistant", "<end>", "<|im_end|>"),
         category("prefixes", "a", "ab", "abc", "abc d"),
         category("many", *[f"value {i}" for i in range(500)]),
         number("integer", -5, 1200),
@@ -67,7 +69,8 @@ def merging_tokenizer() -> PreTrainedTokenizerFast:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, special_tokens=["<end>"])
     draw = np.random.default_rng(5)
-    core.train_from_iterator([row_json(row(draw), NASTY) for _ in range(60)], trainer)
+    names = [name for name in NASTY.names if name != MARKED]  # no text of a language is cut into special tokens
+    core.train_from_iterator([row_json(row(draw), NASTY, names) for _ in range(60)], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", pad_token="<end>")
 
 

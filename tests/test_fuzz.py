@@ -105,8 +105,8 @@ def configuration(generator: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain, instantiate(config, _convert_="all")
 
 
-def run_whole(table: tuple[list[str], list[list[str]], str | None], generator: str = "marginals") -> None:
-    """The file through every stage: a table of its shape, or one clear error. By default with independent columns."""
+def through(table: tuple[list[str], list[list[str]], str | None], generator: str) -> None:
+    """The file through every stage: a table of its shape, or one clear error."""
     names, rows, target = table
     plain, parts = configuration(generator)
     with TemporaryDirectory() as folder:
@@ -131,9 +131,14 @@ def run_whole(table: tuple[list[str], list[list[str]], str | None], generator: s
         OUTCOMES["a table"] += 1
 
 
+def run_whole(table: tuple[list[str], list[list[str]], str | None]) -> None:
+    """`through` with independent columns, and nearly every evaluator."""
+    through(table, "marginals")
+
+
 def learn(table: tuple[list[str], list[list[str]], str | None]) -> None:
-    """The file through HARMONIC, tuning and sampling: as `run_whole`."""
-    run_whole(table, "harmonic")
+    """`through` with HARMONIC: tuning, sampling, and the measures of privacy."""
+    through(table, "harmonic")
 
 
 def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
