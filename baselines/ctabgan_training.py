@@ -56,7 +56,7 @@ class Training:
         """Raise ConfigError for numbers that cannot be."""
         least = {"batch_size": 2, "epochs": 1, "max_steps": 1, "critic_steps": 1, "channels": 1, "noise": 1}
         for setting in fields(self):
-            key, value, low = f"scale.deep.ctabgan.{setting.name}", getattr(self, setting.name), least.get(setting.name)
+            key, value, low = f"generator.training.{setting.name}", getattr(self, setting.name), least.get(setting.name)
             fix = f"{key}={'null' if setting.default is None else setting.default}"
             if setting.name in ("learning_rate", "adam_epsilon") and not 0 < value < math.inf:
                 raise ConfigError(key, value, "must be above 0", fix)
@@ -98,7 +98,7 @@ def train(table: Table, encoding: RowEncoding, settings: Training, device: str, 
             if step % _NOTED == 0 or step == steps - 1:
                 shown = {name: float(loss) for name, loss in losses.items()}
                 if not all(math.isfinite(loss) for loss in shown.values()):
-                    key, rate = "scale.deep.ctabgan.learning_rate", settings.learning_rate
+                    key, rate = "generator.training.learning_rate", settings.learning_rate
                     raise ConfigError(key, rate, f"the training diverged in step {step + 1}", f"{key}={rate / 4:g}")
                 progress.note(**{name: f"{loss:.3f}" for name, loss in shown.items()})
             progress.advance(rows=settings.batch_size * settings.critic_steps)

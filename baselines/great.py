@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _ROOM = 1.25  # an answer may be this much longer than the longest training text
 _CHECK_EVERY = 4  # tokens between two looks at whether an answer is a whole row
 _ADVICE = (
-    "tune longer (scale.great.tuning: epochs, learning_rate), lower generator.sampling.temperature, "
+    "tune longer (generator.tuning.epochs, generator.tuning.learning_rate), lower generator.sampling.temperature, "
     "or raise generator.sampling.seconds"
 )
 

@@ -43,12 +43,10 @@ class GreatTuning:
         for name in ("epochs", "learning_rate", "batch_size", "max_steps", "rank"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise ConfigError(
-                    f"scale.great.tuning.{name}", value, "must be above 0", f"scale.great.tuning.{name}=1"
-                )
+                raise ConfigError(f"generator.tuning.{name}", value, "must be above 0", f"generator.tuning.{name}=1")
         if llm.quantization and self.rank is None:
             problem = "quantized weights cannot be trained themselves"
-            raise ConfigError("llm.quantization", llm.quantization, problem, "scale.great.tuning.rank=16")
+            raise ConfigError("llm.quantization", llm.quantization, problem, "generator.tuning.rank=16")
 
 
 def be_great() -> Any:

@@ -42,7 +42,7 @@ from harmonic.tuning import free_memory
 
 logger = logging.getLogger(__name__)
 
-_ADVICE = "tune longer (scale.realtabformer.tuning.epochs), or raise generator.sampling.seconds"
+_ADVICE = "tune longer (generator.tuning.epochs), or raise generator.sampling.seconds"
 
 
 @dataclass(frozen=True, kw_only=True)

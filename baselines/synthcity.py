@@ -96,7 +96,7 @@ class SynthcityGenerator(Generator):
         if len(frame) < n:
             raise SamplingError(
                 f"synthcity's {self.plugin} gave {len(frame)} of {n} rows: too many repeat, or lie outside the ranges "
-                "of the training rows\n  fix: train longer (n_iter, under scale.deep)"
+                "of the training rows\n  fix: train longer (generator.settings.n_iter)"
             )
         return Sample(decoded(frame, self._table))
 
@@ -112,7 +112,7 @@ class SynthcityGenerator(Generator):
             return kind(**given, **self._given(len(table)))
         except (TypeError, ValueError) as error:
             known = f"synthcity.plugins.generic.plugin_{self.plugin}.{PLUGINS[self.plugin]}"
-            fix = f"under scale.deep, use the arguments of {known}"
+            fix = f"use the arguments of {known}, and max_steps"
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
 
     def _given(self, rows: int) -> dict[str, Any]:

@@ -55,6 +55,22 @@ def test_every_choice_composes_and_its_parts_can_be_built(choices: str) -> None:
     assert parts["evaluator"] and all(isinstance(part, Evaluator) for part in parts["evaluator"].values())
 
 
+def leaves(node: Any, path: str) -> list[tuple[str, Any]]:
+    """Every setting below a path, with its value; the empty mappings among them."""
+    if isinstance(node, dict) and node:
+        return [leaf for name, inner in node.items() for leaf in leaves(inner, f"{path}.{name}")]
+    return [(path, node)]
+
+
+@pytest.mark.parametrize("generator", CHOICES["generator"])
+def test_every_setting_of_a_generator_can_be_set_by_itself(generator: str) -> None:
+    plain: Any = OmegaConf.to_container(configuration(f"generator={generator}").generator, resolve=True)
+    own = [(path, value) for path, value in leaves(plain, "generator") if not path.startswith("generator.llm.")]
+    numbers = {path: value + 1 for path, value in own if isinstance(value, int | float)}
+    changed = configuration(f"generator={generator}", *(f"{path}={value}" for path, value in numbers.items()))
+    assert {path: OmegaConf.select(changed, path) for path in numbers} == numbers
+
+
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_file_opens_with_a_comment(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")

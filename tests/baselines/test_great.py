@@ -259,10 +259,10 @@ def test_the_memory_is_given_back_and_loading_restores(loaded: GreatGenerator, f
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"tuning": {"epochs": 0}}, r"scale\.great\.tuning\.epochs=0"),
-        ({"tuning": {"rank": 0}}, r"scale\.great\.tuning\.rank=0"),
+        ({"tuning": {"epochs": 0}}, r"generator\.tuning\.epochs=0"),
+        ({"tuning": {"rank": 0}}, r"generator\.tuning\.rank=0"),
         ({"sampling": {"seconds": 0}}, r"generator\.sampling\.seconds=0"),
-        ({"llm": tiny(quantization="4bit")}, r"llm\.quantization=4bit: .*\n.*scale\.great\.tuning\.rank"),
+        ({"llm": tiny(quantization="4bit")}, r"llm\.quantization=4bit: .*\n.*generator\.tuning\.rank"),
         ({"llm": tiny(context=20)}, r"llm\.context=20: the longest row takes \d+ tokens"),
     ],
 )
