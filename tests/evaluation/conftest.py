@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from harmonic.evaluation.base import Evaluator, Measures
+from harmonic.llm import LanguageModel
+from harmonic.method import HarmonicGenerator
+from harmonic.prompts import Prompt, write_prompts
+from harmonic.row_json import RowTexts
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
 
 TableOf = Callable[..., Table]
@@ -147,3 +153,20 @@ def _spoiled(name: str, train: Table) -> Table:
 def spoiled(request: pytest.FixtureRequest) -> Callable[[Table], Table]:
     """Make a bad synthetic table out of the training rows, one way after the other."""
     return lambda train: _spoiled(request.param, train)
+
+
+@pytest.fixture
+def taught() -> Callable[..., HarmonicGenerator]:
+    """HARMONIC's generator behind prompts without examples: a few tokens are learnt sooner than hundreds."""
+
+    def teach(llm: LanguageModel, splits: Splits, folder: Path, **tuning: Any) -> HarmonicGenerator:
+        settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "checkpoint_every": None} | tuning
+        found = HarmonicGenerator(llm=llm, neighbors={"k": 1}, tuning=settings)
+        texts = RowTexts(splits.train).render(np.arange(len(splits.train)))
+        write_prompts([Prompt("Row: ", text) for text in texts], folder / "train.jsonl")
+        write_prompts([Prompt("Row: ")], folder / "sample.jsonl")
+        found.fit(splits, seed=0, prepared=folder, directory=folder)
+        found.load(splits, prepared=folder, directory=folder)
+        return found
+
+    return teach

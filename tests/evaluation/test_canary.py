@@ -12,10 +12,7 @@ import yaml
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation.canary import CHANCE, CanaryExposure, exposures, mean_interval
-from harmonic.method import HarmonicGenerator
 from harmonic.planting import plant
-from harmonic.prompts import Prompt, write_prompts
-from harmonic.row_json import RowTexts
 from harmonic.table import Column, Kind, Schema, Splits, Table, Task
 from harmonic.tiny_model import TinyModel
 
@@ -128,28 +125,14 @@ def test_the_signal_that_tells_most_is_the_one_reported(toy):
     assert measures["canary/auc/low"] < measures["canary/nearest/auc/low"]  # for both at once: wider
 
 
-def tuned_on_planted(splits: Splits, folder: Path, epochs: float) -> HarmonicGenerator:
-    """HARMONIC's generator behind prompts without examples: a few tokens are learnt sooner than hundreds."""
-    settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "learning_rate": 5e-3, "epochs": epochs}
-    found = HarmonicGenerator(
-        llm=tiny(hidden_size=64), neighbors={"k": 1}, tuning=settings | {"checkpoint_every": None}
-    )
-    texts = RowTexts(splits.train).render(np.arange(len(splits.train)))
-    write_prompts([Prompt("Row: ", text) for text in texts], folder / "train.jsonl")
-    write_prompts([Prompt("Row: ")], folder / "sample.jsonl")
-    found.fit(splits, seed=0, prepared=folder, directory=folder)
-    found.load(splits, prepared=folder, directory=folder)
-    return found
-
-
 @pytest.mark.slow
-def test_canaries_learnt_by_heart_are_exposed_and_those_met_once_are_not(numbers, tmp_path):
+def test_canaries_learnt_by_heart_are_exposed_and_those_met_once_are_not(numbers, taught, tmp_path):
     found = {}
     for repeats, epochs in ((20, 15), (1, 1)):
         splits = plant(numbers, {"count": 4, "repeats": repeats}, 0)
         folder = tmp_path / str(repeats)
         folder.mkdir()
-        model = tuned_on_planted(splits, folder, epochs)
+        model = taught(tiny(hidden_size=64), splits, folder, learning_rate=5e-3, epochs=epochs)
         judge = audit(signals=["model"], max_scored_decoys=200)
         found[repeats] = judge.evaluate(splits, numbers.train, seed=0, scorer=model.nll)
     assert found[20]["canary/model/exposure"] > 6  # of log2 201 = 7.65

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,7 @@ import pytest
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.likelihood_attacks import calibrated_loss, min_k
 from harmonic.evaluation.membership import MembershipInference
-from harmonic.method import HarmonicGenerator
-from harmonic.prompts import Prompt, write_prompts
-from harmonic.row_json import RowTexts, row_json
+from harmonic.row_json import row_json
 from harmonic.table import Splits
 from harmonic.tiny_model import TinyModel
 
@@ -53,19 +53,13 @@ def few(table_of) -> Splits:
     return Splits(table.take(range(16)), table.take(range(16, 24)), table.take(range(24, 40)))
 
 
-def fitted(splits, folder, **tuning) -> HarmonicGenerator:
-    """HARMONIC's generator behind prompts without examples: a few tokens are learnt sooner than hundreds."""
+@pytest.fixture
+def fitted(taught):
+    """As `taught`, with a model that counts how often it was loaded."""
     llm = Counted(
         name="tiny", dtype="float32", device="cpu", target_modules=TARGETS, hidden_size=64, embedding_factor=10
     )
-    settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "checkpoint_every": None} | tuning
-    found = HarmonicGenerator(llm=llm, neighbors={"k": 1}, tuning=settings)
-    texts = RowTexts(splits.train).render(np.arange(len(splits.train)))
-    write_prompts([Prompt("Row: ", text) for text in texts], folder / "train.jsonl")
-    write_prompts([Prompt("Row: ")], folder / "sample.jsonl")
-    found.fit(splits, seed=0, prepared=folder, directory=folder)
-    found.load(splits, prepared=folder, directory=folder)
-    return found
+    return partial(taught, llm)
 
 
 def attack(splits, model):
@@ -75,20 +69,20 @@ def attack(splits, model):
 
 
 @pytest.mark.slow
-def test_rows_learnt_by_heart_are_told_from_others(few, tmp_path):
+def test_rows_learnt_by_heart_are_told_from_others(few, fitted, tmp_path):
     measures = attack(few, fitted(few, tmp_path, epochs=240, learning_rate=5e-3))
     assert measures["mia/loss/auc"] > 0.9
     assert measures["mia/loss/auc/low"] > 0.8
     assert measures["mia/min_k/auc"] > 0.9
 
 
-def test_a_model_that_learnt_nothing_tells_nothing(few, tmp_path):
+def test_a_model_that_learnt_nothing_tells_nothing(few, fitted, tmp_path):
     measures = attack(few, fitted(few, tmp_path, epochs=0.01, learning_rate=1e-30))
     assert measures["mia/loss/auc"] == 0.5
     assert (measures.series["mia/loss/members"] == 0).all()
 
 
-def test_token_losses_add_up_and_the_base_model_comes_and_goes(few, tmp_path):
+def test_token_losses_add_up_and_the_base_model_comes_and_goes(few, fitted, tmp_path):
     model = fitted(few, tmp_path, epochs=1, learning_rate=1e-2)
     rows, before = few.test.frame, Counted.loads
     tuned = model.token_nll(rows)
@@ -101,7 +95,7 @@ def test_token_losses_add_up_and_the_base_model_comes_and_goes(few, tmp_path):
     assert Counted.loads == before + 3
 
 
-def test_the_base_model_is_the_one_that_was_not_tuned(few, tmp_path):
+def test_the_base_model_is_the_one_that_was_not_tuned(few, fitted, tmp_path):
     """Against a plain forward pass over prompt and text."""
     import torch
 
