@@ -12,6 +12,7 @@ from baselines.foreign_training import imported, logging_steps, muted, reporter,
 from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
+from harmonic.loading import processes
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.table import Table
@@ -132,7 +133,7 @@ def _trainer(
     half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
     dataset = be_great().GReaTDataset.from_pandas(table.texts())
     dataset.set_tokenizer(tokenizer)
-    steps = max(int(settings.epochs * -(-len(table) // settings.batch_size)), 1)
+    steps = max(int(settings.epochs * -(-len(table) // (settings.batch_size * processes()))), 1)
     limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
     arguments = TrainingArguments(
         output_dir=str(directory / "checkpoints"),

@@ -55,9 +55,6 @@ class RealTabFormerTuning:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{key}.{name}", value, "must be above 0", f"{key}.{name}=1")
-        if self.n_critic > 0 and self.max_steps:
-            problem = "cannot be kept while the stopping rule trains in parts"
-            raise ConfigError(f"{key}.max_steps", self.max_steps, problem, f"{key}.n_critic=0, or {key}.max_steps=null")
         if processes() > 1:
             raise ConfigError("generator", "realtabformer", "trains in one process", "start it without a launcher")
 
@@ -127,6 +124,10 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
     a_step = settings.batch_size * settings.gradient_accumulation_steps
     steps = settings.epochs * -(-len(table) // a_step)
     limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
+    if limit and settings.n_critic > 0:
+        problem = f"cannot be kept while the stopping rule trains in parts, {steps} steps in all"
+        fix = "generator.tuning.n_critic=0, or generator.tuning.max_steps=null"
+        raise ConfigError("generator.tuning.max_steps", limit, problem, fix)
     former = Reported(
         model_type="tabular",
         tabular_config=GPT2Config(**{"n_layer": 6, **settings.gpt2}) if settings.gpt2 else None,

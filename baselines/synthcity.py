@@ -116,12 +116,19 @@ class SynthcityGenerator(Generator):
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
 
     def _given(self, rows: int) -> dict[str, Any]:
-        """The plugin's own arguments for a table of so many rows."""
+        """The plugin's own arguments for a table of so many rows. Raises ConfigError."""
         settings = dict(self.settings)
         limit = settings.pop("max_steps", None)
-        if limit is not None and {"n_iter", "batch_size"} <= settings.keys():
-            an_epoch = max(-(-rows // settings["batch_size"]), 1)
-            settings["n_iter"] = max(min(settings["n_iter"], limit // an_epoch), 1)
+        if limit is None:
+            return settings
+        needed = {"max_steps": limit, "n_iter": settings.get("n_iter"), "batch_size": settings.get("batch_size")}
+        for name, value in needed.items():
+            if not (isinstance(value, int) and value >= 1):
+                fix = "generator.settings.max_steps=null" if name == "max_steps" else f"generator.settings.{name}=200"
+                problem = "must be a whole number of at least 1" + (" beside max_steps" if name != "max_steps" else "")
+                raise ConfigError(f"generator.settings.{name}", value, problem, fix)
+        an_epoch = -(-rows // settings["batch_size"])
+        settings["n_iter"] = max(min(settings["n_iter"], limit // an_epoch), 1)
         return settings
 
 

@@ -36,6 +36,8 @@ class PrintTables(Callback):
         if not (done := ended_well(config)):
             return
         values = measured(tidy(read_runs(done)))
+        if values.empty:  # they went no further than fit, or measured on validation rows
+            return
         found = [table for table in all_tables(values) if table.name.partition("_")[0] in self.names]
         if found:
             print(markdown(found), flush=True)

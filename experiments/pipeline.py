@@ -32,7 +32,7 @@ from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
-FORMAT = {"prompts": 1, "fit": 1, "sample": 1, "evaluate": 5}
+FORMAT = {"prompts": 1, "fit": 2, "sample": 2, "evaluate": 5}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
 
 

@@ -31,13 +31,15 @@ _DRAWN = 12  # the seed of the draws that stand for missing numbers
 class Completion:
     """From a schema with gaps to one without.
 
-    `fills`: what stands for a missing number, by column. `known`: the training values of these columns.
+    `fills`: what stands for a missing number, by column. `known`: the training values of these columns. `flags`: the
+    columns that say where one was missing, by column; none where only some columns are completed.
     """
 
     schema: Schema
     complete: Schema
     fills: dict[str, float]
     known: dict[str, NDArray[np.float64]]
+    flags: dict[str, str]
 
     @classmethod
     def of(cls, train: Table, only: Collection[str] | None = None) -> Completion:
@@ -60,15 +62,16 @@ class Completion:
             else:
                 categories = tuple(sorted({*column.categories, _unused(column.categories)}))
                 columns.append(replace(column, missing=None, categories=categories))
-        for name in fills:
-            flag = _unused(names, f"{name} {MISSING}")
-            names.add(flag)
-            columns.append(Column(name=flag, kind=Kind.CATEGORY, categories=(GIVEN, MISSING)))
+        flags: dict[str, str] = {}
+        for name in fills if only is None else ():
+            flags[name] = _unused(names | set(flags.values()), f"{name} {MISSING}")
+            columns.append(Column(name=flags[name], kind=Kind.CATEGORY, categories=(GIVEN, MISSING)))
         target, task = schema.target, schema.task
         if not schema.has_target:
-            target, task = _stand_in(columns[: len(schema.columns)])
+            own = columns[: len(schema.columns)]
+            target, task = _stand_in([column for column in own if only is None or column.name in only])
         complete = Schema(columns=tuple(columns), target=target, task=task, description=schema.description)
-        return cls(schema, complete, fills, known)
+        return cls(schema, complete, fills, known, flags)
 
     @property
     def needed(self) -> bool:
@@ -88,7 +91,6 @@ class Completion:
         """
         draw = np.random.default_rng(_DRAWN)
         cells: dict[str, Any] = {}
-        flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
             if column.missing is not None and full.missing is None:
@@ -97,20 +99,18 @@ class Completion:
                     gap = draw.choice(self.known[column.name], len(values))
                 values = values.where(values.notna(), gap)
             cells[column.name] = values.to_numpy(dtype=full.dtype)
-        for name, flag in zip(self.fills, flags, strict=True):
+        for name, flag in self.flags.items():
             cells[flag] = np.where(frame[name].isna(), MISSING, GIVEN).astype(object)
         return pd.DataFrame(cells, columns=self.complete.names)
 
     def restore(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows with their gaps again: conform to the schema."""
         cells: dict[str, Any] = {}
-        flags = [column.name for column in self.complete.columns[len(self.schema.columns) :]]
-        gaps = dict(zip(self.fills, flags, strict=True))
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
-            if column.name in gaps:
-                values = values.astype("float64").mask(frame[gaps[column.name]] == MISSING)
-            elif column.missing is not None and full.missing is None:
+            if column.name in self.flags:
+                values = values.astype("float64").mask(frame[self.flags[column.name]] == MISSING)
+            elif not column.is_numeric and column.missing is not None and full.missing is None:
                 values = values.mask(values == _added(column, full))
             cells[column.name] = values
         return self.schema.conform(pd.DataFrame(cells))

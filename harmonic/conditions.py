@@ -1,7 +1,7 @@
 """Conditions on rows to be drawn: a column's value, or the range that it lies in.
 
 A language model is held to them by its grammar (harmonic.constraints); another generator's rows are drawn until
-enough of them satisfy the conditions. Either way every row does.
+enough of them satisfy the conditions (harmonic.rejection). Either way every row does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,6 @@ from harmonic.columns import Column, InvalidValue, Kind, Value
 from harmonic.dates import parse_date
 from harmonic.errors import ConfigError, suggest
 from harmonic.table import Table
-
-if TYPE_CHECKING:
-    pass
 
 MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
 UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known
@@ -220,6 +217,3 @@ def _bound(column: Column, text: Any, shown: str) -> Decimal | None:
 def _span(column: Column) -> str:
     """The data's range in words."""
     return f"{column.format(column.minimum)} to {column.format(column.maximum)}"
-
-
-# ---- for generators that know no conditions

@@ -54,7 +54,7 @@ class Dialogue:
         """Token ids of each prompt, up to where the answer begins."""
         before, between, _ = self.frame
         ids = self._ids([f"{before}{text}{between}" for text in texts])
-        marked = [row for row, text in enumerate(texts) if any(mark in text for mark in self._marks)]
+        marked = [row for row, text in enumerate(texts) if any(mark in text for mark in self.marks)]
         if marked:  # the frame's marks are meant, these are not
             (start,), (end,) = self._ids([before]), self._ids([between])
             for row, middle in zip(marked, self._ids([texts[row] for row in marked], as_text=True), strict=True):
@@ -70,7 +70,8 @@ class Dialogue:
         return str(self.tokenizer.decode([token for token in ids if token != self.end], skip_special_tokens=True))
 
     @cached_property
-    def _marks(self) -> list[str]:
+    def marks(self) -> list[str]:
+        """The texts of the special tokens."""
         return [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
 
     def _ids(self, texts: list[str], *, as_text: bool = False) -> list[list[int]]:

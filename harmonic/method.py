@@ -26,9 +26,9 @@ from harmonic.prompts import Prompt, read_prompts, sampling_prompts, training_pr
 from harmonic.row_json import RowTexts
 from harmonic.sampling import Decodes, Sampler
 from harmonic.sampling_settings import Sampling
-from harmonic.table import Splits, Table
+from harmonic.table import Schema, Splits, Table
 from harmonic.tuning import Tuning, load_tuned, tune
-from harmonic.vllm_decoding import VLLMDecoder, check_backend
+from harmonic.vllm_decoding import VLLMDecoder, check_backend, check_schema
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,7 +64,7 @@ class HarmonicGenerator(LanguageGenerator):
 
         Raises ConfigError where a prompt with a single example is longer than the model's context.
         """
-        room = self._settings().max_new_tokens  # and its errors, before anything is tuned
+        room = self._settings(splits.schema).max_new_tokens  # and its errors, before anything is tuned
         k = int(self.neighbors["k"])
         check_neighbors(len(splits.train), k, self._metric)
 
@@ -141,7 +141,7 @@ class HarmonicGenerator(LanguageGenerator):
     def _sample(
         self, prompts: list[Prompt], n: int, *, seed: int, directory: Path, conditions: Conditions | None = None
     ) -> Sample:
-        settings = self._settings()
+        settings = self._settings(self._splits.schema)
         decoder, context = self._decoder(settings)
         sampler = Sampler(
             decoder=decoder,
@@ -213,12 +213,14 @@ class HarmonicGenerator(LanguageGenerator):
             self._model, _ = load_tuned(self.llm, self._adapter)
         return self._model
 
-    def _settings(self) -> Sampling:
-        """The settings of sampling. Raises ConfigError for what cannot be."""
+    def _settings(self, schema: Schema | None = None) -> Sampling:
+        """The settings of sampling. Raises ConfigError for what cannot be, with a table of this schema."""
         settings = Sampling(**self.sampling)
         settings.check()
         if settings.backend == "vllm":
             check_backend(self.llm)
+            if schema is not None and settings.mode != "reject":
+                check_schema(schema, Dialogue(self.llm.tokenizer()).marks)
         return settings
 
     def _decoder(self, settings: Sampling) -> tuple[Decodes, int]:

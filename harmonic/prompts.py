@@ -52,9 +52,6 @@ class Prompt:
     rows: tuple[int, ...] = ()
 
 
-# ---- rows and text
-
-
 # ---- prompts
 
 

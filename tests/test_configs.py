@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,25 @@ def test_every_setting_of_a_generator_can_be_set_by_itself(generator: str) -> No
     numbers = {path: value + 1 for path, value in own if isinstance(value, int | float)}
     changed = configuration(f"generator={generator}", *(f"{path}={value}" for path, value in numbers.items()))
     assert {path: OmegaConf.select(changed, path) for path in numbers} == numbers
+
+
+SETTINGS = {
+    ("ctabgan", "training"): "baselines.ctabgan_training.Training",
+    ("great", "tuning"): "baselines.great_training.GreatTuning",
+    ("great", "sampling"): "baselines.great.GreatSampling",
+    ("harmonic", "tuning"): "harmonic.tuning.Tuning",
+    ("harmonic", "sampling"): "harmonic.sampling_settings.Sampling",
+    ("realtabformer", "sampling"): "baselines.realtabformer.RealTabFormerSampling",
+    ("realtabformer", "tuning"): "baselines.realtabformer_training.RealTabFormerTuning",
+    ("tabsyn", "autoencoder"): "baselines.tabsyn_autoencoder.AutoencoderSettings",
+    ("tabsyn", "diffusion"): "baselines.tabsyn_diffusion.DiffusionSettings",
+}
+
+
+@pytest.mark.parametrize(("generator", "part"), SETTINGS)
+def test_every_field_of_a_generators_settings_is_in_its_file(generator: str, part: str) -> None:
+    fields = dataclasses.fields(hydra.utils.get_class(SETTINGS[generator, part]))
+    assert set(configuration(f"generator={generator}").generator[part]) == {field.name for field in fields}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))

@@ -151,6 +151,13 @@ def test_the_quickstart_runs_at_smoke_scale(command: Callable[..., Any], tmp_pat
     assert "## Fidelity" not in found.out
 
 
+def test_a_preset_whose_jobs_end_early_has_no_table(command: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["experiment=quickstart", "generator=copy,marginals", "stage=sample", f"output_dir={tmp_path}"]
+    found = command("-m", *WHOLE, *words)
+    assert found.code == 0, found.err[-3000:]
+    assert "sweep: 2 done" in found.out and "## " not in found.out and "raised" not in found.err
+
+
 def test_each_process_claims_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_held", [])
     script = "import sys; from pathlib import Path; from experiments.devices import claim; " + (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,7 +22,7 @@ from harmonic.row_json import parse_row
 from harmonic.table import Column, Kind, Schema, Task
 from harmonic.tiny_model import TinyModel
 from harmonic.tuning import Tuning, tune
-from harmonic.vllm_decoding import VLLMDecoder, check_backend
+from harmonic.vllm_decoding import VLLMDecoder, check_backend, check_schema
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TINY = TinyModel(name="tiny", target_modules=TARGETS)
@@ -89,6 +90,16 @@ def test_constrained_answers_carry_their_grammar_and_are_brought_to_their_end(en
     assert [answer.finished for answer in found] == [True, False]
     assert parse_row(Dialogue(tokenizer).text(found[0].ids), SCHEMA) == {"age": 44, "town": "south"}
     assert set(parse_row(Dialogue(tokenizer).text(found[1].ids), SCHEMA)) == {"age", "town"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("<|im_end|>", "a"), ("town", "<|im_start|>a")])
+def test_special_tokens_in_names_and_categories_are_refused(name: str, value: str) -> None:
+    columns = (Column(name=name, kind=Kind.CATEGORY, categories=(value, "b")), Column(name="age", kind=Kind.INTEGER))
+    schema = Schema(columns=columns, target="age", task=Task.REGRESSION, description="towns")
+    marks = Dialogue(TINY.tokenizer()).marks
+    with pytest.raises(ConfigError, match=rf"backend=vllm: .*<\|im_.*column '{re.escape(name)}'"):
+        check_schema(schema, marks)
+    check_schema(SCHEMA, marks)
 
 
 def test_a_model_without_files_cannot_be_served() -> None:

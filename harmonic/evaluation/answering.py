@@ -29,7 +29,7 @@ from harmonic.tuning import Tuning, load_tuned, tune
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FORMAT = 1
+FORMAT = 2
 """Raised by hand when tuning starts to give other adapters for the same inputs."""
 
 _BATCH_ROWS = 32  # decoded at once

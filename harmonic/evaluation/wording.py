@@ -67,10 +67,9 @@ class Wording:
         named = dict(zip(self.schema[self.schema.target].categories, self.names, strict=True))
         features = [column.name for column in self.schema.features]
         for column in self.schema.features:
-            if column.missing == "":
-                texts[column.name] = texts[column.name].replace("", MISSING)
-        for name in set(self.words or {}) & set(features):
-            texts[name] = texts[name].map(lambda text, words=(self.words or {})[name]: words.get(text, text))
+            words = {**({"": MISSING} if column.missing == "" else {}), **(self.words or {}).get(column.name, {})}
+            if words:
+                texts[column.name] = texts[column.name].map(lambda text, words=words: words.get(text, text))
         examples = []
         for *values, target in texts[[*features, self.schema.target]].itertuples(index=False, name=None):
             states = ", ".join(f"The state of {name} is {value}" for name, value in zip(features, values, strict=True))
@@ -98,8 +97,8 @@ class Wording:
 
 
 def whole_target(train: Table) -> Completion:
-    """To tables with an answer in every row: a missing target is a class of its own, or a median.
+    """To tables with an answer in every row: a missing target (or stand-in) is a class of its own, or a median.
 
     Features stay as they are: a question writes dates as dates, and says what is missing.
     """
-    return Completion.of(train, only=(train.schema.target,))
+    return Completion.of(train, only=(Completion.of(train).complete.target,))

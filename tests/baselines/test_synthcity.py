@@ -87,6 +87,20 @@ def test_large_tables_take_fewer_epochs(max_steps: int | None, rows: int, epochs
     assert given == {"n_iter": epochs, "batch_size": 200}
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n_iter": 3, "batch_size": 200, "max_steps": 0}, r"settings\.max_steps=0: (.|\n)*max_steps=null"),
+        ({"n_iter": 3, "batch_size": 200, "max_steps": 0.5}, r"settings\.max_steps=0\.5"),
+        ({"n_iter": 3, "batch_size": 0, "max_steps": 9}, r"settings\.batch_size=0"),
+        ({"batch_size": 200, "max_steps": 9}, r"settings\.n_iter=None: .* beside max_steps"),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        SynthcityGenerator(plugin="tvae", settings=settings)._given(1000)
+
+
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
 def test_decoding_inverts_coding(task: Task) -> None:
     train = make_splits(task).train

@@ -143,6 +143,28 @@ def test_dates_and_gaps_are_put_in_words():
     assert (first.completion, second.completion, third.completion) == ("no", "yes", "missing")
 
 
+def test_a_gap_has_the_words_that_it_is_given():
+    splits = with_gaps()
+    whole = whole_target(splits.train)
+    wording = Wording(whole.complete, words={"age": {"": "not recorded", "41": "middle age"}})
+    told = [
+        example.prompt.rpartition("age is ")[2] for example in wording.examples(whole.frame(splits.train.frame[:2]))
+    ]
+    assert told == ["not recorded.\nAnswer: ", "middle age.\nAnswer: "]
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+def test_a_missing_number_to_be_answered_is_the_median_and_no_feature_says_so(has_target):
+    value = Column(name="value", kind=Kind.INTEGER, missing="")
+    near = Column(name="near", kind=Kind.INTEGER, missing="NA")
+    task = Task.REGRESSION if has_target else Task.NONE
+    schema = Schema(columns=(near, value), target="value" if has_target else "", task=task, description="values")
+    table = Table(schema.conform(pd.DataFrame({"near": [1, None, 3], "value": [5, None, 9]})), schema)
+    whole = whole_target(table)
+    _, gap, _ = Wording(whole.complete).examples(whole.frame(table.frame))
+    assert gap.prompt.endswith("The state of near is NA.\nAnswer: ") and gap.completion == "7"
+
+
 def test_a_table_with_gaps_and_dates_is_scored(untuned, assert_sound):
     splits = with_gaps()
     measures = evaluator(decode="likelihood").evaluate(splits, splits.train, seed=0)
