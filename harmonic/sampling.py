@@ -103,7 +103,9 @@ class Sampler:
         rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
         with Progress("sample", n, "rows") as progress:
             for attempt in rounds:
-                work.round(attempt, progress)
+                hopeless = attempt and not work.rows and self.settings.mode == "auto"
+                if not hopeless:  # or the constrained round comes at once
+                    work.round(attempt, progress)
                 if len(work.rows) == n:
                     break
         if len(work.rows) < n:

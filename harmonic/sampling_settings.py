@@ -19,12 +19,12 @@ class Sampling:
     """Settings of sampling.
 
     temperature: 0 takes the likeliest token at each step. mode: "reject" draws freely and asks again for what is
-    no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times and the
-    second for the rows still missing. attempts: how often a row is drawn freely (None: 2 in auto, 10 in reject).
-    max_new_tokens (None): a quarter more than the longest training answer. batch_tokens: prompt and answer
-    tokens held in the cache at once (None: a quarter of the free memory, at most 64 rows). rows_per_prompt:
-    rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes here
-    (harmonic.decoding), "vllm" has vLLM do it (harmonic.vllm_decoding).
+    no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times (once, where
+    that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
+    (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
+    batch_tokens: prompt and answer tokens held in the cache at once (None: a quarter of the free memory, at most 64
+    rows). rows_per_prompt: rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes
+    here (harmonic.decoding), "vllm" has vLLM do it (harmonic.vllm_decoding).
     """
 
     temperature: float = 0.7
