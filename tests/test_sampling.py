@@ -119,7 +119,7 @@ def test_auto_constrains_what_free_decoding_does_not_give(tmp_path: Path) -> Non
     made = draw(sampler(mode="auto"), 4, tmp_path)
     assert len(made.frame) == 4 and made.validity["constrained"] == 4 and made.validity["free"] == 0
     assert made.validity["answers"] == 8 and made.validity["raw"] == 0  # free once: nothing; then constrained
-    assert sum(count for name, count in made.validity.items() if name.startswith("rejected/")) == 8
+    assert sum(count for name, count in made.validity.items() if name.startswith("rejected/")) == 4
 
 
 # ---- what free decoding brings
