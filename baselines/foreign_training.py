@@ -29,6 +29,11 @@ def imported(module: str, *, package: str, generator: str) -> Any:
         raise ConfigError("generator", generator, problem, f"pip install 'harmonic[{generator}]'") from error
 
 
+def binding(max_steps: int | None, steps: int) -> int | None:
+    """max_steps where it ends a training of so many steps early, else None."""
+    return max_steps if max_steps is not None and max_steps < steps else None
+
+
 def logging_steps(steps: int) -> int:
     """Optimizer steps between two points of the loss."""
     return max(steps // _POINTS, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.foreign_training import imported, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import binding, imported, logging_steps, muted, reporter, write_history
 from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
@@ -134,7 +134,7 @@ def _trainer(
     dataset = be_great().GReaTDataset.from_pandas(table.texts())
     dataset.set_tokenizer(tokenizer)
     steps = max(int(settings.epochs * -(-len(table) // (settings.batch_size * processes()))), 1)
-    limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
+    limit = binding(settings.max_steps, steps)
     arguments = TrainingArguments(
         output_dir=str(directory / "checkpoints"),
         num_train_epochs=settings.epochs,

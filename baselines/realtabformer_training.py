@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.foreign_training import imported, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import binding, imported, logging_steps, muted, reporter, write_history
 from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.loading import processes
@@ -123,7 +123,7 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
 
     a_step = settings.batch_size * settings.gradient_accumulation_steps
     steps = settings.epochs * -(-len(table) // a_step)
-    limit = settings.max_steps if settings.max_steps and settings.max_steps < steps else None
+    limit = binding(settings.max_steps, steps)
     if limit and settings.n_critic > 0:
         problem = f"cannot be kept while the stopping rule trains in parts, {steps} steps in all"
         fix = "generator.tuning.n_critic=0, or generator.tuning.max_steps=null"

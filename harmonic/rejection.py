@@ -17,16 +17,9 @@ from harmonic.randomness import derive
 if TYPE_CHECKING:
     from harmonic.generator import Sample
 
-
 REJECTIONS = 100  # rows drawn for each row wanted, before rejection gives up
-
-
 _LEAST_BUDGET = 2000
-
-
 _SPARE = 1.2  # more rows than should be needed, so that there are seldom further rounds
-
-
 _FACTOR = 20  # a round is at most so many times as large as the rows wanted
 
 

@@ -101,4 +101,5 @@ def whole_target(train: Table) -> Completion:
 
     Features stay as they are: a question writes dates as dates, and says what is missing.
     """
-    return Completion.of(train, only=(Completion.of(train).complete.target,))
+    schema = train.schema if train.schema.has_target else Completion.of(train).complete
+    return Completion.of(train, only=(schema.target,))
