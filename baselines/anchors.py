@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, suggest
 from harmonic.generator import Generator, Sample
 from harmonic.randomness import derive
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 logger = logging.getLogger(__name__)
 

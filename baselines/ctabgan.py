@@ -30,7 +30,7 @@ from harmonic.errors import ConfigError, suggest
 from harmonic.generator import Generator, Sample
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 _NETWORK, _ENCODING = "generator.safetensors", "encoding.json"
 _ROWS_AT_ONCE = 1000

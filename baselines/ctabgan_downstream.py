@@ -9,7 +9,7 @@ import numpy as np
 
 from baselines import ctabgan_networks as networks
 from baselines.mode_encoding import RowEncoding
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,7 +16,7 @@ from baselines.ctabgan_networks import activate, fold
 from baselines.mode_encoding import RowEncoding
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
+from harmonic.decoding.batch_log import BatchLog
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive
-from harmonic.sampling_log import BatchLog
 from harmonic.storage import key_of
-from harmonic.table import Schema, Table
+from harmonic.tables.table import Schema, Table
 
 OUT_OF_TIME = "out_of_time"
 """The reason of an answer that was not finished when the time was up; it counts for nothing in the model's favour."""

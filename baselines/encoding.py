@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 
 @dataclass(frozen=True, slots=True)

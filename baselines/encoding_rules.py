@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from baselines.mode_encoding import ColumnCode, Numbers, RowEncoding
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.randomness import derive
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 TRANSFORMS = ("one_hot", "modes", "log_modes", "min_max")
 MIXTURE_ROWS = 10_000

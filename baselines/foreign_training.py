@@ -14,7 +14,7 @@ from typing import Any
 
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
-from harmonic.tuning import History
+from harmonic.tuning.lora import History
 
 _POINTS = 200  # of the loss, over a whole training
 
@@ -87,7 +87,7 @@ def muted() -> Iterator[None]:
     """
     from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    from harmonic.loading import quiet_libraries
+    from harmonic.tuning.weights import quiet_libraries
 
     root, placeholder = logging.getLogger(), logging.NullHandler()
 

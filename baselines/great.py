@@ -34,8 +34,8 @@ from baselines.row_text import RowReader, row_texts
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
-from harmonic.table import Splits, Table
-from harmonic.tuning import free_memory
+from harmonic.tables.table import Splits, Table
+from harmonic.tuning.lora import free_memory
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,7 @@ class GreatGenerator(LanguageGenerator):
         return self._model
 
     def _score(self, model: PreTrainedModel, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
-        from harmonic.scoring import pairs_token_nll
+        from harmonic.tuning.scoring import pairs_token_nll
 
         schema = self._splits.schema
         texts = row_texts(Table(schema.conform(rows), schema))

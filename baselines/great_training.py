@@ -12,11 +12,11 @@ from baselines.foreign_training import binding, imported, logging_steps, muted, 
 from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
-from harmonic.loading import processes
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
-from harmonic.table import Table
-from harmonic.tuning import History, free_memory, load_tuned
+from harmonic.tables.table import Table
+from harmonic.tuning.lora import History, free_memory, load_tuned
+from harmonic.tuning.weights import processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

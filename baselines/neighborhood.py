@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from baselines.encoding import Encoding
 from harmonic.errors import ConfigError
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 
 def relevance_weights(table: Table, *, exponent: float, threshold: float, seed: int) -> dict[str, float]:

@@ -37,8 +37,8 @@ from baselines.realtabformer_training import RealTabFormerTuning, train
 from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.randomness import derive, seeded
-from harmonic.table import Splits, Table
-from harmonic.tuning import free_memory
+from harmonic.tables.table import Splits, Table
+from harmonic.tuning.lora import free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         return None if base else self._score(rows, "likelihood")
 
     def _score(self, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
-        from harmonic.scoring import answer_token_nll
+        from harmonic.tuning.scoring import answer_token_nll
 
         ids = self._tokens.encode(Table(self._schema.conform(rows), self._schema))
         strange = sum(self._tokens.unknown in row for row in ids)

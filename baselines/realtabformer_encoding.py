@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from baselines.drawing import NoRow
-from harmonic.table import Column, InvalidValue, Schema, Table, Value
+from harmonic.tables.table import Column, InvalidValue, Schema, Table, Value
 
 _SEPARATOR = "___"
 

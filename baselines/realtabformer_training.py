@@ -14,11 +14,11 @@ from typing import Any
 from baselines.foreign_training import binding, imported, logging_steps, muted, reporter, write_history
 from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
-from harmonic.loading import processes
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
-from harmonic.table import Kind, Table
-from harmonic.tuning import History, free_memory
+from harmonic.tables.table import Kind, Table
+from harmonic.tuning.lora import History, free_memory
+from harmonic.tuning.weights import processes
 
 DROPPED = ("overwrite_output_dir", "evaluation_strategy")
 """Names that transformers 5 no longer knows and realtabformer passes to its TrainingArguments."""

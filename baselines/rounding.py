@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from harmonic.table import Kind, Schema
+from harmonic.tables.table import Kind, Schema
 
 
 def rounded(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

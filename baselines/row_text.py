@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from baselines.drawing import NoRow
-from harmonic.table import Column, InvalidValue, Schema, Table, Value
+from harmonic.tables.table import Column, InvalidValue, Schema, Table, Value
 
 _COMMA = re.compile(r"\s*,")
 

@@ -31,7 +31,7 @@ from baselines.rounding import rounded
 from harmonic.errors import ConfigError, DataError
 from harmonic.generator import Generator, Sample
 from harmonic.randomness import derive
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from harmonic.errors import ConfigError, SamplingError, suggest
 from harmonic.generator import Generator, Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from harmonic.generator import Generator, Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baselines.rounding import rounded
-from harmonic.table import Schema, Table
+from harmonic.tables.table import Schema, Table
 
 KNOTS = 1000
 """Quantiles kept of a column, at most."""

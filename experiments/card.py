@@ -25,7 +25,7 @@ from experiments.typeset import escape_markdown
 from harmonic.errors import HarmonicError
 from harmonic.evaluation.base import Metric
 from harmonic.evaluation.membership import ON_LIKELIHOODS, RATES
-from harmonic.runs import Run
+from harmonic.runs.run import Run
 
 logger = logging.getLogger(__name__)
 

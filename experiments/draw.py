@@ -17,7 +17,7 @@ from harmonic.storage import key_of, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generator import Generator, Sample
-    from harmonic.table import Splits
+    from harmonic.tables.table import Splits
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +104,10 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     be, before any model is loaded; SamplingError where the rows cannot be had.
     """
     from experiments.products import released
-    from harmonic.completion import Completion, completed
-    from harmonic.conditions import described, read_conditions, satisfying
     from harmonic.randomness import derive
-    from harmonic.table import Table
+    from harmonic.tables.conditions import described, read_conditions, satisfying
+    from harmonic.tables.missing_values import Completion, completed
+    from harmonic.tables.table import Table
 
     report = _report(folder)
     generator, splits = _reopened(folder, report, wanted.temperature)

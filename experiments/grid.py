@@ -28,7 +28,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from harmonic.done import finished
+from harmonic.runs.done import finished
 from harmonic.storage import key_of, write_json
 
 logger = logging.getLogger(__name__)

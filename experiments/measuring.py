@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.completion import Completion
 from harmonic.evaluation.base import Evaluator, Measures, TokenScorer
 from harmonic.generator import Generator, LanguageGenerator
-from harmonic.table import Splits, Table
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Splits, Table
 
 
 def measured_by(

@@ -17,17 +17,17 @@ from experiments.card import place_card
 from experiments.measuring import measured_by, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
-from harmonic.cache import Entry
-from harmonic.completion import Completion, completed
 from harmonic.errors import ConfigError
 from harmonic.evaluation.answering import keeping
 from harmonic.evaluation.base import Evaluator
-from harmonic.frames import from_texts
 from harmonic.generator import Generator, LanguageGenerator
-from harmonic.planting import uproot
-from harmonic.runs import Run
-from harmonic.sources import is_parquet, parquet_dtypes
-from harmonic.table import Splits, Table
+from harmonic.runs.cache import Entry
+from harmonic.runs.run import Run
+from harmonic.tables.canaries import uproot
+from harmonic.tables.dtypes import from_texts
+from harmonic.tables.files import is_parquet, parquet_dtypes
+from harmonic.tables.missing_values import Completion, completed
+from harmonic.tables.table import Splits, Table
 from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)

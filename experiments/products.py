@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.evaluation.base import Measures
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 
 def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from experiments.grid import data_read, ground, key_for, number_of
 from experiments.search import objective
 from experiments.sweep import concluded, recorded
 from harmonic.errors import ConfigError, HarmonicError, suggest
-from harmonic.loading import processes, rank
+from harmonic.tuning.weights import processes, rank
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
         fix = suggest(config.evaluate_on, EVALUATE_ON)
         raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
     from experiments.pipeline import Pipeline
-    from harmonic.runs import Run
+    from harmonic.runs.run import Run
 
     started = time.monotonic()
     if record is not None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.drawing import FAINT, INK, REAL, SYNTHETIC, THIRD, panels, styled, svg
-from harmonic.table import Schema, Table
+from harmonic.tables.table import Schema, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.collect import RunRecord
-from harmonic.completion import Completion
 from harmonic.errors import HarmonicError
-from harmonic.planting import uproot
-from harmonic.table import Splits, Table
+from harmonic.tables.canaries import uproot
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Splits, Table
 
 
 class Unavailable(Exception):

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from harmonic.cache import Cache
+from harmonic.runs.cache import Cache
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

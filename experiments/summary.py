@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmonic.evaluation.base import Metric
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
     from rich.console import Console

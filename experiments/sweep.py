@@ -3,7 +3,7 @@
     <output_dir>/sweeps/<time>/jobs/<number>.json    overrides, status, the run's folder or what went wrong
 
 A failing job never ends the sweep. The same command again runs what is missing: finished runs are left out
-(experiments/grid.py), and of the others every finished stage is kept (harmonic.runs).
+(experiments/grid.py), and of the others every finished stage is kept (harmonic.runs.run).
 """
 
 from __future__ import annotations

@@ -22,14 +22,14 @@ from typing import Any
 
 import pandas as pd
 
-from harmonic.conditions import read_conditions
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, suggest
-from harmonic.frames import from_texts, to_texts
 from harmonic.llm import LanguageModel
 from harmonic.method import HarmonicGenerator
-from harmonic.neighbors import Metric
-from harmonic.table import Splits, Table
+from harmonic.prompts.neighbors import Metric
+from harmonic.tables.conditions import read_conditions
+from harmonic.tables.dtypes import from_texts, to_texts
+from harmonic.tables.table import Splits, Table
 
 TUNING = {"learning_rate": 1e-3, "batch_size": 4}
 """What the command line takes at scale=quick; the paper's own, for thousands of rows, are Tuning's defaults."""
@@ -39,8 +39,8 @@ class Harmonic:
     """HARMONIC (arXiv 2408.02927) for one table.
 
     llm: a name in conf/llm, or a harmonic.llm.LanguageModel. k, metric, filter, filter_threshold and permutation:
-    of the prompts, see harmonic.method.HarmonicGenerator. tuning and sampling: fields of harmonic.tuning.Tuning
-    and harmonic.sampling_settings.Sampling. directory: where prompts and the adapter are kept (None: a temporary folder
+    of the prompts, see harmonic.method.HarmonicGenerator. tuning and sampling: fields of harmonic.tuning.lora.Tuning
+    and harmonic.decoding.settings.Sampling. directory: where prompts and the adapter are kept (None: a temporary folder
     that goes with this object).
 
     After `fit`, `notes` says what was made of the columns, and `schema` what they are.

@@ -10,10 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.inference import type_table
-from harmonic.layout import Layout, find_layout
-from harmonic.planting import plant
-from harmonic.sources import (
+from harmonic.tables.canaries import plant
+from harmonic.tables.file_layout import Layout, find_layout
+from harmonic.tables.files import (
     download_california,
     download_openml,
     read_csv,
@@ -21,8 +20,9 @@ from harmonic.sources import (
     read_packaged,
     read_parquet,
 )
-from harmonic.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
-from harmonic.table import Schema, Splits, Table
+from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
+from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.typing import type_table
 
 SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
     "packaged": read_packaged,
@@ -41,7 +41,7 @@ class Dataset:
 
     name: str
     target: str | None = None  # the column to predict; None: there is none
-    task: str | None = None  # one of harmonic.table.Task; None infers it from the target
+    task: str | None = None  # one of harmonic.tables.table.Task; None infers it from the target
     description: str = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
     path: str | None = None  # a CSV or Parquet file, split here
@@ -51,7 +51,7 @@ class Dataset:
     headline: str | None = None  # the score to look at first
     task_sentence: str | None = None  # the task in words, for LLM evaluation
     words: Mapping[str, Mapping[str, str]] | None = None  # column: {value: words for it}, in LLM evaluation
-    canaries: Mapping[str, int] | None = None  # {count, repeats}: made-up training rows (harmonic.planting)
+    canaries: Mapping[str, int] | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
     split: Mapping[str, float] = field(default_factory=lambda: {"train": 0.64, "val": 0.16, "test": 0.2})
     identifiers: str = "new"  # new | drop: what the synthetic file has in the place of identifiers
     free_text: str = "blank"  # blank | drop: and in the place of free text

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harmonic.form import Form
+from harmonic.decoding.settings import Sampling
 from harmonic.llm import LanguageModel
-from harmonic.sampling_settings import Sampling
-from harmonic.tuning import Tuning
+from harmonic.prompts.fitting import Form
+from harmonic.tuning.lora import Tuning
 
 MEASURED_SECONDS = 0.2  # for reading, and again for learning
 _ROUGH = 1.6  # the range's ends: the estimate over and times this
@@ -48,7 +48,7 @@ class Size:
         import torch
         from transformers import AutoModelForCausalLM
 
-        from harmonic.decoding import cache_bytes_per_token
+        from harmonic.decoding.decoder import cache_bytes_per_token
 
         config = llm.config()
         dtype = llm.resolved_dtype()

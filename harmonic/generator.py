@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
-    from harmonic.conditions import Conditions
+    from harmonic.tables.conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Generator(ABC):
 
     Constructors only store their arguments. `fit` writes what it has learnt into `directory`; `load` reads it
     back, in this process or a later one, and comes before `sample`. One that `takes_gaps` is given tables with
-    missing values, dates, or no target as they are; the others get completed ones (harmonic.completion).
+    missing values, dates, or no target as they are; the others get completed ones (harmonic.tables.missing_values).
     """
 
     takes_gaps: ClassVar[bool] = False

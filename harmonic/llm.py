@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harmonic import loading
 from harmonic.errors import ConfigError, suggest
+from harmonic.tuning import weights as loading
 
 if TYPE_CHECKING:
     import torch

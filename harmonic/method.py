@@ -14,21 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.conditions import Conditions, described, renamed, satisfying
-from harmonic.decoding import Decoder
-from harmonic.dialogue import Dialogue
+from harmonic.decoding.decoder import Decoder
+from harmonic.decoding.sampler import Decodes, Sampler
+from harmonic.decoding.settings import Sampling
+from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
 from harmonic.errors import ConfigError
-from harmonic.form import Form, Gauge, PromptSets, answer_room, choose_form
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
-from harmonic.neighbors import Metric, check_neighbors
-from harmonic.prompts import Prompt, read_prompts, sampling_prompts, training_prompts, write_prompts
-from harmonic.row_json import RowTexts
-from harmonic.sampling import Decodes, Sampler
-from harmonic.sampling_settings import Sampling
-from harmonic.table import Schema, Splits, Table
-from harmonic.tuning import Tuning, load_tuned, tune
-from harmonic.vllm_decoding import VLLMDecoder, check_backend, check_schema
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.fitting import Form, Gauge, PromptSets, answer_room, choose_form
+from harmonic.prompts.neighbors import Metric, check_neighbors
+from harmonic.prompts.prompt_sets import Prompt, read_prompts, sampling_prompts, training_prompts, write_prompts
+from harmonic.prompts.row_json import RowTexts
+from harmonic.tables.conditions import Conditions, described, renamed, satisfying
+from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tuning.lora import Tuning, load_tuned, tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,7 +45,7 @@ class HarmonicGenerator(LanguageGenerator):
     neighbors: {"k": examples a prompt, "metric": "mixed", "reference" or "random"}. filter and
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
     (classification; regression is never filtered). permutation: shuffle each row's columns. aliases: short column
-    names in prompts, true, false, or "auto": where names are long or the prompts would be (harmonic.short_names).
+    names in prompts, true, false, or "auto": where names are long or the prompts would be.
     """
 
     takes_gaps: ClassVar[bool] = True
@@ -164,7 +164,7 @@ class HarmonicGenerator(LanguageGenerator):
         All rows share the first sampling prompt, so that members, non-members and synthetic rows differ in
         nothing but themselves; columns stand in the schema's order. (n,), nats per token, the end included.
         """
-        from harmonic.scoring import answer_nll
+        from harmonic.tuning.scoring import answer_nll
 
         return answer_nll(self._tuned, *self._as_answers(rows), stage="perplexity")
 
@@ -174,7 +174,7 @@ class HarmonicGenerator(LanguageGenerator):
         `base`: under the model without the adapter, loaded for this call; the tuned one gives way to it, and is
         loaded anew when it is next needed.
         """
-        from harmonic.scoring import answer_token_nll
+        from harmonic.tuning.scoring import answer_token_nll
 
         if base:
             self.unload()

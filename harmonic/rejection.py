@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harmonic.conditions import Conditions, described, satisfying
 from harmonic.errors import SamplingError
 from harmonic.progress import Progress
 from harmonic.randomness import derive
+from harmonic.tables.conditions import Conditions, described, satisfying
 
 if TYPE_CHECKING:
     from harmonic.generator import Sample

@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from harmonic.environment import git, versions
 from harmonic.errors import ConfigError
-from harmonic.runs import Run
+from harmonic.runs.environment import git, versions
+from harmonic.runs.run import Run
 
 logger = logging.getLogger(__name__)
 

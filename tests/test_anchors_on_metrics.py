@@ -13,7 +13,7 @@ from harmonic.evaluation.fidelity import Fidelity
 from harmonic.evaluation.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy import Privacy
 from harmonic.evaluation.utility import MachineLearningEfficacy
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 EVALUATORS = (
     Fidelity(),

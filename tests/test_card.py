@@ -18,7 +18,7 @@ from experiments.card_limits import not_tested, warnings
 from experiments.card_numbers import attacks_made, least_visible
 from experiments.card_reading import reading
 from experiments.run import run_job
-from harmonic.evaluation import roc
+from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS
 
 QUIET = {"dcr": (0.51, 0.45, 0.57), "levatt": (0.53, 0.47, 0.59)}

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from harmonic import estimate
+from harmonic.decoding.settings import Sampling
 from harmonic.estimate import Size, layer_seconds
-from harmonic.form import Form
-from harmonic.sampling_settings import Sampling
+from harmonic.prompts.fitting import Form
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning import Tuning
+from harmonic.tuning.lora import Tuning
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")
 FORM = Form(

@@ -26,14 +26,14 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from experiments.pipeline import Pipeline
-from harmonic.completion import Completion
-from harmonic.constraints import RowConstraints
 from harmonic.datasets import MISSING_VALUES, Dataset
-from harmonic.dialogue import Dialogue
+from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, DataError, HarmonicError
-from harmonic.row_json import parse_row, row_json
-from harmonic.runs import Run
-from harmonic.sources import parse_csv
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.row_json import parse_row, row_json
+from harmonic.runs.run import Run
+from harmonic.tables.files import parse_csv
+from harmonic.tables.missing_values import Completion
 from harmonic.tiny_model import TinyModel
 from harmonic.tracking import NullTracker
 

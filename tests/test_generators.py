@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from harmonic.errors import SamplingError
 from harmonic.generator import Generator, LanguageGenerator, Sample
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "generator"
 GENERATORS = [

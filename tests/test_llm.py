@@ -14,11 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmonic import download, loading
-from harmonic.dialogue import Dialogue
+from harmonic import download
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, WheelModel
+from harmonic.prompts.chat import Dialogue
 from harmonic.tiny_model import TinyModel
+from harmonic.tuning import weights as loading
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "llm"
 

@@ -25,7 +25,7 @@ from experiments.run import run_job
 from experiments.run_charts import association, column_distributions, losses, perplexities, relation_differences
 from experiments.run_files import RealRows, Unavailable, history, series
 from harmonic.errors import ConfigError
-from harmonic.table import Column, Kind, Schema, Table, Task
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<script>alert('x')</script> & \"quoted\" $a_b$ {{ 7*7 }}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.stages import keys_in_use, main
-from harmonic.cache import Cache, Entry
+from harmonic.runs.cache import Cache, Entry
 
 
 def entry(output: Path, seed: int) -> Entry:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from harmonic.errors import ConfigError
-from harmonic.runs import Run
+from harmonic.runs.run import Run
 from harmonic.tracking import NullTracker, WandbTracker, summary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -308,7 +308,7 @@ def test_tracker_off_needs_no_wandb(tmp_path: Path) -> None:
 import sys
 sys.modules["wandb"] = None  # an import of it would fail
 from pathlib import Path
-from harmonic.runs import Run
+from harmonic.runs.run import Run
 from harmonic.tracking import {config["_target_"].rpartition(".")[2]} as Tracker
 run, tracker = Run.open({{}}, Path({str(tmp_path)!r}), "main", "german", "harmonic", 0), Tracker()
 tracker.start(run)

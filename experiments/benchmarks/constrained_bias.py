@@ -25,7 +25,7 @@ from experiments.run import reopened
 from harmonic.evaluation.encoding import Encoder
 from harmonic.evaluation.separability import c2st
 from harmonic.generator import Sample
-from harmonic.table import Schema, Table
+from harmonic.tables.table import Schema, Table
 
 
 def load(folder: Path) -> tuple[Any, Schema]:

@@ -30,9 +30,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.reference import plain_tuning_set
-from harmonic.environment import peaks
-from harmonic.prompts import training_prompts
-from harmonic.table import Column, Kind, Schema, Table, Task
+from harmonic.prompts.prompt_sets import training_prompts
+from harmonic.runs.environment import peaks
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 PROCEDURES = ("ours", "ours_reference_metric", "plain")
 K, THRESHOLD, SEED = 5, 2, 0

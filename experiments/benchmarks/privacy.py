@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.instruction_set import SHAPES, made_up
-from harmonic.environment import peaks
+from harmonic.evaluation.attacks.text import row_texts, smallest_distances
 from harmonic.evaluation.authenticity import SampleQuality
 from harmonic.evaluation.base import Evaluator
 from harmonic.evaluation.encoding import Encoder
@@ -42,8 +42,8 @@ from harmonic.evaluation.matching import matching_rows
 from harmonic.evaluation.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy import Privacy, nearest_distances
 from harmonic.evaluation.separability import Separability
-from harmonic.evaluation.text_attacks import row_texts, smallest_distances
-from harmonic.table import Splits, Table
+from harmonic.runs.environment import peaks
+from harmonic.tables.table import Splits, Table
 
 SEED = 0
 SIZES = (26048, 6513, 16281)  # of Adult's parts

@@ -9,7 +9,7 @@ every free contender writes exactly --new-tokens tokens a row, the length of a t
 
 - reference: transformers' `generate`, one prompt at a time (the published procedure), on the first rows;
 - generate: the same in batches, prompts padded on the left; the best of the batch sizes counts;
-- ours: harmonic.decoding, all rows in one batch.
+- ours: harmonic.decoding.decoder, all rows in one batch.
 
 All draw at temperature 0.7 from the whole vocabulary with the same weights. For machines that do other things
 beside: --repeats interleaves repetitions and takes the fastest of each; --cpu-time counts the processor time of
@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 
 from experiments.run import configured
-from harmonic.decoding import Decoder
-from harmonic.dialogue import Dialogue
-from harmonic.prompts import sampling_prompts
-from harmonic.row_json import InvalidAnswer, parse_row
-from harmonic.table import Schema
-from harmonic.tuning import load_tuned
+from harmonic.decoding.decoder import Decoder
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.prompt_sets import sampling_prompts
+from harmonic.prompts.row_json import InvalidAnswer, parse_row
+from harmonic.tables.table import Schema
+from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
 
@@ -83,7 +83,7 @@ def ours_constrained(
     model: Any, dialogue: Dialogue, schema: Schema, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
 ) -> int:
     """Constrained decoding, grammars included. Returns the valid rows drawn."""
-    from harmonic.constraints import RowConstraints
+    from harmonic.decoding.constraints import RowConstraints
 
     decoder = Decoder(model, dialogue.end, TEMPERATURE, new_tokens)
     decoder.share_prefix(prompts)

@@ -1,4 +1,4 @@
-"""Time of scoring rows as answers to one shared prompt: harmonic/scoring.py against one row at a time.
+"""Time of scoring rows as answers to one shared prompt: harmonic/tuning/scoring.py against one row at a time.
 
     python -m experiments.benchmarks.scoring [--rows 256]
 
@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.run import configured
-from harmonic.dialogue import Dialogue
-from harmonic.environment import peaks, reset_peaks
-from harmonic.prompts import sampling_prompts
-from harmonic.row_json import RowTexts
-from harmonic.scoring import BATCH_TOKENS, answer_nll
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.prompt_sets import sampling_prompts
+from harmonic.prompts.row_json import RowTexts
+from harmonic.runs.environment import peaks, reset_peaks
+from harmonic.tuning.scoring import BATCH_TOKENS, answer_nll
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

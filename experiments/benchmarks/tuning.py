@@ -7,7 +7,7 @@ optimizer, schedule, batch and seed, each in a process of its own, in turns:
 
 - TRL: SFTTrainer with SFTConfig's defaults and a prompt/completion dataset of chat messages, the whole batch
   at once;
-- ours: harmonic.tuning.tune.
+- ours: harmonic.tuning.lora.tune.
 
 Tokens are those of the examples, padding left out; loading the model is not in the time. The losses are not
 bound to be the same: TRL lets the answer end with the template's line break, and dropout draws other masks.
@@ -24,10 +24,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harmonic.environment import peaks
 from harmonic.llm import LanguageModel
-from harmonic.prompts import Prompt, training_prompts
-from harmonic.tuning import Tuning, tune
+from harmonic.prompts.prompt_sets import Prompt, training_prompts
+from harmonic.runs.environment import peaks
+from harmonic.tuning.lora import Tuning, tune
 
 SEED = 0
 

@@ -30,7 +30,7 @@ from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.gower import Gower
 from harmonic.evaluation.singling_out import singling_out
 from harmonic.randomness import derive
-from harmonic.table import Column, Splits, Table
+from harmonic.tables.table import Column, Splits, Table
 
 log = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.cache import Cache
-from harmonic.dialogue import Dialogue, check_lengths
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
-from harmonic.prompts import Prompt
-from harmonic.tuning import Tuning, load_tuned, tune
+from harmonic.prompts.chat import Dialogue, check_lengths
+from harmonic.prompts.prompt_sets import Prompt
+from harmonic.runs.cache import Cache
+from harmonic.tuning.lora import Tuning, load_tuned, tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,7 +81,7 @@ def answer_losses(
 
     Raises ConfigError for an example of more than `limit` tokens.
     """
-    from harmonic.scoring import pairs_nll
+    from harmonic.tuning.scoring import pairs_nll
 
     questions = dialogue.prompts([example.prompt for example in examples])
     answers = dialogue.completions([example.completion for example in examples])
@@ -99,7 +99,7 @@ def label_log_likelihoods(
     """
     from scipy.special import log_softmax
 
-    from harmonic.scoring import pairs_nll
+    from harmonic.tuning.scoring import pairs_nll
 
     prompts = [question for question in questions for _ in labels]
     totals = pairs_nll(model, prompts, [*labels] * len(questions), stage="lle")

@@ -16,7 +16,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import tree_matrix
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 _LEVELS = np.linspace(0, 1, 30)
 

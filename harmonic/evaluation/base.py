@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
 """Rows to their negative log-likelihoods, (n,), nats per token: `LanguageGenerator.nll`."""
@@ -86,7 +86,7 @@ class Evaluator(ABC):
     """Answers one question about a synthetic table. Constructors only store their arguments.
 
     One that `takes_gaps` is given tables with missing values and dates as they are; the others get completed ones
-    (harmonic.completion). One that `needs_target` is not asked about a table without one.
+    (harmonic.tables.missing_values). One that `needs_target` is not asked about a table without one.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.attacker import Attacker
+from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.encoding import Encoder
 
 _MOST_CATEGORIES = 255

@@ -31,18 +31,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.completion import Completion
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation import roc
 from harmonic.evaluation.answering import answer_losses, tuned_on
+from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import Encoder, usable_rows
 from harmonic.evaluation.privacy import nearest_distances
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
-from harmonic.table import Splits, Table
-from harmonic.tuning import Tuning
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Splits, Table
+from harmonic.tuning.lora import Tuning
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.table import Column, Schema, Table
+from harmonic.tables.table import Column, Schema, Table
 
 FARTHEST = 1e6
 """Standardised values are cut off at this many standard deviations: a generator may write 1e300, whose

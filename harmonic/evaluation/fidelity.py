@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import category_codes, subsample, usable_rows
-from harmonic.table import Schema, Splits, Table
+from harmonic.tables.table import Schema, Splits, Table
 
 TOO_FAR = "a synthetic value is too far out for its distance to be a number"
 

@@ -18,7 +18,7 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.encoding import Encoder, category_codes, subsample, usable_rows
 from harmonic.progress import Progress
-from harmonic.table import Column, Splits, Table
+from harmonic.tables.table import Column, Splits, Table
 
 _LEAST_ERROR = 0.01
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import FARTHEST, category_codes
-from harmonic.table import Column, Table
+from harmonic.tables.table import Column, Table
 
 _BLOCK = 2**22  # distances held at once
 

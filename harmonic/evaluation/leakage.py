@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import subsample, usable_rows
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 
 @dataclass(frozen=True, slots=True)

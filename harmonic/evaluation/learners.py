@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import Encoder, category_codes
-from harmonic.table import Column, Splits
+from harmonic.tables.table import Column, Splits
 
 Candidate = dict[str, Any]
 

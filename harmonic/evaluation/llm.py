@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from harmonic.dialogue import check_lengths
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods, tuned_on
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
@@ -27,8 +26,9 @@ from harmonic.evaluation.learners import Examples, Problem
 from harmonic.evaluation.utility import SCORES
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
-from harmonic.table import Splits, Table
-from harmonic.tuning import Tuning
+from harmonic.prompts.chat import check_lengths
+from harmonic.tables.table import Splits, Table
+from harmonic.tuning.lora import Tuning
 
 DECODE = ("likelihood", "generate")
 _SLACK = 4  # tokens that a decoded answer may be longer than the longest one learnt
@@ -38,7 +38,7 @@ _SLACK = 4  # tokens that a decoded answer may be longer than the longest one le
 class LanguageModelEffectiveness(Evaluator):
     """Scores of a language model tuned on the synthetic rows and tested on `splits.test`.
 
-    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.Tuning`. `task_sentence`, `labels` and `words`:
+    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.lora.Tuning`. `task_sentence`, `labels` and `words`:
     see Wording. `max_test_rows` caps the test rows by a seeded draw (None: all).
 
     decode "likelihood" takes the label whose name, with the end of the answer, is the likeliest; every row has

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import category_codes
-from harmonic.table import Column, Schema
+from harmonic.tables.table import Column, Schema
 
 PAIRS_AT_A_TIME = 1 << 20
 """Pairs of rows held in memory at once (some 50 bytes each)."""

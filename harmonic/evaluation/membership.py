@@ -16,17 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation import roc
-from harmonic.evaluation.attacker import Attack, Attacker
+from harmonic.evaluation.attacks import roc
+from harmonic.evaluation.attacks.attacker import Attack, Attacker
+from harmonic.evaluation.attacks.density import domias, gen_lra
+from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
+from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
+from harmonic.evaluation.attacks.text import levatt, levatt_digits
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.boosting import classifier_attack
-from harmonic.evaluation.density_attacks import domias, gen_lra
-from harmonic.evaluation.distance_attacks import closest_record, monte_carlo
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
-from harmonic.evaluation.likelihood_attacks import TokenLosses, calibrated_loss, min_k
-from harmonic.evaluation.text_attacks import levatt, levatt_digits
 from harmonic.randomness import derive
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.matching import matching_rows
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 QUERIES_AT_A_TIME = 8192
 

@@ -18,7 +18,7 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.encoding import usable_rows
 from harmonic.randomness import derive
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 CELLS_AT_A_TIME = 1 << 22
 """Cells of prompts held in memory at once."""
@@ -130,7 +130,7 @@ def _shown(scorer: Scorer | None, n: int) -> NDArray[np.int64]:
 
 
 def _learnt(splits: Splits, shown: NDArray[np.int64]) -> pd.DataFrame:
-    """The rows that prompts were made of: the training rows, and behind them what was planted (harmonic.planting).
+    """The rows that prompts were made of: the training rows, and behind them what was planted.
 
     Raises DataError where a prompt shows more than half of them.
     """

@@ -15,7 +15,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 _FOLDS = 5
 

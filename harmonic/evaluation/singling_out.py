@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import DataError
 from harmonic.evaluation.encoding import category_codes
-from harmonic.table import Column, Schema
+from harmonic.tables.table import Column, Schema
 
 _FEW = 1000
 _ATTEMPTS = 100  # predicates tried for each one wanted

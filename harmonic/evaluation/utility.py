@@ -20,7 +20,7 @@ from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 log = logging.getLogger(__name__)
 

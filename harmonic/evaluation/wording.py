@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harmonic.completion import MISSING, Completion
 from harmonic.errors import ConfigError, suggest
-from harmonic.prompts import Prompt
-from harmonic.table import InvalidValue, Kind, Schema, Splits, Table
+from harmonic.prompts.prompt_sets import Prompt
+from harmonic.tables.missing_values import MISSING, Completion
+from harmonic.tables.table import InvalidValue, Kind, Schema, Splits, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 ROOT = Path(__file__).resolve().parents[2]
 

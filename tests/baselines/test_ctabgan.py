@@ -23,7 +23,7 @@ from baselines.encoding_rules import EncodingRules, fit_encoding
 from experiments.run import configured
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.fidelity import column_shapes, correlation_similarity
-from harmonic.table import Splits, Task
+from harmonic.tables.table import Splits, Task
 
 TINY = {"epochs": 1, "max_steps": 2, "batch_size": 8, "critic_steps": 2, "channels": 2, "noise": 4}
 

@@ -23,7 +23,7 @@ from baselines.great import GreatGenerator, _Answers
 from baselines.great_training import be_great, prepared_tokenizer
 from baselines.row_text import RowReader, row_texts
 from harmonic.errors import ConfigError, DataError, SamplingError
-from harmonic.table import Splits, Task
+from harmonic.tables.table import Splits, Task
 from harmonic.tiny_model import TinyModel
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")

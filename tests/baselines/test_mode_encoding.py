@@ -13,7 +13,7 @@ from toys import make_splits, splits_of
 from baselines.encoding_rules import EncodingRules, fit_encoding, gaussian_modes, number_code
 from baselines.mode_encoding import ColumnCode, RowEncoding
 from harmonic.errors import ConfigError, DataError
-from harmonic.table import Table, Task
+from harmonic.tables.table import Table, Task
 
 ROWS = 600
 

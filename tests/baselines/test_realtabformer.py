@@ -24,7 +24,7 @@ from baselines.realtabformer import RealTabFormerGenerator
 from baselines.realtabformer_encoding import RowTokens, coded, numeral
 from baselines.realtabformer_training import DROPPED, RealTabFormerTuning, _former, library
 from harmonic.errors import ConfigError, DataError, SamplingError
-from harmonic.table import Splits, Task
+from harmonic.tables.table import Splits, Task
 
 needs_library = pytest.mark.skipif(find_spec("realtabformer") is None, reason="pip install 'harmonic[realtabformer]'")
 TINY = {"n_layer": 2, "n_embd": 32, "n_head": 2}

@@ -11,7 +11,7 @@ from toys import make_splits, splits_of
 
 from baselines.drawing import NoRow
 from baselines.row_text import RowReader, row_texts
-from harmonic.table import Column, Kind, Schema, Table, Task
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")
 

@@ -14,7 +14,7 @@ from toys import make_splits, splits_of
 from baselines.neighborhood import relevance_weights, weighted_neighbors
 from baselines.smote import SmoteGenerator, class_labels, rows_per_class
 from harmonic.errors import ConfigError, DataError
-from harmonic.table import Splits, Task
+from harmonic.tables.table import Splits, Task
 
 NUMERIC, CATEGORY = ("age", "income", "noise"), ("job", "town")
 WEIGHTS = {"exponent": 0.5, "threshold": 0.0}

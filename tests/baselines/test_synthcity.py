@@ -16,7 +16,7 @@ from toys import make_splits
 
 from baselines.synthcity import SynthcityGenerator, coded, decoded, plugin_class
 from harmonic.errors import ConfigError
-from harmonic.table import Task
+from harmonic.tables.table import Task
 
 needs_synthcity = pytest.mark.skipif(find_spec("synthcity") is None, reason="pip install 'harmonic[synthcity]'")
 TINY = {

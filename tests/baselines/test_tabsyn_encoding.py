@@ -13,7 +13,7 @@ from sklearn.preprocessing import QuantileTransformer
 from toys import make_splits, splits_of
 
 from baselines.tabsyn_encoding import KNOTS, NumericEncoding, TableEncoding
-from harmonic.table import Task
+from harmonic.tables.table import Task
 
 
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 
 
 def column(name: str, values: pd.Series) -> Column:

@@ -15,9 +15,9 @@ import pytest
 from harmonic.evaluation.base import Evaluator, Measures
 from harmonic.llm import LanguageModel
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts import Prompt, write_prompts
-from harmonic.row_json import RowTexts
-from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.prompts.prompt_sets import Prompt, write_prompts
+from harmonic.prompts.row_json import RowTexts
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 
 TableOf = Callable[..., Table]
 

@@ -15,7 +15,7 @@ from harmonic.errors import ConfigError
 from harmonic.evaluation.anonymeter import ATTACKS, Anonymeter, Outcome, risk
 from harmonic.evaluation.gower import Gower
 from harmonic.evaluation.singling_out import find_predicates, singling_out
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 
 def halved(splits: Splits) -> tuple[Splits, Table]:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from harmonic.cache import Cache
-from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
 from harmonic.evaluation import answering
 from harmonic.evaluation.answering import answer_losses, keeping, tuned_on
 from harmonic.evaluation.canary import CanaryExposure
 from harmonic.evaluation.llm import LanguageModelEffectiveness
-from harmonic.planting import plant
-from harmonic.prompts import Prompt
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.prompt_sets import Prompt
+from harmonic.runs.cache import Cache
+from harmonic.tables.canaries import plant
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning import Tuning
+from harmonic.tuning.lora import Tuning
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu", target_modules=MODULES)

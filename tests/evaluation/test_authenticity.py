@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.authenticity import SampleQuality, alpha_precision, authenticity, beta_recall
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 
 @pytest.mark.slow  # importing synthcity takes seconds

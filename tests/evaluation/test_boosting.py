@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import DataError
-from harmonic.evaluation.attacker import Attacker
+from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.boosting import boosted_trees, classifier_attack, tree_matrix
 from harmonic.evaluation.encoding import Encoder
 

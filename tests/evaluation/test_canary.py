@@ -12,8 +12,8 @@ import yaml
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation.canary import CHANCE, CanaryExposure, exposures, mean_interval
-from harmonic.planting import plant
-from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.canaries import plant
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 from harmonic.tiny_model import TinyModel
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

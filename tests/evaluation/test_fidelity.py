@@ -15,7 +15,7 @@ from harmonic.evaluation.fidelity import (
     joint_wasserstein,
     marginal_wasserstein,
 )
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 
 def sdmetrics_metadata(schema):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.global_utility import GlobalUtility, balanced_accuracy
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 SMALL = GlobalUtility(iterations=15)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.leakage import DataLeakageTest, bootstrap_interval, perplexities
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 
 def uniform(vocabulary):

@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from harmonic.dialogue import Dialogue
 from harmonic.errors import ConfigError
 from harmonic.evaluation import llm as module
 from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
 from harmonic.evaluation.llm import LanguageModelEffectiveness
 from harmonic.evaluation.wording import Wording, whole_target
-from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.prompts.chat import Dialogue
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 from harmonic.tiny_model import TinyModel
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -10,10 +10,10 @@ import pytest
 
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation import membership
+from harmonic.evaluation.attacks.roc import area_interval, true_positive_rates
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS, RATES, MembershipInference
-from harmonic.evaluation.roc import area_interval, true_positive_rates
-from harmonic.table import Splits, Table
+from harmonic.tables.table import Splits, Table
 
 # The least AUC on copies of the training rows. A closest copy, or text, gives a member away for certain; a density
 # looks at all rows around, and a classifier's border is moved but a little by one row.

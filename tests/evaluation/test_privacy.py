@@ -13,7 +13,7 @@ from harmonic.evaluation import matching, privacy
 from harmonic.evaluation.encoding import Encoder
 from harmonic.evaluation.matching import matching_rows
 from harmonic.evaluation.privacy import Privacy, distance_ratios, nearest_distances, share_closer
-from harmonic.table import Splits
+from harmonic.tables.table import Splits
 
 
 def sdmetrics_score(real, rows, schema):

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.prompt_copy import PromptCopy
-from harmonic.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 
 K = 5
 

@@ -9,7 +9,7 @@ import pytest
 
 from harmonic.evaluation.encoding import Encoder
 from harmonic.evaluation.separability import Separability, c2st
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 
 def test_fresh_real_rows_cannot_be_told_from_unseen_ones(toy, breast_cancer, assert_sound):

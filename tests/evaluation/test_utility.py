@@ -13,7 +13,7 @@ from harmonic.errors import ConfigError
 from harmonic.evaluation import learners
 from harmonic.evaluation.learners import CLASSIFIERS, Problem
 from harmonic.evaluation.utility import MachineLearningEfficacy
-from harmonic.table import Table
+from harmonic.tables.table import Table
 
 MODELS = list(CLASSIFIERS)
 

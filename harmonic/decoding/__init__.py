@@ -1,0 +1,1 @@
+"""A tuned language model writes rows: freely, or held to the schema."""

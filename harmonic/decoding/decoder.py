@@ -1,0 +1,260 @@
+"""Batched decoding, free or held to a schema, with a key-value cache that is never copied.
+
+A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding, into its
+row of the cache; what all prompts of a sampler have in common at the start is computed once, and so is a
+prompt that stands in a batch several times. Decode: a step feeds every open row the token drawn for it, and
+behind it several more: in constrained decoding what the schema forces, in free decoding what the prompt suggests
+(harmonic.decoding.drafts), of which is kept what the draws agree with. Each row may be fed another number of tokens.
+
+A row's draws depend on its own random numbers alone, so its text does not depend on the rows beside it (but
+for the rounding of half-precision arithmetic).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.decoding.drafts import Drafts
+from harmonic.decoding.token_draws import choose
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from harmonic.decoding.constraints import RowConstraint
+    from harmonic.decoding.forward import Rows
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
+MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
+_SMALLEST_BUDGET = 2**14  # tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One answer: its token ids without the end token, and whether it ended by itself."""
+
+    ids: list[int]
+    finished: bool
+
+
+class _Answer:
+    """One answer on its way: drawn tokens, and guesses at the next ones where `guessing`."""
+
+    def __init__(self, prompt: Sequence[int], end: int, limit: int, guessing: bool) -> None:
+        self.ids: list[int] = []
+        self.finished = False
+        self._end, self._limit = end, limit
+        self._drafts = Drafts(prompt) if guessing else None
+        self._guesses: list[int] = []
+
+    @property
+    def over(self) -> bool:
+        return self.finished or len(self.ids) >= self._limit
+
+    def next_tokens(self) -> list[int]:
+        """What the model reads next: the last token drawn, and the guesses behind it."""
+        room = self._limit - len(self.ids) - 1
+        self._guesses = self._drafts.guess(room) if self._drafts else []
+        return [self.ids[-1], *self._guesses]
+
+    def take(self, drawn: Sequence[int]) -> int:
+        """Take the tokens drawn behind each token of `next_tokens`; the number of guesses that were wrong.
+
+        A draw counts as long as all guesses before it were drawn too.
+        """
+        for place, token in enumerate(drawn):
+            if token == self._end:
+                self.finished = True
+                return len(self._guesses) - place
+            self.ids.append(token)
+            if self._drafts:
+                self._drafts.extend([token])
+            if place >= len(self._guesses) or token != self._guesses[place]:
+                return len(self._guesses) - place
+        return 0
+
+
+@dataclass
+class Decoder:
+    """Draws answers from one model. `temperature` 0 takes the likeliest token.
+
+    max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
+    its end without the model (see `constrained`). batch_tokens: prompt and answer tokens held in the cache at
+    once (None: what a quarter of the free memory holds).
+    """
+
+    model: PreTrainedModel
+    end: int
+    temperature: float
+    max_new_tokens: int
+    batch_tokens: int | None = None
+
+    largest_batch: ClassVar[int] = 64  # rows; beyond it a step grows with the rows
+
+    def __post_init__(self) -> None:
+        self._prefix: tuple[list[int], Any] = ([], None)
+
+    def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Compute once, for all coming batches, what these prompts have in common at their start."""
+        from harmonic.decoding.forward import SlotRows
+
+        common = common_prefix(prompts)
+        self._prefix = ([], None)
+        if self.fast and len(common) >= _SHORTEST_PREFIX:
+            with self._inference():
+                rows = SlotRows(self.model, 1, len(common))
+                rows.prefill([common], ([], None))
+            self._prefix = (common, rows.cache)
+
+    def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
+        """One answer for each prompt, to its end token or max_new_tokens; draws: each row's random numbers."""
+        uniforms = np.stack([draw.random(self.max_new_tokens) for draw in draws])
+        answers = [_Answer(prompt, self.end, self.max_new_tokens, self.fast) for prompt in prompts]
+        with self._inference():
+            rows, logits = self._prefill(prompts)
+            for answer, token in zip(answers, choose(logits, uniforms[:, 0], self.temperature).tolist(), strict=True):
+                answer.take([token])
+            while True:
+                rows.close([row for row in rows.open if answers[row].over])
+                if not rows.open:
+                    break
+                fed = [answers[row].next_tokens() for row in rows.open]
+                logits = rows.verify(fed)
+                points = [
+                    uniforms[row, len(answers[row].ids) :][: len(more)]
+                    for row, more in zip(rows.open, fed, strict=True)
+                ]
+                drawn = iter(choose(logits, np.concatenate(points), self.temperature).tolist())
+                for place, (row, more) in enumerate(zip(rows.open, fed, strict=True)):
+                    wrong = answers[row].take([next(drawn) for _ in more])
+                    rows.shorten(place, wrong)
+        return [Decoded(answer.ids, answer.finished) for answer in answers]
+
+    def constrained(
+        self,
+        prompts: Sequence[Sequence[int]],
+        draws: Sequence[np.random.Generator],
+        constraints: Sequence[RowConstraint],
+    ) -> list[Decoded]:
+        """One answer for each prompt that its constraint accepts; what leaves no choice is not drawn.
+
+        An answer that has reached max_new_tokens goes on without the model, all allowed tokens alike: every
+        constraint is finite, so that it ends. `finished` is False for such an answer.
+        """
+        with self._inference():
+            rows, logits = self._prefill(prompts)
+            # Forced from the first token on: nothing is drawn behind the prompt itself.
+            fed = [constraint.forced() for constraint in constraints]
+            answers = [list(tokens) for tokens in fed]
+            while True:
+                rows.close([row for row in rows.open if self._is_over(constraints[row], answers[row])])
+                if not rows.open:
+                    break
+                if any(fed[row] for row in rows.open):
+                    logits = rows.step([fed[row] for row in rows.open])
+                allowed = np.stack([constraints[row].allowed(logits.shape[1]) for row in rows.open])
+                tokens = self._choose(logits, [draws[row] for row in rows.open], allowed)
+                for row, token in zip(rows.open, tokens, strict=True):
+                    fed[row] = constraints[row].accept(token)
+                    answers[row] += fed[row]
+        return [finish(*answer) for answer in zip(answers, constraints, draws, strict=True)]
+
+    @cached_property
+    def fast(self) -> bool:
+        """Whether the model works with the slot cache; found out on a few tokens, against its own forward pass."""
+        from harmonic.decoding.forward import supports_slots
+
+        found = supports_slots(self.model)
+        if not found:
+            logger.info("%s is decoded one row at a time: its attention is its own", type(self.model).__name__)
+        return found
+
+    def budget(self) -> int:
+        """Tokens that a batch may hold in the cache."""
+        if self.batch_tokens:
+            return self.batch_tokens
+        per_token = cache_bytes_per_token(self.model.config, self.model.dtype)
+        return max(int(self._free_memory() * MEMORY_SHARE / per_token), _SMALLEST_BUDGET)
+
+    def close(self) -> None:
+        """Nothing: the model is its owner's."""
+
+    def _free_memory(self) -> int:
+        """Bytes that are free where the model computes."""
+        import psutil
+        import torch
+
+        if self.model.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.model.device)[0])
+        return int(psutil.virtual_memory().available)
+
+    def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
+        return constraint.finished or len(answer) >= self.max_new_tokens
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Rows, torch.Tensor]:
+        from harmonic.decoding.forward import SingleRows, SlotRows
+
+        capacity = max(map(len, prompts)) + self.max_new_tokens
+        rows = SlotRows(self.model, len(prompts), capacity) if self.fast else SingleRows(self.model)
+        return rows, rows.prefill(prompts, self._prefix)
+
+    def _choose(
+        self, logits: torch.Tensor, draws: Sequence[np.random.Generator], allowed: NDArray[np.bool_] | None = None
+    ) -> list[int]:
+        import torch
+
+        if allowed is not None:
+            logits = logits.masked_fill(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
+        uniforms = np.array([draw.random() for draw in draws])
+        return choose(logits, uniforms, self.temperature).tolist()
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradients, and our attention if the model works with it."""
+        import torch
+
+        from harmonic.decoding.forward import folded
+
+        if not self.fast:
+            with torch.inference_mode():
+                yield
+        else:
+            with torch.inference_mode(), folded(self.model):
+                yield
+
+
+def finish(ids: list[int], constraint: RowConstraint, draw: np.random.Generator) -> Decoded:
+    """The answer as its constraint stands; what is missing is drawn without the model, all allowed tokens alike."""
+    whole = constraint.finished
+    while not constraint.finished:
+        ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
+    return Decoded(ids, whole)
+
+
+def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """What one token takes in the key-value cache of a model with this transformers config, bytes."""
+    config = config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
+
+
+def common_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """The token ids with which every prompt starts; at least one token of each is left out."""
+    # In lexicographic order the first and the last are the two that differ soonest.
+    first, last = min(prompts, key=list), max(prompts, key=list)
+    shortest = min(map(len, prompts)) - 1
+    same = 0
+    while same < shortest and first[same] == last[same]:
+        same += 1
+    return list(first[:same])

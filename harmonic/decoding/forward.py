@@ -1,0 +1,233 @@
+"""Forward passes for a batch of rows that grow at different speed: prefill, step, close.
+
+SlotRows is the fast way: one cache for all rows, written in place, and an attention that does not copy it.
+SingleRows is the way for every model: one row at a time, with the model's own cache and attention. Which of
+them a model gets is decided by `supports_slots`, on the numbers that it computes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from harmonic.decoding.cache_layers import Packed, Prompt, SlotCache
+
+    Prefix = tuple[list[int], SlotCache | None]
+
+_PROBE = 12  # tokens on which the two ways are compared
+_TOLERANCE = {2: 0.05, 4: 1e-3}  # by bytes a number, of the largest logit
+
+
+class Rows(ABC):
+    """Rows in decoding. `open` names, by its number, the prompt of each row still open; its order may change."""
+
+    open: list[int]
+
+    @abstractmethod
+    def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
+        """Read the prompts; the logits behind each, (rows, vocabulary). prefix: tokens and their cache."""
+
+    @abstractmethod
+    def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Append these tokens to the open rows, in the order of `open`; the logits behind each.
+
+        A row that is fed nothing gets the logits that it had.
+        """
+
+    @abstractmethod
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Append at least one token to each open row; the logits behind every one, (tokens, vocabulary), row by row."""
+
+    @abstractmethod
+    def shorten(self, place: int, count: int) -> None:
+        """Take back the last `count` tokens of the row that is `open[place]`."""
+
+    @abstractmethod
+    def close(self, rows: Sequence[int]) -> None:
+        """Drop these rows, given by their prompt's number."""
+
+
+class SlotRows(Rows):
+    """All rows in one SlotCache of `capacity` tokens a row."""
+
+    def __init__(self, model: PreTrainedModel, count: int, capacity: int) -> None:
+        from harmonic.decoding.cache_layers import SlotCache
+
+        config = model.config.get_text_config()
+        self.model = model
+        self.cache = SlotCache(int(config.num_hidden_layers), count, capacity)
+        self.groups = config.num_attention_heads // _key_value_heads(config)
+        self.open = list(range(count))
+        self.texts: list[list[int]] = []  # of each open row: what its cache holds
+
+    def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
+        import torch
+
+        from harmonic.decoding.cache_layers import Prompt
+
+        shared, source = prefix
+        seen: dict[tuple[int, ...], int] = {}
+        logits: list[torch.Tensor] = []
+        for row, prompt in enumerate(prompts):
+            twin = seen.setdefault(tuple(prompt), row)
+            if twin < row:
+                self.cache.copy_row(self.cache, twin, row, len(prompt))
+                logits.append(logits[twin])
+                continue
+            known = len(shared) if source is not None and list(prompt[: len(shared)]) == shared else 0
+            if source is not None and known:
+                self.cache.copy_row(source, 0, row, known)
+            positions = torch.arange(known, len(prompt), device=self.model.device)
+            logits.append(self._forward(list(prompt[known:]), positions, Prompt(row, known, len(prompt)), 1)[0])
+        self.texts = [list(prompt) for prompt in prompts]
+        return torch.stack(logits)
+
+    def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        import torch
+
+        ends = torch.tensor([max(len(more), 1) for more in fed], device=self.model.device).cumsum(0) - 1
+        return self._append(fed, ends)
+
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        return self._append(fed, 0)
+
+    def shorten(self, place: int, count: int) -> None:
+        if count:  # what stands in their columns is overwritten later
+            del self.texts[place][-count:]
+
+    def _append(self, fed: Sequence[Sequence[int]], wanted: int | torch.Tensor) -> torch.Tensor:
+        from harmonic.decoding.cache_layers import WIDTH_STEP, Packed
+
+        columns = []
+        for text, more in zip(self.texts, fed, strict=True):
+            text.extend(more)
+            # Fed nothing: the last token once more, into its own column.
+            columns.append(range(len(text) - max(len(more), 1), len(text)))
+        width = -(-max(map(len, self.texts)) // WIDTH_STEP) * WIDTH_STEP
+        place = Packed.of(columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device)
+        tokens = [text[column] for text, own in zip(self.texts, columns, strict=True) for column in own]
+        return self._forward(tokens, place.column, place, wanted)
+
+    def close(self, rows: Sequence[int]) -> None:
+        gone = set(rows)
+        for place in reversed(range(len(self.open))):
+            if self.open[place] not in gone:
+                continue
+            last = len(self.open) - 1
+            if place < last:  # the last open row moves up: a shorter batch reads less
+                self.cache.copy_row(self.cache, last, place, len(self.texts[last]))
+                self.open[place], self.texts[place] = self.open[last], self.texts[last]
+            self.open.pop()
+            self.texts.pop()
+
+    def _forward(
+        self, tokens: list[int], positions: torch.Tensor, place: Prompt | Packed, wanted: int | torch.Tensor
+    ) -> torch.Tensor:
+        """The logits behind the tokens `wanted`, (wanted, vocabulary)."""
+        import torch
+
+        self.cache.focus(place)
+        device = self.model.device
+        return self.model(
+            input_ids=torch.tensor([tokens], device=device),
+            # Not looked at, as `folded_attention` knows better; four dimensions pass unchanged.
+            attention_mask=torch.zeros((1, 1, 1, 1), dtype=self.model.dtype, device=device),
+            position_ids=positions[None],
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=wanted,
+        ).logits[0]
+
+
+class SingleRows(Rows):
+    """Each row by itself, with the cache that the model makes."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.open = []
+        self._states: dict[int, tuple[Any, torch.Tensor]] = {}
+
+    def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
+        self.open = list(range(len(prompts)))
+        return self.step(prompts)
+
+    def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        import torch
+
+        for row, tokens in zip(self.open, fed, strict=True):
+            if tokens:
+                cache, _ = self._states.get(row, (None, None))
+                ids = torch.tensor([list(tokens)], device=self.model.device)
+                out = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
+                self._states[row] = (out.past_key_values, out.logits[0, -1])
+        return torch.stack([self._states[row][1] for row in self.open])
+
+    def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
+        return self.step(fed)  # nothing is guessed on this way: one token a row
+
+    def shorten(self, place: int, count: int) -> None:
+        if count:
+            raise NotImplementedError("the caches of some architectures cannot be shortened")
+
+    def close(self, rows: Sequence[int]) -> None:
+        self.open = [row for row in self.open if row not in set(rows)]
+        for row in rows:
+            del self._states[row]
+
+
+@contextmanager
+def folded(model: PreTrainedModel) -> Iterator[None]:
+    """Within, the model's attention is `cache_layers.folded_attention`."""
+    from harmonic.decoding.cache_layers import ATTENTION
+
+    before = model.config.get_text_config()._attn_implementation
+    model.set_attn_implementation(ATTENTION)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def supports_slots(model: PreTrainedModel) -> bool:
+    """Whether the slot cache gives what the model gives: by its configuration, then by its numbers.
+
+    A model whose layers are not all plain attention over all tokens (windows, state spaces, capped scores),
+    or whose code does not take another attention, is not tried.
+    """
+    import torch
+
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    capped = getattr(config, "attn_logit_softcapping", None)
+    if kinds != {"full_attention"} or window or capped or not getattr(model, "_supports_attention_backend", False):
+        return False
+    ids = [token % config.vocab_size for token in range(5, 5 + _PROBE)]
+    try:
+        with torch.inference_mode():
+            own = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1].float()
+            with folded(model):
+                ours = _probe(model, ids).float()
+    except Exception:  # whatever a foreign architecture stumbles over: it has its own way
+        return False
+    return bool((ours - own).abs().max() <= _TOLERANCE[model.dtype.itemsize] * own.abs().max())
+
+
+def _probe(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
+    """The logits behind `ids`, (3, vocabulary), on three ways through prefix, prefill, and steps of unlike length."""
+    prefix = SlotRows(model, 1, 4)
+    prefix.prefill([ids[:4]], ([], None))
+    rows = SlotRows(model, 3, len(ids))
+    rows.prefill([ids[:6], ids[:3], ids[:9]], (ids[:4], prefix.cache))
+    rows.step([ids[6:9], ids[3:8], ids[9:11]])
+    return rows.step([ids[9:], ids[8:], ids[11:]])
+
+
+def _key_value_heads(config: Any) -> int:
+    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)

@@ -1,0 +1,65 @@
+"""How rows are to be drawn: the fields of generator.sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from harmonic.errors import ConfigError, suggest
+
+Mode = Literal["auto", "reject", "constrained"]
+Backend = Literal["torch", "vllm"]
+
+
+_ATTEMPTS = {"auto": 2, "reject": 10, "constrained": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Settings of sampling.
+
+    temperature: 0 takes the likeliest token at each step. mode: "reject" draws freely and asks again for what is
+    no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times (once, where
+    that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
+    (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
+    batch_tokens: prompt and answer tokens held in the cache at once (None: a quarter of the free memory, at most 64
+    rows). rows_per_prompt: rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes
+    here (harmonic.decoding.decoder), "vllm" has vLLM do it (harmonic.decoding.vllm_decoder).
+    """
+
+    temperature: float = 0.7
+    mode: Mode = "auto"
+    attempts: int | None = None
+    max_new_tokens: int | None = None
+    batch_tokens: int | None = None
+    rows_per_prompt: int = 1
+    backend: Backend = "torch"
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        key = "generator.sampling"
+        if not self.temperature >= 0:
+            raise ConfigError(f"{key}.temperature", self.temperature, "is not 0 or more", "set it to 0.7")
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"{key}.mode", self.mode, "no such mode", suggest(str(self.mode), get_args(Mode)))
+        if self.backend not in get_args(Backend):
+            fix = suggest(str(self.backend), get_args(Backend))
+            raise ConfigError(f"{key}.backend", self.backend, "no such backend", fix)
+        for name in ("attempts", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                fix = "set it to 1" if name == "rows_per_prompt" else "set it to null, or to 1 or more"
+                raise ConfigError(f"{key}.{name}", value, "is below 1", fix)
+
+    @property
+    def free_rounds(self) -> int:
+        """How often a row is drawn freely."""
+        return _ATTEMPTS[self.mode] if self.attempts is None or self.mode == "constrained" else self.attempts
+
+    def prompts_needed(self, n: int) -> int:
+        """Prompts for n rows."""
+        return -(-n // self.rows_per_prompt)
+
+    def prompt_of(self, row: int) -> int:
+        """Which prompt a row comes from, however often it is drawn."""
+        return row // self.rows_per_prompt

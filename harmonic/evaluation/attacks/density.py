@@ -1,0 +1,114 @@
+"""Membership by density: is the synthetic table denser around the candidate than real rows are?
+
+Densities are Gaussian kernel estimates in one space for all: the principal components of the attacker's
+reference rows, each scaled to variance 1 there, because one-hot columns make the covariance of the full encoding
+singular. The bandwidth is Scott's for the smooth trend that the reference rows give. What overfitting
+leaves behind is narrower than that trend, so the kernel that looks for it has half the bandwidth. On copies of the
+training rows of five tables (Diabetes, German, Abalone, Buddy, Adult) this takes the AUC of DOMIAS from
+.61-.97 to .84-1.00, and that of Gen-LRA from .62-.91 to .67-.99. It cannot be 1 for certain: a density looks at
+all rows around, and where those are many, one more says little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import DataError
+from harmonic.evaluation.attacks.attacker import Attacker
+
+COMPONENTS = 32
+"""At most so many principal components; and none that holds less than SMALLEST of the reference rows' variance."""
+SMALLEST = 1e-3
+NARROW = 0.5
+_TINY = -30.0
+_MEMORY_MB = 32  # of distances; what is made of them takes some six times as much
+
+Space = Callable[[pd.DataFrame], NDArray[np.float64]]
+
+
+def domias(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
+    """Log of the synthetic rows' density over that of the reference rows, (n,), nats.
+
+    DOMIAS, van Breugel et al. 2023 (arXiv 2302.12580), equation 2, with kernel density estimates.
+    """
+    space = reduced_space(attacker)
+    points, synthetic, reference = (space(rows) for rows in (candidates, attacker.synthetic, attacker.reference))
+    ours = log_density(points, synthetic, NARROW * scott(synthetic))
+    return ours - log_density(points, reference, scott(reference))
+
+
+def gen_lra(candidates: pd.DataFrame, attacker: Attacker, neighbors: int = 3) -> NDArray[np.float64]:
+    """How much likelier the candidate makes the synthetic rows next to it, (n,).
+
+    Generative Likelihood Ratio Attack, Ward et al. 2025 (arXiv 2508.21146): the sum, over the `neighbors`
+    synthetic rows closest to candidate x, of log p(s | R and x) - log p(s | R), p a density estimate on the
+    reference rows R with and without x. Here p is a kernel estimate in which the added row has a kernel of its own
+    width (NARROW) and R keeps its bandwidth, so that no density is fitted anew for a candidate: with n reference
+    rows p(s | R and x) = (n p(s | R) + K(s - x)) / (n + 1), and the sum is that of log(1 + K / (n p(s | R))), less a
+    constant. The score is the logarithm of that sum without the constant: in the same order, and still
+    apart where K is too small for a float.
+    """
+    from scipy.special import logsumexp
+    from sklearn.neighbors import NearestNeighbors
+
+    space = reduced_space(attacker)
+    points, synthetic, reference = (space(rows) for rows in (candidates, attacker.synthetic, attacker.reference))
+    size, wide = len(reference), scott(reference)
+    index = NearestNeighbors(n_neighbors=min(neighbors, len(synthetic)), algorithm="brute").fit(synthetic)
+    distances, rows = index.kneighbors(points)
+    without = log_density(synthetic, reference, wide)[rows]
+    kernel = _log_kernel(distances**2, NARROW * wide, reference.shape[1])
+    gain = kernel - np.log(size) - without
+    # log(log(1 + exp(gain))), which is the gain itself where that is far below 0
+    return np.asarray(logsumexp(np.where(gain < _TINY, gain, np.log(np.logaddexp(0, np.maximum(gain, _TINY)))), axis=1))
+
+
+def reduced_space(attacker: Attacker) -> Space:
+    """Rows to their principal components among the reference rows, whitened, (n, at most COMPONENTS).
+
+    Raises DataError with fewer than three reference rows, or when they are all equal.
+    """
+    from sklearn.decomposition import PCA
+
+    if len(attacker.reference) < 3:
+        raise DataError(f"needs reference rows (half of the validation rows): there are {len(attacker.reference)}")
+    encoded = attacker.encoder.dense(attacker.reference, one=0.5**0.5)
+    if (encoded == encoded[0]).all():
+        raise DataError("the reference rows are all equal")
+    most = min(COMPONENTS, encoded.shape[1], len(encoded) - 1)
+    found = PCA(most, whiten=True, svd_solver="full").fit(encoded)
+    kept = found.explained_variance_ratio_ > SMALLEST
+    return lambda rows: found.transform(attacker.encoder.dense(rows, one=0.5**0.5))[:, kept]
+
+
+def scott(points: NDArray[np.float64]) -> float:
+    """Scott's bandwidth for points (n, d) of variance 1: n ** (-1 / (d + 4))."""
+    return float(len(points) ** (-1 / (points.shape[1] + 4)))
+
+
+def log_density(queries: NDArray[np.float64], points: NDArray[np.float64], bandwidth: float) -> NDArray[np.float64]:
+    """Log of the Gaussian kernel density of `points` (m, d) at `queries` (n, d): (n,), nats.
+
+    The kernel is round, `bandwidth` its standard deviation. Distances come in blocks of bounded memory.
+    """
+    from scipy.special import logsumexp
+    from sklearn.metrics import pairwise_distances_chunked
+
+    width = points.shape[1]
+    blocks = pairwise_distances_chunked(
+        queries,
+        points,
+        metric="sqeuclidean",
+        reduce_func=lambda squares, start: logsumexp(_log_kernel(squares, bandwidth, width), axis=1),
+        working_memory=_MEMORY_MB,
+    )
+    return np.concatenate(list(blocks)) - np.log(len(points))
+
+
+def _log_kernel(squares: NDArray[np.float64], bandwidth: float, width: int) -> NDArray[np.float64]:
+    """Log of the round Gaussian in `width` dimensions at these squared distances."""
+    return -squares / (2 * bandwidth**2) - width * (np.log(bandwidth) + 0.5 * np.log(2 * np.pi))

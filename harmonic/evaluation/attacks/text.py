@@ -1,0 +1,79 @@
+"""Membership by text: does the synthetic table hold nearly the candidate's characters?
+
+LevAtt, Ward et al. 2025 (arXiv 2512.08875): language models write rows as text and may repeat strings that
+they have seen, digit by digit, where no distance between values is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import DataError
+from harmonic.evaluation.attacks.attacker import Attacker
+from harmonic.progress import Progress
+from harmonic.tables.table import Schema, Table
+
+_SHORT = 64  # characters: rapidfuzz compares texts up to here several at once
+_PAIRS_AT_A_TIME = 1 << 24
+
+
+def levatt(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
+    """Minus the smallest Levenshtein distance from the row's text to a synthetic row's, (n,) <= 0.
+
+    The text is the row's values, as prompts have them, in the schema's order with a comma between; column
+    names, the same in every row, are left out.
+    """
+    return -smallest_distances(row_texts(candidates, attacker.schema), row_texts(attacker.synthetic, attacker.schema))
+
+
+def levatt_digits(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
+    """`levatt` on the digits of the numeric columns alone, a comma between columns, (n,) <= 0.
+
+    Raises DataError without numeric columns.
+    """
+    if not attacker.schema.numeric:
+        raise DataError("no numeric column")
+    return -smallest_distances(
+        digit_texts(candidates, attacker.schema), digit_texts(attacker.synthetic, attacker.schema)
+    )
+
+
+def row_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
+    """Each row's values, "48,10.0,A11"."""
+    return [",".join(cells) for cells in Table(rows, schema).texts().itertuples(index=False, name=None)]
+
+
+def digit_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
+    """The digits of each row's numeric columns, "48,100"."""
+    texts = Table(rows, schema).texts()[schema.numeric]
+    digits = {name: texts[name].str.replace(r"\D", "", regex=True) for name in schema.numeric}
+    return [",".join(cells) for cells in pd.DataFrame(digits).itertuples(index=False, name=None)]
+
+
+def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
+    """Levenshtein distance from each query to the closest of the texts, (queries,).
+
+    Long texts are searched one query at a time, since a distance need only be known as far as it may still be the
+    smallest; short ones are compared all with all, in blocks.
+    """
+    from rapidfuzz import process
+    from rapidfuzz.distance import Levenshtein
+
+    texts = sorted(set(texts))
+    found = np.empty(len(queries))
+    short = max(map(len, [*queries, *texts]), default=0) <= _SHORT
+    step = max(1, _PAIRS_AT_A_TIME // len(texts)) if short else 1
+    with Progress("levatt", len(queries), "rows") as progress:
+        for start in range(0, len(queries), step):
+            block = queries[start : start + step]
+            if short:
+                distances = process.cdist(block, texts, scorer=Levenshtein.distance, dtype=np.uint8)
+                found[start : start + step] = distances.min(axis=1)
+            else:
+                found[start] = process.extractOne(block[0], texts, scorer=Levenshtein.distance)[1]
+            progress.advance(len(block))
+    return found

@@ -1,0 +1,259 @@
+"""A run's folder: its identity, its products, its report, and the mark that it is done.
+
+    <output_dir>/<experiment>/<dataset>/<generator>/seed<seed>-<run_id>/
+        prompts/ adapter/ synthetic.csv ...   products, placed from the stage cache
+        report.json                           rewritten after every stage
+        DONE                                  written last, by a run that finished
+
+A folder, or a report, does not mean that a run finished: DONE does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import traceback
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harmonic.errors import ConfigError
+from harmonic.runs.cache import Build, Cache, Entry
+from harmonic.runs.done import finished, mark_done
+from harmonic.runs.environment import git, peaks, reset_peaks, versions
+from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
+
+logger = logging.getLogger(__name__)
+
+NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "hydra"}
+"""Top-level config keys that do not change a run's results. `data_dir` says where the rows are; which rows
+they are, their fingerprint says."""
+
+MINIMUM_FREE_MB = 200
+"""A run that starts with less free disk would likely fail half-way, so it does not start."""
+
+
+def identity(config: Mapping[str, Any], data: str = "") -> str:
+    """The run id: 8 hex digits over the config without NOT_IDENTITY, and the data's fingerprint."""
+    return key_of({"config": {k: v for k, v in config.items() if k not in NOT_IDENTITY}, "data": data})[:8]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, and a context manager around its work.
+
+    Example:
+        run = Run.open(config, output_dir, experiment, dataset, generator, seed, data=splits.fingerprint())
+        if run.force or not run.is_done:
+            with run:
+                samples = run.stage("sample", inputs, build)
+                run.place(samples.path / "synthetic.csv", "synthetic.csv")
+                run.finish({"nrs": 1.0})
+
+    Entering removes an old DONE and begins a new report, "running"; an exception inside is recorded as
+    "failed" and passes on; leaving without `finish` leaves "running", for a run that was to stop early.
+    """
+
+    config: dict[str, Any]
+    output_dir: Path
+    experiment: str
+    dataset: str
+    generator: str
+    seed: int
+    data: str = ""
+    force: bool = False
+    report: dict[str, Any] = field(default_factory=dict)
+    _at: str = "start"
+    _placed: set[str] = field(default_factory=set)
+    _held: ExitStack = field(default_factory=ExitStack)
+
+    @classmethod
+    def open(
+        cls,
+        config: dict[str, Any],
+        output_dir: Path,
+        experiment: str,
+        dataset: str,
+        generator: str,
+        seed: int,
+        *,
+        data: str = "",
+        force: bool = False,
+    ) -> Run:
+        """The run of this resolved config, its folder made and found writable; an earlier report is left alone.
+
+        `data` is the fingerprint of the splits: other rows make another run. `force` computes every stage
+        anew. Raises ConfigError if the output folder cannot be written to or has under 200 MB left.
+        """
+        run = cls(config, Path(output_dir), experiment, dataset, generator, seed, data, force)
+        with storage_errors(run.output_dir):
+            for folder in (run.folder, run.cache.root):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / f".probe-{os.getpid()}"
+                probe.write_text("writable")
+                probe.unlink()
+            free = shutil.disk_usage(run.folder).free / 2**20
+        if free < MINIMUM_FREE_MB:
+            problem = f"{free:.0f} MB are free there, and a run needs at least {MINIMUM_FREE_MB} MB"
+            raise ConfigError("output_dir", output_dir, problem, "free some space, or set output_dir= to another disk")
+        return run
+
+    @property
+    def run_id(self) -> str:
+        return identity(self.config, self.data)
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / self.experiment / self.dataset / self.generator / f"seed{self.seed}-{self.run_id}"
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.output_dir)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this run finished, and what it left is as it left it."""
+        return finished(self.folder)
+
+    def __enter__(self) -> Run:
+        """Take the folder for this process (another one at the same run is waited for); begin the report."""
+        with ExitStack() as stack:
+            with storage_errors(self.output_dir):
+                (self.folder / ".lock").touch()
+                stack.enter_context(locked(self.folder / ".lock", f"at the run {self.folder}"))
+                (self.folder / "DONE").unlink(missing_ok=True)
+            self._begin()
+            self._held = stack.pop_all()
+        return self
+
+    def _begin(self) -> None:
+        self._at, self._placed = "start", set()
+        self.report = {
+            "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
+            "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
+            "versions": versions(), "git": git(), "created": _now(), "finished": None, "stages": {},
+            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "notes": {},
+            "error": None,
+        }  # fmt: skip
+        reset_peaks()
+        self._write()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with self._held:
+            if error is None:
+                return
+            self.report["status"], self.report["finished"] = "failed", _now()
+            self.report["error"] = {
+                "stage": self._at, "type": type(error).__name__, "message": str(error),
+                "traceback": "".join(traceback.format_exception(error)),
+            }  # fmt: skip
+            try:
+                (self.folder / "DONE").unlink(missing_ok=True)
+                self._write()
+            except ConfigError as second:  # must not take the first one's place
+                logger.error("the failure could not be recorded in %s: %s", self.folder, second)
+
+    def stage(self, name: str, inputs: dict[str, Any], build: Build) -> Entry:
+        """The stage's entry, from the cache or built now; see `Cache.compute`. Records time and peak memory.
+
+        Both are those of the build: a stage that came from the cache keeps them, marked "cached". They are in
+        the entry's facts and in the report as "peak_rss_mb" and, with CUDA in use, "peak_gpu_mb". The peak is
+        this process's resident memory during the stage where the system can tell (Linux), since the process
+        began elsewhere; processes that it started are not counted. Stages do not nest.
+        """
+        self._at = name
+        self._observe_memory()  # of what came before: the stage begins a new peak
+
+        def measured(folder: Path) -> dict[str, Any]:
+            reset_peaks()
+            return {**(build(folder) or {}), **peaks()}
+
+        stage = self.cache.root / name
+        if not self.force and not (stage / key_of(inputs)).is_dir() and any(stage.glob("*/entry.json")):
+            reasons = self.cache.why(name, inputs)
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            logger.info("%s: to be computed (%s%s)", name, "; ".join(reasons[:3]), more)
+        entry = self.cache.compute(name, inputs, measured, force=self.force)
+        memory = {key: entry.facts[key] for key in ("peak_rss_mb", "peak_gpu_mb") if key in entry.facts}
+        took = {"seconds": round(entry.seconds, 3), "cached": entry.cached, "key": entry.key}
+        self.report["stages"][name] = took | memory
+        logger.info("%s: cached (%.1f s when computed)" if entry.cached else "%s: %.1f s", name, entry.seconds)
+        self._at = f"after {name}"
+        self._write()
+        return entry
+
+    def place(self, source: Path, name: str) -> Path:
+        """Put a file or folder of a cache entry into the run's folder as `name`, whole or not at all.
+
+        Files are hard links where the file system allows, else copies. What had the name is replaced.
+        """
+        if not source.exists():
+            raise FileNotFoundError(source)  # the caller's mistake, not the disk's
+        target = self.folder / name
+        incoming, outgoing = (target.with_name(f".{target.name}.{way}") for way in ("incoming", "outgoing"))
+        with storage_errors(self.output_dir):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove(incoming)
+            remove(outgoing)
+            if source.is_dir():
+                shutil.copytree(source, incoming, copy_function=link_or_copy)
+            else:
+                link_or_copy(source, incoming)
+            if target.is_dir() or (target.exists() and incoming.is_dir()):
+                os.replace(target, outgoing)  # a folder with files in it cannot be renamed over
+            os.replace(incoming, target)
+            remove(incoming)  # still there if it was a link to the same file as the target
+            remove(outgoing)
+        self._placed.add(name)
+        return target
+
+    def record(
+        self,
+        *,
+        validity: Mapping[str, float] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        unavailable: Mapping[str, str] | None = None,
+        efficiency: Mapping[str, float] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add to the report and write it. A metric that is NaN is null there, and `unavailable` says why.
+
+        `notes` are what else a reader of a metric wants to know, by its name.
+        """
+        self.report["validity"] |= jsonable(dict(validity or {}))
+        self.report["metrics"] |= jsonable(dict(metrics or {}))
+        self.report["unavailable"] |= dict(unavailable or {})
+        self.report["notes"] |= dict(notes or {})
+        self.report["efficiency"] |= jsonable(dict(efficiency or {}))
+        for name, value in self.report["metrics"].items():
+            if value is None:
+                self.report["unavailable"].setdefault(name, "not a number")
+        self._write()
+
+    def finish(self, metrics: Mapping[str, float] | None = None, unavailable: Mapping[str, str] | None = None) -> None:
+        """Record these, set the status to "done", and write DONE. Nothing may be recorded after it."""
+        self.report["status"], self.report["finished"] = "done", _now()
+        self.record(metrics=metrics, unavailable=unavailable)
+        with storage_errors(self.output_dir):
+            mark_done(self.folder, self.run_id, self._placed)
+
+    def _observe_memory(self) -> None:
+        """Keep the run's peaks: the highest of its stages, as computed, and of this process meanwhile."""
+        for seen in (peaks(), *self.report["stages"].values()):
+            for name in ("peak_rss_mb", "peak_gpu_mb"):
+                if name in seen:
+                    self.report[name] = max(self.report.get(name) or 0.0, seen[name])
+
+    def _write(self) -> None:
+        self._observe_memory()
+        with storage_errors(self.output_dir):
+            write_json(self.folder / "report.json", self.report)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

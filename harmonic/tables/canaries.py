@@ -1,0 +1,94 @@
+"""Canaries: made-up rows among the training rows, to see whether a generator gives away what it was shown.
+
+A canary has real values in a combination of nobody's: each of its cells, the label's too, is drawn from its
+column's training values, whatever the other cells are. Canaries and as many more rows as wanted ("decoys") are
+drawn in one go and differ from every real row and from each other; the first are planted, the others nobody ever
+sees. So the two kinds differ in nothing but what the generator made of the planted ones: what tells them apart is
+memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/canary.py looks for it.
+
+The generator is fitted on the training rows with the canaries behind them; the measures are given the real rows
+alone. So that a finding is not of one row only, there are several canaries; `repeats` plants each of them that
+often, as people are in a table more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.randomness import derive
+from harmonic.tables.table import Splits, Table
+
+DECOYS = 1000  # rows to rank a canary among: exposures of up to 9.97 bits
+_ROUNDS = 50
+
+
+def plant(splits: Splits, settings: Mapping[str, int] | None, seed: int) -> Splits:
+    """The splits with canaries behind the training rows, and decoys; as they are where none are wanted.
+
+    settings: {"count": canaries (0: none), "repeats": how often each is planted}. Raises ConfigError for numbers
+    that cannot be, DataError where the columns allow too few rows that are not real.
+    """
+    count, repeats = _checked(settings or {})
+    if not count:
+        return splits
+    rows = _draw(splits, count + DECOYS, derive(seed, "canaries"))
+    canaries, decoys = rows.take(range(count)), rows.take(range(count, len(rows)))
+    frame = pd.concat([splits.train.frame, *[canaries.frame] * repeats], ignore_index=True)
+    note = f"planted {count} made-up rows {repeats} times each behind {len(splits.train)} training rows"
+    return replace(
+        splits, train=replace(splits.train, frame=frame), canaries=canaries, decoys=decoys,
+        notes=(*splits.notes, note),
+    )  # fmt: skip
+
+
+def uproot(splits: Splits) -> Splits:
+    """The splits with the real training rows alone; canaries and decoys are still known."""
+    if splits.canaries is None:
+        return splits
+    planted = int(_hashes(splits.train).isin(_hashes(splits.canaries)).sum())
+    return replace(splits, train=splits.train.take(range(len(splits.train) - planted)))
+
+
+def _checked(settings: Mapping[str, int]) -> tuple[int, int]:
+    for name in settings:
+        if name not in ("count", "repeats"):
+            raise ConfigError(f"canaries.{name}", settings[name], "is no setting", suggest(name, ("count", "repeats")))
+    count, repeats = settings.get("count", 0), settings.get("repeats", 1)
+    if count < 0 or count == 1:
+        raise ConfigError("canaries.count", count, "must be 0, or 2 at least", "canaries.count=20")
+    if repeats < 1:
+        raise ConfigError("canaries.repeats", repeats, "must be at least 1", "canaries.repeats=1")
+    return int(count), int(repeats)
+
+
+def _draw(splits: Splits, size: int, seed: int) -> Table:
+    """So many rows of independent columns, each unlike the others and unlike every real row."""
+    draw = np.random.default_rng(seed)
+    frame = splits.train.frame
+    seen = pd.concat([_hashes(part) for part in (splits.train, splits.val, splits.test)])
+    found: list[pd.DataFrame] = []
+    missing = size
+    for _ in range(_ROUNDS):
+        cells = {name: frame[name].to_numpy()[draw.integers(len(frame), size=size)] for name in frame.columns}
+        rows = Table(pd.DataFrame(cells), splits.schema)
+        hashes = _hashes(rows)
+        new = (~hashes.duplicated() & ~hashes.isin(seen)).to_numpy()
+        found.append(rows.frame[new][:missing])
+        seen = pd.concat([seen, hashes[new]])
+        missing -= len(found[-1])
+        if not missing:
+            drawn = replace(rows, frame=pd.concat(found, ignore_index=True))
+            return drawn.take(draw.permutation(size))  # likely rows, which are soon drawn, must not be canaries first
+    raise DataError(
+        f"no {size} made-up rows can be drawn: {size - missing} combinations of values were found that are not real\n"
+        "  fix: canaries.count=0, for the table has too few columns or values to hide a canary in"
+    )
+
+
+def _hashes(table: Table) -> pd.Series:
+    return pd.util.hash_pandas_object(table.frame, index=False)

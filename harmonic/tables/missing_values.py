@@ -1,0 +1,195 @@
+"""Tables without gaps, for methods and measures that know none; and the way back.
+
+Most generators and metrics take complete tables of numbers and categories with a target. A completed table has, for
+a numeric column with missing values, other values in their place and a second column that says where they
+were; for a category column, one more category. So a generator learns when a value is missing, and a metric sees
+whether it did. Dates are plain numbers. A table without a target gets a stand-in; nothing is concluded from
+predicting it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.generator import Generator, LanguageGenerator, Sample
+from harmonic.tables.columns import Column, Kind
+from harmonic.tables.table import Schema, Splits, Table, Task
+
+MISSING, GIVEN = "missing", "given"
+_FEW_CLASSES = 20
+_DRAWN = 12  # the seed of the draws that stand for missing numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """From a schema with gaps to one without.
+
+    `fills`: what stands for a missing number, by column. `known`: the training values of these columns. `flags`: the
+    columns that say where one was missing, by column; none where only some columns are completed.
+    """
+
+    schema: Schema
+    complete: Schema
+    fills: dict[str, float]
+    known: dict[str, NDArray[np.float64]]
+    flags: dict[str, str]
+
+    @classmethod
+    def of(cls, train: Table, only: Collection[str] | None = None) -> Completion:
+        """Learn the medians from the training rows. `only`: the columns to complete; the others stay as they are."""
+        schema = train.schema
+        names = set(schema.names)
+        columns: list[Column] = []
+        fills: dict[str, float] = {}
+        known: dict[str, NDArray[np.float64]] = {}
+        for column in schema.columns:
+            if only is not None and column.name not in only:
+                columns.append(column)
+            elif column.missing is None:
+                columns.append(replace(column, date_format=None))
+            elif column.is_numeric:
+                values = train.frame[column.name].dropna().to_numpy(np.float64)
+                known[column.name] = values if len(values) else np.array([column.minimum])
+                fills[column.name] = float(round(float(np.median(known[column.name])), column.decimals))
+                columns.append(replace(column, missing=None, date_format=None))
+            else:
+                categories = tuple(sorted({*column.categories, _unused(column.categories)}))
+                columns.append(replace(column, missing=None, categories=categories))
+        flags: dict[str, str] = {}
+        for name in fills if only is None else ():
+            flags[name] = _unused(names | set(flags.values()), f"{name} {MISSING}")
+            columns.append(Column(name=flags[name], kind=Kind.CATEGORY, categories=(GIVEN, MISSING)))
+        target, task = schema.target, schema.task
+        if not schema.has_target:
+            own = columns[: len(schema.columns)]
+            target, task = _stand_in([column for column in own if only is None or column.name in only])
+        complete = Schema(columns=tuple(columns), target=target, task=task, description=schema.description)
+        return cls(schema, complete, fills, known, flags)
+
+    @property
+    def needed(self) -> bool:
+        """Whether the completed schema is another one."""
+        return self.complete != self.schema
+
+    def table(self, table: Table, *, drawn: bool = False) -> Table:
+        """The completed table; see `frame`."""
+        return Table(self.frame(table.frame, drawn=drawn), self.complete)
+
+    def frame(self, frame: pd.DataFrame, *, drawn: bool = False) -> pd.DataFrame:
+        """Completed rows: the frame conforms to the completed schema.
+
+        Equal rows are completed equally, as metrics need that look for copies. With `drawn`, missing numbers are
+        drawn from the training values instead of their median (the same rows in the same order alike): a generator
+        that learns columns one by one would bring the median too often.
+        """
+        draw = np.random.default_rng(_DRAWN)
+        cells: dict[str, Any] = {}
+        for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
+            values = frame[column.name]
+            if column.missing is not None and full.missing is None:
+                gap: Any = self.fills[column.name] if column.is_numeric else _added(column, full)
+                if drawn and column.is_numeric:
+                    gap = draw.choice(self.known[column.name], len(values))
+                values = values.where(values.notna(), gap)
+            cells[column.name] = values.to_numpy(dtype=full.dtype)
+        for name, flag in self.flags.items():
+            cells[flag] = np.where(frame[name].isna(), MISSING, GIVEN).astype(object)
+        return pd.DataFrame(cells, columns=self.complete.names)
+
+    def restore(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows with their gaps again: conform to the schema."""
+        cells: dict[str, Any] = {}
+        for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
+            values = frame[column.name]
+            if column.name in self.flags:
+                values = values.astype("float64").mask(frame[self.flags[column.name]] == MISSING)
+            elif not column.is_numeric and column.missing is not None and full.missing is None:
+                values = values.mask(values == _added(column, full))
+            cells[column.name] = values
+        return self.schema.conform(pd.DataFrame(cells))
+
+    def splits(self, splits: Splits, *, drawn: bool = False) -> Splits:
+        """The completed splits; see `frame`."""
+        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys")}
+        whole: dict[str, Any] = {
+            name: self.table(table, drawn=drawn) for name, table in tables.items() if table is not None
+        }
+        return replace(splits, **whole)
+
+
+def _stand_in(columns: list[Column]) -> tuple[str, Task]:
+    """A column to take for the target: the last one with few classes, or the last number, or just the last."""
+    few = [column for column in columns if 2 <= len(column.categories) <= _FEW_CLASSES]
+    chosen = (few or [column for column in columns if column.is_numeric] or columns)[-1]
+    if chosen.is_numeric:
+        return chosen.name, Task.REGRESSION
+    return chosen.name, Task.BINARY if len(chosen.categories) == 2 else Task.MULTICLASS
+
+
+def _unused(taken: object, word: str = MISSING) -> str:
+    while word in taken:  # type: ignore[operator]
+        word += "_"
+    return word
+
+
+def _added(column: Column, full: Column) -> str:
+    """The category that stands for a missing value."""
+    return next(iter(set(full.categories) - set(column.categories)))
+
+
+class Completed(Generator):
+    """A generator that knows no gaps, given completed tables; its rows get their gaps back.
+
+    Offers what the generator itself offers: `completed` makes one.
+    """
+
+    def __init__(self, generator: Generator, completion: Completion) -> None:
+        self.generator, self.completion = generator, completion
+
+    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
+        self.generator.prepare(self.completion.splits(splits, drawn=True), n, seed=seed, directory=directory)
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        return self.generator.fit(
+            self.completion.splits(splits, drawn=True), seed=seed, prepared=prepared, directory=directory
+        )
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        self.generator.load(self.completion.splits(splits, drawn=True), prepared=prepared, directory=directory)
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        sample = self.generator.sample(n, seed=seed, directory=directory)
+        return Sample(self.completion.restore(sample.frame), sample.validity)
+
+
+class CompletedLanguage(Completed, LanguageGenerator):
+    """The same for a language generator, which also scores rows."""
+
+    generator: LanguageGenerator
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        self.generator.history = self.history
+        return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
+
+    def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        return self.generator.nll(self.completion.frame(rows))
+
+    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
+        return self.generator.token_nll(self.completion.frame(rows), base=base)
+
+    def unload(self) -> None:
+        self.generator.unload()
+
+
+def completed(generator: Generator, completion: Completion) -> Generator:
+    """The generator, fit for the table: itself where it takes gaps, or the table has none."""
+    if generator.takes_gaps or not completion.needed:
+        return generator
+    return (CompletedLanguage if isinstance(generator, LanguageGenerator) else Completed)(generator, completion)

@@ -1,0 +1,1 @@
+"""A language model learns from prompts (LoRA), and scores rows afterwards."""

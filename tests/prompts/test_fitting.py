@@ -1,0 +1,161 @@
+"""The form of prompts: as many examples as fit, short names where asked for, and nothing that is ever cut."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harmonic.errors import ConfigError
+from harmonic.llm import HubModel
+from harmonic.method import HarmonicGenerator
+from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.fitting import Form, Gauge
+from harmonic.prompts.prompt_sets import read_prompts
+from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tiny_model import TinyModel
+
+TUNING = {"batch_size": 4, "max_examples": 8, "checkpoint_every": None}
+
+
+def wide_table(n: int = 40, columns: int = 6) -> Table:
+    """A table of long names and values of different lengths."""
+    draw = np.random.default_rng(0)
+    names = [f"{word} of the measuring device" for word in ("height", "width", "depth", "weight", "age", "price")]
+    columns_ = [Column(name=name, kind=Kind.INTEGER, minimum=0, maximum=10**6) for name in names[:columns]]
+    label = Column(name="condition of the device", kind=Kind.CATEGORY, categories=("broken", "good"))
+    schema = Schema(columns=(*columns_, label), target=label.name, task=Task.BINARY, description="devices")
+    cells: dict[str, Any] = {name: 10 ** draw.integers(0, 7, n) for name in names[:columns]}
+    return Table(schema.conform(pd.DataFrame({**cells, label.name: draw.choice(["broken", "good"], n)})), schema)
+
+
+def splits() -> Splits:
+    table = wide_table()
+    return Splits(table, table.take(np.arange(8)), table.take(np.arange(8)))
+
+
+def generator(context: int | None, **changes: Any) -> HarmonicGenerator:
+    settings: dict[str, Any] = {
+        "neighbors": {"k": 5, "metric": "mixed"}, "filter": False, "tuning": TUNING,
+        "sampling": {"mode": "constrained"},
+    }  # fmt: skip
+    return HarmonicGenerator(llm=TinyModel(name="tiny", device="cpu", context=context), **{**settings, **changes})
+
+
+def prepared(context: int | None, folder: Path, **changes: Any) -> tuple[Form, int, int]:
+    """The form, and by our own count the longest tuning and sampling prompt with answer, tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = generator(context, **changes)
+    made.prepare(splits(), 10, seed=0, directory=folder)
+    dialogue = Dialogue(made.llm.tokenizer())
+    train, ask = read_prompts(folder / "train.jsonl"), read_prompts(folder / "sample.jsonl")
+    form = Form.read(folder, 5)
+    assert {len(prompt.rows) for prompt in [*train, *ask]} == {form.k}
+    tuning = [
+        len(dialogue.prompts([prompt.prompt])[0]) + len(dialogue.completions([prompt.completion])[0])
+        for prompt in train
+    ]
+    answer = max(len(dialogue.completions([prompt.completion])[0]) for prompt in train)
+    sampling = [len(dialogue.prompts([prompt.prompt])[0]) + int(1.25 * answer) + 1 for prompt in ask]
+    return form, max(tuning), max(sampling)
+
+
+def test_prompts_that_fit_show_what_was_asked_for_and_the_counts_are_true(tmp_path: Path) -> None:
+    form, tuning, sampling = prepared(None, tmp_path)
+    assert (form.k, form.wanted, dict(form.aliases)) == (5, 5, {})
+    assert form.tuning is not None and form.sampling is not None and form.row is not None
+    assert form.tuning["max"] == tuning and form.sampling["max"] == sampling
+    assert 0 < form.row["mean"] <= form.row["max"] < form.tuning["mean"] <= tuning
+
+
+def test_each_context_gets_the_most_examples_that_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lengths = {}
+    for k in range(1, 6):
+        form, tuning, sampling = prepared(None, tmp_path / str(k), neighbors={"k": k, "metric": "mixed"})
+        lengths[k] = max(tuning, sampling)
+    # With the filter off, and mixed distances, prompts with k of 5 neighbours show those of k = k.
+    for k in range(1, 5):
+        form, tuning, sampling = prepared(lengths[k], tmp_path / f"fits {k}")
+        assert form.k == k and max(tuning, sampling) == lengths[k]
+        if k > 1:
+            assert prepared(lengths[k] - 1, tmp_path / f"less {k}")[0].k == k - 1
+    with caplog.at_level(logging.WARNING):
+        prepared(lengths[3], tmp_path / "said")
+    assert "prompts show 3 rows of the 5 asked for, since more do not fit: at most" in caplog.text
+
+
+def test_fewer_examples_leave_the_label_filter_as_it_is(tmp_path: Path) -> None:
+    whole = generator(None, filter=True)
+    whole.prepare(splits(), 4, seed=0, directory=tmp_path)
+    kept = [prompt.completion for prompt in read_prompts(tmp_path / "train.jsonl")]
+    tight = generator(1000, filter=True, permutation=False)
+    whole.permutation = False
+    whole.prepare(splits(), 4, seed=0, directory=tmp_path)
+    kept = [prompt.completion for prompt in read_prompts(tmp_path / "train.jsonl")]
+    (tmp_path / "tight").mkdir()
+    tight.prepare(splits(), 4, seed=0, directory=tmp_path / "tight")
+    assert Form.read(tmp_path / "tight", 5).k < 3  # no prompt of which could pass a filter of more than 2
+    assert [prompt.completion for prompt in read_prompts(tmp_path / "tight" / "train.jsonl")] == kept
+
+
+def test_a_context_too_short_for_one_example_is_an_error_with_the_counts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        prepared(700, tmp_path)
+    message = str(raised.value)
+    assert message.startswith("llm.context=700: a row takes up to ")
+    form, tuning, sampling = prepared(None, tmp_path, neighbors={"k": 1, "metric": "mixed"})
+    assert form.row is not None
+    for count in (form.row["max"], tuning, sampling):
+        assert f"{count:,.0f}" in message
+    assert f"llm.context={max(tuning, sampling)}" in message and "generator.aliases=true" in message
+    assert not (tmp_path / "empty").exists()
+
+
+def test_short_names_save_what_the_error_says(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        prepared(700, tmp_path)
+    saved = int(str(raised.value).partition("saves ")[2].split()[0].replace(",", ""))
+    one = {"neighbors": {"k": 1, "metric": "mixed"}}
+    long = prepared(None, tmp_path / "long", **one)
+    short = prepared(None, tmp_path / "short", **one, aliases=True)
+    assert saved == max(long[1:]) - max(short[1:])
+    assert prepared(max(short[1:]), tmp_path / "fits", aliases=True)[0].k == 1
+
+
+def test_auto_shortens_long_names_and_leaves_short_ones(tmp_path: Path) -> None:
+    assert prepared(None, tmp_path / "a", aliases="auto")[0].aliases["height of the measuring device"] == "height"
+    table = wide_table()
+    brief = Form(k=5, wanted=5, aliases={name: name.split()[0] for name in table.schema.names}).table(table)
+    made = generator(None, aliases="auto")
+    parts = Splits(brief, brief.take(np.arange(8)), brief.take(np.arange(8)))
+    made.prepare(parts, 4, seed=0, directory=tmp_path)
+    assert not Form.read(tmp_path, 5).aliases
+    with pytest.raises(ConfigError, match=r"generator\.aliases=maybe"):
+        prepared(None, tmp_path, aliases="maybe")
+
+
+def test_a_tokenizer_out_of_reach_is_said_and_leaves_the_prompts_as_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harmonic.tuning.weights.hub_answers", lambda: False)
+    made = generator(None)
+    made.llm = HubModel(name="gated", path="no-such-owner/no-such-model")
+    made.prepare(splits(), 4, seed=0, directory=tmp_path)
+    assert "lengths of the prompts are not checked" in caplog.text
+    assert Form.read(tmp_path, 5) == Form(k=5, wanted=5)
+    lines = made.estimate(splits(), 4, prepared=tmp_path)
+    assert "not checked" in lines[0] and "no estimate" in lines[1]
+
+
+def test_maxima_near_the_context_are_exact_among_many_texts() -> None:
+    # One text in a thousand takes many more tokens a character than the others.
+    gauge = Gauge(Dialogue(TinyModel(name="tiny").tokenizer()), 700, 10)
+    texts = [("x" * (500 + place % 7), "") for place in range(3000)]
+    texts[1230] = ("é" * 470, "")  # two bytes each, so two tokens
+    frame = len(gauge.dialogue.prompts([""])[0])
+    assert gauge._longest(texts, 500)[0] == 2 * 470 + frame
+    assert gauge._longest(texts, np.inf)[0] == 506 + frame  # far from it, the longest of a sample
