@@ -14,7 +14,7 @@ from typing import Any
 
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
-from harmonic.tuning.lora import History
+from harmonic.tuning.settings import History
 
 _POINTS = 200  # of the loss, over a whole training
 

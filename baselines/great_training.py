@@ -15,7 +15,8 @@ from harmonic.llm import HubModel, LanguageModel
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.tables.table import Table
-from harmonic.tuning.lora import History, free_memory, load_tuned
+from harmonic.tuning.lora import free_memory, load_tuned
+from harmonic.tuning.settings import History
 from harmonic.tuning.weights import processes
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.tables.table import Kind, Table
-from harmonic.tuning.lora import History, free_memory
+from harmonic.tuning.lora import free_memory
+from harmonic.tuning.settings import History
 from harmonic.tuning.weights import processes
 
 DROPPED = ("overwrite_output_dir", "evaluation_strategy")

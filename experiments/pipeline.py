@@ -32,8 +32,16 @@ from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
-FORMAT = {"prompts": 1, "fit": 2, "sample": 2, "evaluate": 5}
+FORMAT = {"prompts": 2, "fit": 3, "sample": 3, "evaluate": 6}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
+
+SHAPE_PROMPTS = {
+    "tuning": ("passes", "validation"),
+    "sampling": ("context", "first_round", "rows_per_prompt", "max_new_tokens"),
+}
+"""The settings of tuning and sampling that prompts depend on."""
+
+TUNED_ON = ("train.jsonl", "validation.jsonl")
 
 
 @dataclass
@@ -80,8 +88,8 @@ class Pipeline:
         with TemporaryDirectory(prefix="harmonic-") as folder:
             prepared = Path(folder)
             self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=prepared)
-            train = prepared / "train.jsonl"
-            inputs = self._fit_inputs(_digest(train) if train.is_file() else None)
+            digests = [_digest(file) if file.is_file() else None for file in map(prepared.joinpath, TUNED_ON)]
+            inputs = self._fit_inputs(*digests)
             if self.run.force or self.run.cache.find("fit", inputs) is None:
                 shared = self.run.cache.partial("fit", inputs)  # checkpoints are read by every process
                 self.generator.fit(self.splits, seed=self.run.seed, prepared=prepared, directory=shared)
@@ -118,23 +126,24 @@ class Pipeline:
         settings = without(self.config["generator"], "llm", "tuning", "sampling")
         inputs = {"format": FORMAT["prompts"], "data": self.run.data, "generator": settings, "n": self.n}
         inputs["seed"] = self.run.seed
-        # How many examples fit into a prompt depends on these.
-        inputs["llm"] = self.config["generator"].get("llm")
-        inputs["room"] = (self.config["generator"].get("sampling") or {}).get("max_new_tokens")
+        inputs["llm"] = self.config["generator"].get("llm")  # how many rows fit into a prompt depends on it
+        for part, names in SHAPE_PROMPTS.items():
+            given = self.config["generator"].get(part) or {}
+            inputs[part] = {name: given[name] for name in names if name in given}
 
         def build(folder: Path) -> dict[str, Any]:
             self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=folder)
-            return {file.stem: _digest(file) for file in sorted(folder.glob("*.jsonl"))}
+            return {file.stem: _digest(file) for file in sorted(folder.glob("*.jsonl"))}  # train, sample, validation
 
         entry = self.run.stage("prompts", inputs, build)
         if entry.facts.get("train"):
             self.run.place(entry.path, "prompts")
-        if (entry.path / "form.json").is_file():
-            self.run.report["prompts"] = json.loads((entry.path / "form.json").read_text(encoding="utf-8"))
+        if (entry.path / "prompt_fit.json").is_file():
+            self.run.report["prompts"] = json.loads((entry.path / "prompt_fit.json").read_text(encoding="utf-8"))
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:
-        inputs = self._fit_inputs(prompts.facts.get("train"))
+        inputs = self._fit_inputs(prompts.facts.get("train"), prompts.facts.get("validation"))
 
         def build(folder: Path) -> dict[str, Any]:
             if isinstance(self.generator, LanguageGenerator):
@@ -153,10 +162,10 @@ class Pipeline:
         self.run.record(efficiency=_efficiency("fit", entry))
         return entry
 
-    def _fit_inputs(self, train_digest: str | None) -> dict[str, Any]:
+    def _fit_inputs(self, train_digest: str | None, validation_digest: str | None) -> dict[str, Any]:
         settings = without(self.config["generator"], "sampling")
         inputs = {"format": FORMAT["fit"], "data": self.run.data, "generator": settings, "prompts": train_digest}
-        return inputs | {"seed": self.run.seed}
+        return inputs | {"validation": validation_digest, "seed": self.run.seed}
 
     def _sample(self, prompts: Entry, fitted: Entry) -> Entry:
         inputs = {

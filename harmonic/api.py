@@ -11,11 +11,9 @@ line's work (README, "Your own table"): it needs rows that the model has not see
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import weakref
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -26,22 +24,20 @@ from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, suggest
 from harmonic.llm import LanguageModel
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts.neighbors import Metric
+from harmonic.recipes import built, language_model, merged, settings_of
 from harmonic.tables.conditions import read_conditions
 from harmonic.tables.dtypes import from_texts, to_texts
 from harmonic.tables.table import Splits, Table
-
-TUNING = {"learning_rate": 1e-3, "batch_size": 4}
-"""What the command line takes at scale=quick; the paper's own, for thousands of rows, are Tuning's defaults."""
 
 
 class Harmonic:
     """HARMONIC (arXiv 2408.02927) for one table.
 
-    llm: a name in conf/llm, or a harmonic.llm.LanguageModel. k, metric, filter, filter_threshold and permutation:
-    of the prompts, see harmonic.method.HarmonicGenerator. tuning and sampling: fields of harmonic.tuning.lora.Tuning
-    and harmonic.decoding.settings.Sampling. directory: where prompts and the adapter are kept (None: a temporary folder
-    that goes with this object).
+    llm: a name in conf/llm, or a harmonic.llm.LanguageModel. method: a file in conf/generator that configures
+    harmonic.method.HarmonicGenerator: "harmonic_dense" (our recipe), "harmonic" (the paper's method), or an ablation of
+    either. scale: "quick" (a laptop) or "paper". tuning, sampling and settings: what is to be different, fields of
+    harmonic.tuning.settings.Tuning, harmonic.decoding.settings.Sampling and HarmonicGenerator itself. directory: where
+    prompts and the adapter are kept (None: a temporary folder that goes with this object).
 
     After `fit`, `notes` says what was made of the columns, and `schema` what they are.
     """
@@ -50,19 +46,16 @@ class Harmonic:
         self,
         llm: str | LanguageModel = "smollm2_135m",
         *,
-        k: int = 5,
-        metric: Metric = "mixed",
-        filter: bool = True,
-        filter_threshold: int = 2,
-        permutation: bool = True,
+        method: str = "harmonic_dense",
+        scale: str = "quick",
         tuning: Mapping[str, Any] | None = None,
         sampling: Mapping[str, Any] | None = None,
         seed: int = 0,
         directory: str | Path | None = None,
+        **settings: Any,
     ) -> None:
-        self.llm, self.k, self.metric, self.seed, self.directory = llm, k, metric, seed, directory
-        self.filter, self.filter_threshold, self.permutation = filter, filter_threshold, permutation
-        self.tuning, self.sampling = {**TUNING, **(tuning or {})}, dict(sampling or {})
+        self.llm, self.method, self.scale, self.seed, self.directory = llm, method, scale, seed, directory
+        self.tuning, self.sampling, self.settings = dict(tuning or {}), dict(sampling or {}), settings
         self.notes: tuple[str, ...] = ()
 
     def fit(
@@ -89,11 +82,7 @@ class Harmonic:
         none = table.take([])
         self._splits = Splits(train=table, val=none, test=none, source="data frame", notes=tuple(notes), layout=layout)
         self.schema, self.notes, self._like = table.schema, tuple(notes), frame.iloc[:0]
-        self._generator = HarmonicGenerator(
-            llm=language_model(self.llm) if isinstance(self.llm, str) else self.llm,
-            neighbors={"k": self.k, "metric": self.metric}, filter=self.filter, filter_threshold=self.filter_threshold,
-            permutation=self.permutation, tuning=self.tuning, sampling=self.sampling,
-        )  # fmt: skip
+        self._generator = self._configured()
         if self.directory is None:
             self._folder = Path(mkdtemp(prefix="harmonic-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -103,6 +92,21 @@ class Harmonic:
         self._generator.prepare(self._splits, 1, seed=self.seed, directory=prompts)
         self._generator.fit(self._splits, seed=self.seed, prepared=prompts, directory=self._folder)
         return self
+
+    def _configured(self) -> HarmonicGenerator:
+        """The generator. Raises ConfigError for a method or a setting that is not there."""
+        known = set(HarmonicGenerator.__dataclass_fields__) - {"llm", "tuning", "sampling"}
+        for name in self.settings:
+            if name not in known:
+                raise ConfigError(name, self.settings[name], "is not a setting", suggest(name, known))
+        given = merged(settings_of(self.method, self.scale), self.settings)
+        given = merged(given, {"tuning": self.tuning, "sampling": self.sampling})
+        llm = language_model(self.llm) if isinstance(self.llm, str) else self.llm
+        generator = built(given, llm=llm)
+        if not isinstance(generator, HarmonicGenerator):
+            methods = ("harmonic_dense", "harmonic")
+            raise ConfigError("method", self.method, "is another generator", suggest(self.method, methods))
+        return generator
 
     def sample(
         self,
@@ -140,17 +144,3 @@ def _words(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
         return [text(one) for one in value] if isinstance(value, list | tuple) else str(value)
 
     return {str(name): text(value) for name, value in (wanted or {}).items()}
-
-
-def language_model(name: str) -> LanguageModel:
-    """The language model of conf/llm/<name>.yaml. Raises ConfigError for a name that is not there."""
-    import yaml
-
-    folder = files("conf").joinpath("llm")
-    known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir())
-    if name not in known:
-        raise ConfigError("llm", name, "no such language model", suggest(name, known))
-    settings = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    module, _, kind = settings.pop("_target_").rpartition(".")
-    model: LanguageModel = getattr(importlib.import_module(module), kind)(**settings)
-    return model

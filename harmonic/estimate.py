@@ -15,8 +15,8 @@ from typing import Any
 
 from harmonic.decoding.settings import Sampling
 from harmonic.llm import LanguageModel
-from harmonic.prompts.fitting import Form
-from harmonic.tuning.lora import Tuning
+from harmonic.prompts.fitting import PromptFit
+from harmonic.tuning.settings import Tuning
 
 MEASURED_SECONDS = 0.2  # for reading, and again for learning
 _ROUGH = 1.6  # the range's ends: the estimate over and times this
@@ -72,32 +72,34 @@ class Size:
         return _PROGRAM + self.parameters * self.item_bytes
 
 
-def estimate(llm: LanguageModel, form: Form, examples: int, n: int, tuning: Tuning, sampling: Sampling) -> list[str]:
+def estimate(
+    llm: LanguageModel, fit: PromptFit, examples: int, n: int, tuning: Tuning, sampling: Sampling
+) -> list[str]:
     """The lines to print: tuning, sampling, and what they rest on. `examples`: tuning prompts there are; n: rows.
 
     Raises ConfigError where the model's configuration is out of reach.
     """
-    if form.tuning is None or form.sampling is None or form.row is None:
+    if fit.tuning is None or fit.sampling is None or fit.row is None:
         return ["no estimate: the prompts' tokens were not counted"]
     size, device = Size.of(llm), llm.resolved_device()
     reading, learning = (size.layers * seconds for seconds in layer_seconds(llm))
 
     used = min(examples, tuning.max_examples or examples)
-    mean, longest = form.tuning["mean"], int(form.tuning["max"])
+    mean, longest = fit.tuning["mean"], int(fit.tuning["max"])
     total = tuning.epochs * used * mean
     at_once = tuning.device_batch(device, longest)
     memory = size.resident + at_once * (
         longest * size.layers * _SAVED * (2 * size.width + size.inner) * size.item_bytes
-        + form.row["max"] * size.vocabulary * _LOGITS
+        + fit.row["max"] * size.vocabulary * _LOGITS
     )
     epochs = "1 epoch" if tuning.epochs == 1 else f"{tuning.epochs:g} epochs"
     how = f"{total:,.0f} tokens in {epochs} of {used} examples ({mean:,.0f} each, {longest:,} at most)"
     lines = [f"tuning: {how}: {_span(total * learning * _TUNING)}, {memory / 1e9:.1f} GB"]
 
-    prompts, prompt = sampling.prompts_needed(n), form.sampling["mean"] - (form.room or 0)
-    read, written = prompts * prompt, n * form.row["mean"]
-    memory = size.resident + min(n, _ROWS_AT_ONCE) * form.sampling["max"] * size.cache_bytes
-    how = f"{n} rows of about {form.row['mean']:,.0f} tokens from {prompts} prompts of {prompt:,.0f}"
+    prompts, prompt = sampling.prompts_needed(n), fit.sampling["mean"] - (fit.room or 0)
+    read, written = prompts * prompt, n * fit.row["mean"]
+    memory = size.resident + min(n, _ROWS_AT_ONCE) * fit.sampling["max"] * size.cache_bytes
+    how = f"{n} rows of about {fit.row['mean']:,.0f} tokens from {prompts} prompts of {prompt:,.0f}"
     lines.append(f"sampling: {how}: {_span((read + written) * reading * _SAMPLING)}, {memory / 1e9:.1f} GB")
     return [*lines, f"rough figures, from one of {size.layers} layers timed on this {device} just now"]
 

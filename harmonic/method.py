@@ -1,6 +1,7 @@
 """The HARMONIC generator (Wang et al., NeurIPS 2024, arXiv 2408.02927): neighbours, prompts, tuning, sampling.
 
-An ablation is a configuration of this class: conf/generator/harmonic_no_knn.yaml and its like.
+The paper's method and our recipe are two configurations of this class (conf/generator/harmonic.yaml and
+harmonic_dense.yaml), and so is every ablation of either.
 """
 
 from __future__ import annotations
@@ -15,37 +16,51 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.decoding.decoder import Decoder
-from harmonic.decoding.sampler import Decodes, Sampler
+from harmonic.decoding.sampler import Decodes
 from harmonic.decoding.settings import Sampling
 from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, suggest
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.fitting import Form, Gauge, PromptSets, answer_room, choose_form
+from harmonic.method_sampling import PromptSource, Rounds
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.fitting import Gauge, PromptFit, PromptSets, answer_room, fit_prompts
+from harmonic.prompts.instruction import question, row_list
 from harmonic.prompts.neighbors import Metric, check_neighbors
-from harmonic.prompts.prompt_sets import Prompt, read_prompts, sampling_prompts, training_prompts, write_prompts
-from harmonic.prompts.row_json import RowTexts
-from harmonic.tables.conditions import Conditions, described, renamed, satisfying
+from harmonic.prompts.prompt import Prompt, read_prompts, write_prompts
+from harmonic.prompts.row_format import RowFormat, RowTexts, row_format
+from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts, validation_rows
+from harmonic.synthetic_context import first_rows
+from harmonic.tables.conditions import Conditions, described, satisfying
+from harmonic.tables.quantiles import Quantiles
 from harmonic.tables.table import Schema, Splits, Table
-from harmonic.tuning.lora import Tuning, load_tuned, tune
+from harmonic.tuning.lora import load_tuned, tune
+from harmonic.tuning.settings import Tuning
+from harmonic.tuning.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
+NUMBERS = ("text", "quantiles")
+SUPERVISION = ("answer", "rows")
 _FEW = 4  # times the examples of a prompt: fewer rows to choose from stand in more than a quarter of the prompts
 
 
 @dataclass(kw_only=True)
 class HarmonicGenerator(LanguageGenerator):
-    """Learns rows from prompts of similar rows, and draws new ones from prompts of random rows.
+    """Learns rows from prompts of similar rows, and draws new ones from prompts of other rows.
 
-    neighbors: {"k": examples a prompt, "metric": "mixed", "reference" or "random"}. filter and
+    neighbors: {"k": rows that a prompt shows, "metric": "mixed", "reference" or "random"}. filter and
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
-    (classification; regression is never filtered). permutation: shuffle each row's columns. aliases: short column
-    names in prompts, true, false, or "auto": where names are long or the prompts would be.
+    (classification; regression is never filtered). row_format: how rows are written (a file in
+    harmonic/prompts/row_formats). numbers: "text", or "quantiles", two-digit codes (harmonic.tables.quantiles).
+    supervision: what is learnt, the row that is the "answer" to its neighbours, or all "rows" of a list of neighbours.
+    permutation: of the columns, by "row" (true), by "prompt", or "none" (false). target: its place, "anywhere",
+    "first" or "last". aliases: short column names in prompts, true, false, or "auto": where names are long or the
+    prompts would be.
     """
 
     takes_gaps: ClassVar[bool] = True
@@ -54,119 +69,133 @@ class HarmonicGenerator(LanguageGenerator):
     neighbors: dict[str, Any]
     filter: bool = True
     filter_threshold: int = 2
-    permutation: bool = True
+    row_format: str = "json"
+    numbers: str = "text"
+    supervision: str = "answer"
+    permutation: bool | str = True
+    target: str = "anywhere"
     aliases: bool | str = False
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Write train.jsonl and sample.jsonl into `directory`, {"prompt", "completion"} a line, and form.json.
+        """Write train.jsonl and sample.jsonl into `directory`, one prompt a line, and prompt_fit.json.
 
-        Raises ConfigError where a prompt with a single example is longer than the model's context.
+        With tuning.validation also validation.jsonl. Raises ConfigError for an invalid setting, and where a prompt
+        with a single row is longer than the model's context.
         """
-        room = self._settings(splits.schema).max_new_tokens  # and its errors, before anything is tuned
-        k = int(self.neighbors["k"])
-        check_neighbors(len(splits.train), k, self._metric)
+        settings, tuning = self.checked(splits.schema)
+        k, rows = int(self.neighbors["k"]), len(splits.train)
+        count = first_rows(n, rows) if settings.context == "synthetic" else n
+        kept_back = validation_rows(rows, tuning.validation, seed)
+        learnt = np.setdiff1d(np.arange(rows), kept_back)
+        check_neighbors(len(learnt), k, self._metric)
+        around = Neighborhoods.of(
+            splits.train, k=k, metric=self._metric, filter=self.filter and splits.schema.task.is_classification,
+            threshold=self.filter_threshold, seed=seed, rows=learnt if len(kept_back) else None,
+        )  # fmt: skip
 
         def build(table: Table, shown: int) -> PromptSets:
-            train = training_prompts(
-                table, k=k, metric=self._metric, filter=self.filter and table.schema.task.is_classification,
-                threshold=self.filter_threshold, permutation=self.permutation, seed=seed, shown=shown,
-            )  # fmt: skip
-            return train, self._ask(table, train, n, Form(k=shown, wanted=k), seed)
+            form, orders = self._form(table.schema), self._orders(table.schema)
+            if self._lists:
+                passes = tuning.passes or 1.0
+                train = lists(table, form, around, orders, shown=shown, passes=passes, seed=seed)
+            else:
+                train = answers(table, form, around, orders, shown=shown, seed=seed)
+            source = PromptSource(form, orders, shown, k, self._metric, self._lists, learnt)
+            context = source.context(settings.first_context, lambda: around.nearest, seed, taken=train)
+            return train, source.prompts(table, context, settings.prompts_needed(count))
 
-        gauge = Gauge.of(self.llm, room)
-        form, (train, ask) = choose_form(build, splits.train, k=k, aliases=self.aliases, gauge=gauge)
+        def write(table: Table) -> list[str]:
+            places = np.linspace(0, rows - 1, min(rows, 256)).astype(np.int64)
+            return RowTexts(table, self._form(table.schema)).render(places)
+
+        table = self._codes(splits.train).encode(splits.train)
+        gauge = Gauge.of(self.llm, settings.max_new_tokens)
+        fit, (train, ask) = fit_prompts(build, write, table, k=k, aliases=self.aliases, gauge=gauge)
         write_prompts(train, directory / "train.jsonl")
         write_prompts(ask, directory / "sample.jsonl")
-        form.write(directory)
+        fit.write(directory)
+        if len(kept_back):
+            shown = fit.table(table)
+            told = validation_prompts(
+                shown, self._form(shown.schema), around, self._orders(shown.schema), kept_back, shown=fit.k,
+                document=self._lists, seed=seed,
+            )  # fmt: skip
+            write_prompts(told, directory / "validation.jsonl")
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Tune on train.jsonl; write adapter/ and history.json into `directory`."""
-        examples = read_prompts(prepared / "train.jsonl")
-        settings = Tuning(**self.tuning)
-        return tune(self.llm, examples, settings, seed=seed, directory=directory, stage="fit", history=self.history)
+        told = prepared / "validation.jsonl"
+        return tune(
+            self.llm, read_prompts(prepared / "train.jsonl"), Tuning(**self.tuning), seed=seed, directory=directory,
+            stage="fit", history=self.history, validation=read_prompts(told) if told.is_file() else (),
+        )  # fmt: skip
 
     def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
-        """The prompts' form; tokens, time and memory of tuning and sampling (harmonic.estimate)."""
+        """How prompts show rows; tokens, time and memory of tuning and sampling (harmonic.estimate)."""
         from harmonic.estimate import estimate
 
-        form = Form.read(prepared, int(self.neighbors["k"]))
+        fit = PromptFit.read(prepared, int(self.neighbors["k"]))
         with (prepared / "train.jsonl").open("rb") as lines:
             examples = sum(1 for _ in lines)
         try:
-            found = estimate(self.llm, form, examples, n, Tuning(**self.tuning), self._settings())
+            found = estimate(self.llm, fit, examples, n, Tuning(**self.tuning), self.checked()[0])
         except ConfigError as error:
             found = [f"no estimate: {error}"]
-        return [form.note(), *found]
+        return [fit.note(), *found]
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Remember where the adapter is; the model is loaded, and the adapter merged, when it is first needed."""
         self._splits, self._prepared, self._adapter = splits, prepared, directory / "adapter"
-        self._form = Form.read(prepared, int(self.neighbors["k"]))
-        self._dialogue = Dialogue(self.llm.tokenizer())
+        self._fit = PromptFit.read(prepared, int(self.neighbors["k"]))
+        self._chat = Chat(self.llm.tokenizer())
+        self._quantiles = self._codes(splits.train)
         self._model: PreTrainedModel | None = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Ask the prompts of sample.jsonl in order, `sampling.rows_per_prompt` rows from each."""
-        return self._sample(read_prompts(self._prepared / "sample.jsonl"), n, seed=seed, directory=directory)
+        """Ask the prompts of sample.jsonl in order, `sampling.rows_per_prompt` rows from each.
+
+        With sampling.context=synthetic these draw the first round, whose rows the prompts of the second show.
+        """
+        return self._rounds({}).sample(
+            lambda count: read_prompts(self._prepared / "sample.jsonl"), n, seed=seed, directory=directory
+        )
 
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
         """The same from new prompts, with every row held to the conditions in decoding; no budget is needed.
 
-        Prompts show training rows that satisfy the conditions, as far as there are any. A constrained row begins
-        with the columns of the conditions; without permutation, the columns before them do not know of them.
+        Prompts show training rows that satisfy the conditions, as far as there are any, or neighbours of such rows. A
+        constrained row begins with the columns of the conditions; without permutation, the columns before them do not
+        know of them.
         """
-        shown = self._form.table(self._splits.train)
-        among = np.flatnonzero(satisfying(self._splits.train.frame, conditions)) if conditions else None
-        if among is not None and len(among) < _FEW * self._form.k:
+        settings, _ = self.checked()
+        rounds = self._rounds(conditions)
+        train = self._splits.train
+        among = np.flatnonzero(satisfying(train.frame, conditions)) if conditions else None
+        if among is not None and len(among) < _FEW * self._fit.k and settings.context == "random":
             told = "%d training rows satisfy %s: prompts show them over and over, and new rows may come close to them"
             logger.warning(told, len(among), described(conditions))
-        taken = read_prompts(self._prepared / "train.jsonl")
-        prompts = self._ask(shown, taken, self._settings().prompts_needed(n), self._form, seed, among)
-        return self._sample(prompts, n, seed=seed, directory=directory, conditions=conditions)
 
-    def _ask(
-        self, table: Table, taken: list[Prompt], n: int, form: Form, seed: int,
-        among: NDArray[np.int64] | None = None,
-    ) -> list[Prompt]:  # fmt: skip
-        """N sampling prompts that are no tuning prompts. `among`: rows to show before any others."""
-        # Of a single row nearly all are shown by some tuning prompt: the few others would be the odd ones out.
-        exclude = taken if form.k > 1 or form.wanted == 1 else []
-        return sampling_prompts(
-            table, k=form.k, n=n, permutation=self.permutation, seed=seed, exclude=exclude, metric=self._metric,
-            among=among,
-        )  # fmt: skip
+        def prompts(count: int) -> list[Prompt]:
+            context = rounds.source.context(
+                settings.first_context, self._nearest, seed, taken=read_prompts(self._prepared / "train.jsonl"),
+                among=among,
+            )  # fmt: skip
+            shown = self._fit.table(self._quantiles.encode(train))
+            first = [self._fit.aliases.get(name, name) for name in conditions]
+            return rounds.source.prompts(shown, context, settings.prompts_needed(count), first=first)
 
-    def _sample(
-        self, prompts: list[Prompt], n: int, *, seed: int, directory: Path, conditions: Conditions | None = None
-    ) -> Sample:
-        settings = self._settings(self._splits.schema)
-        decoder, context = self._decoder(settings)
-        sampler = Sampler(
-            decoder=decoder,
-            dialogue=self._dialogue,
-            schema=self._form.schema(self._splits.schema),
-            settings=settings,
-            permutation=self.permutation,
-            context=context,
-            conditions=renamed(conditions or {}, self._form.aliases),
-        )
-        try:
-            sample = sampler.sample(prompts, n, seed=seed, directory=directory)
-        finally:
-            decoder.close()
-        return Sample(self._form.restore(sample.frame), sample.validity)
+        return rounds.sample(prompts, n, seed=seed, directory=directory)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean negative log-likelihood of each row's text as the answer to one and the same sampling prompt.
+        """Mean negative log-likelihood of each row's text, all behind one and the same context.
 
-        All rows share the first sampling prompt, so that members, non-members and synthetic rows differ in
-        nothing but themselves; columns stand in the schema's order. (n,), nats per token, the end included.
+        The context shows no row that anyone asks about, so that members, non-members and synthetic rows differ in
+        nothing but themselves: in a list of rows it shows none, in an instruction rows of the validation part.
+        Columns stand in the schema's order. (n,), nats per token, the end included.
         """
-        from harmonic.tuning.scoring import answer_nll
-
-        return answer_nll(self._tuned, *self._as_answers(rows), stage="perplexity")
+        return np.array([tokens.mean() for tokens in self._scored(self._tuned, rows, "perplexity")])
 
     def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]]:
         """Negative log-likelihood of each token of the texts that `nll` scores: (tokens,) a row, nats.
@@ -174,26 +203,22 @@ class HarmonicGenerator(LanguageGenerator):
         `base`: under the model without the adapter, loaded for this call; the tuned one gives way to it, and is
         loaded anew when it is next needed.
         """
-        from harmonic.tuning.scoring import answer_token_nll
-
-        if base:
-            self.unload()
-        model = self.llm.load()[0] if base else self._tuned
-        return answer_token_nll(model, *self._as_answers(rows), stage="likelihood")
+        if not base:
+            return self._scored(self._tuned, rows, "likelihood")
+        self.unload()
+        model = self.llm.load()[0]
+        if self._vocabulary is not None:
+            self._vocabulary.narrow(model)
+        return self._scored(model, rows, "likelihood")
 
     def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
-        """The k rows of each one's sampling prompt."""
-        prompts, settings = read_prompts(prepared / "sample.jsonl"), self._settings()
+        """The rows of each one's sampling prompt, (n, k); None where no real row is shown."""
+        settings = self.checked()[0]
+        if settings.context in ("synthetic", "none"):
+            return None
+        prompts = read_prompts(prepared / "sample.jsonl")
         rows = [prompts[settings.prompt_of(row)].rows for row in range(n)]
         return np.array(rows, dtype=np.int64).reshape(n, -1)
-
-    def _as_answers(self, rows: pd.DataFrame) -> tuple[list[int], list[list[int]]]:
-        """Token ids of the first sampling prompt, and of each row's text."""
-        schema = self._splits.schema
-        context = self._dialogue.prompts([read_prompts(self._prepared / "sample.jsonl")[0].prompt])[0]
-        table = self._form.table(Table(schema.conform(rows), schema))
-        texts = RowTexts(table).render(np.arange(len(rows)))
-        return context, self._dialogue.completions(texts)
 
     def unload(self) -> None:
         import torch
@@ -202,38 +227,125 @@ class HarmonicGenerator(LanguageGenerator):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    def checked(self, schema: Schema | None = None) -> tuple[Sampling, Tuning]:
+        """The settings of sampling and tuning. Raises ConfigError if a setting is invalid, with this schema."""
+        settings, tuning = Sampling(**self.sampling), Tuning(**self.tuning)
+        settings.check()
+        tuning.check()
+        for name, known in (("numbers", NUMBERS), ("supervision", SUPERVISION)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"generator.{name}", value, "is not known", suggest(str(value), known))
+        if settings.backend == "vllm":
+            check_backend(self.llm)
+        if schema is not None:
+            orders, form = self._orders(schema), self._form(schema)
+            if orders.permutation == "row" and (self._lists or not form.names_columns):
+                problem = "rows of a list, and rows that do not name their columns, have them in one order"
+                raise ConfigError("generator.permutation", self.permutation, problem, "generator.permutation=prompt")
+            if settings.backend == "vllm" and settings.mode != "reject":
+                check_schema(schema, Chat(self.llm.tokenizer()).marks)
+        return settings, tuning
+
     @property
     def _metric(self) -> Metric:
         return self.neighbors.get("metric", "mixed")
 
     @property
+    def _lists(self) -> bool:
+        """Whether prompts are lists of rows."""
+        return self.supervision == "rows"
+
+    @property
     def _tuned(self) -> PreTrainedModel:
-        """The model with its adapter."""
+        """The model with its adapter, speaking in the tokens that it was tuned with."""
         if self._model is None:
             self._model, _ = load_tuned(self.llm, self._adapter)
+            if self._vocabulary is not None:
+                self._vocabulary.narrow(self._model)
         return self._model
 
-    def _settings(self, schema: Schema | None = None) -> Sampling:
-        """The settings of sampling. Raises ConfigError for what cannot be, with a table of this schema."""
-        settings = Sampling(**self.sampling)
-        settings.check()
-        if settings.backend == "vllm":
-            check_backend(self.llm)
-            if schema is not None and settings.mode != "reject":
-                check_schema(schema, Dialogue(self.llm.tokenizer()).marks)
-        return settings
+    @property
+    def _vocabulary(self) -> Vocabulary | None:
+        return Vocabulary.read(self._adapter)
+
+    def _form(self, schema: Schema) -> RowFormat:
+        return row_format(self.row_format, schema)
+
+    def _orders(self, schema: Schema) -> ColumnOrders:
+        return ColumnOrders.of(schema, self.permutation, self.target)
+
+    def _codes(self, train: Table) -> Quantiles:
+        return Quantiles.of(train) if self.numbers == "quantiles" else Quantiles.none(train.schema)
+
+    def _kept_back(self, rows: int) -> NDArray[np.int64]:
+        """The training rows that are neither learnt nor shown, but validated on."""
+        path = self._prepared / "validation.jsonl"
+        told = read_prompts(path) if path.is_file() else []
+        return np.array(sorted(row for prompt in told for row in prompt.learnt_rows), dtype=np.int64)
+
+    def _nearest(self) -> NDArray[np.int64]:
+        """The neighbours of every training row, as for the tuning prompts."""
+        train, kept_back = self._splits.train, self._kept_back(len(self._splits.train))
+        rows = np.setdiff1d(np.arange(len(train)), kept_back)
+        return Neighborhoods.of(
+            train, k=int(self.neighbors["k"]), metric=self._metric, filter=False, threshold=0, seed=0,
+            rows=rows if len(kept_back) else None,
+        ).nearest  # fmt: skip
+
+    def _rounds(self, conditions: Conditions) -> Rounds:
+        """What draws rows."""
+        settings, _ = self.checked(self._splits.schema)
+        train = self._splits.train
+        schema = self._fit.schema(self._quantiles.coded)
+        learnt = np.setdiff1d(np.arange(len(train)), self._kept_back(len(train)))
+        source = PromptSource(
+            self._form(schema), self._orders(schema), self._fit.k, self._fit.wanted, self._metric, self._lists, learnt
+        )
+        return Rounds(
+            train=train, fit=self._fit, chat=self._chat, quantiles=self._quantiles, source=source, settings=settings,
+            decoder=lambda: self._decoder(settings), conditions=conditions,
+        )  # fmt: skip
 
     def _decoder(self, settings: Sampling) -> tuple[Decodes, int]:
         """Who decodes, and the longest prompt with answer, tokens."""
-        longest = settings.max_new_tokens or self._longest_answer()
-        how = (self._dialogue.end, settings.temperature, longest, settings.batch_tokens)
+        longest = settings.max_new_tokens or self._longest_row()
+        end = self._chat.ends(self._lists)
+        how = (end, settings.temperature, longest, settings.batch_tokens)
         if settings.backend == "vllm":
-            served = VLLMDecoder(self.llm, self._adapter, *how)
+            served = VLLMDecoder(self.llm, self._adapter, *how, document=self._lists)
             return served, served.context()
-        return Decoder(self._tuned, *how), self.llm.max_tokens(self._tuned.config)
+        return Decoder(self._tuned, *how, vocabulary=self._vocabulary), self.llm.max_tokens(self._tuned.config)
 
-    def _longest_answer(self) -> int:
-        """Room for an answer, in tokens, from the answers that were learnt."""
-        examples: list[Prompt] = read_prompts(self._prepared / "train.jsonl")
-        answers = self._dialogue.completions([example.completion for example in examples])
-        return answer_room(max(map(len, answers)))
+    def _longest_row(self) -> int:
+        """Room for a row, in tokens, from the rows that were learnt."""
+        learnt = [
+            Prompt((part,), document=prompt.document)
+            for prompt in read_prompts(self._prepared / "train.jsonl")
+            for part in prompt.parts
+            if part.learnt
+        ]
+        return answer_room(max(self._chat.lengths(learnt)))
+
+    def _scored(self, model: PreTrainedModel, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
+        """Negative log-likelihood of each token of each row's text: (tokens,) a row, nats."""
+        from harmonic.tuning.scoring import answer_token_nll
+
+        schema = self._splits.schema
+        table = self._fit.table(self._quantiles.encode(Table(schema.conform(rows), schema)))
+        form = self._form(table.schema)
+        texts = RowTexts(table, form).render(np.arange(len(rows)))
+        context, _ = self._chat.encode([self._scoring_prompt(form)])[0]
+        answers = self._chat.lines(texts) if self._lists else self._chat.completions(texts)
+        return answer_token_nll(model, context, answers, stage=stage, vocabulary=self._vocabulary)
+
+    def _scoring_prompt(self, form: RowFormat) -> Prompt:
+        """The context of every score: no rows in a list; in an instruction rows that nobody scores."""
+        order = tuple(range(len(form.schema.columns)))
+        if self._lists:
+            return row_list(form, [], [], order)
+        spare = self._splits.val
+        rows = np.arange(min(self._fit.k, len(spare)))
+        table = self._fit.table(self._quantiles.encode(spare))
+        shown = [(text, None, order) for text in RowTexts(table, form).render(rows)] if len(rows) else []
+        return question(form, shown, None, order)

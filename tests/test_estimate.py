@@ -10,12 +10,12 @@ import torch
 from harmonic import estimate
 from harmonic.decoding.settings import Sampling
 from harmonic.estimate import Size, layer_seconds
-from harmonic.prompts.fitting import Form
+from harmonic.prompts.fitting import PromptFit
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.lora import Tuning
+from harmonic.tuning.settings import Tuning
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")
-FORM = Form(
+FIT = PromptFit(
     k=5, wanted=5, context=2048, room=120, row={"mean": 90.0, "max": 95}, tuning={"mean": 650.0, "max": 670},
     sampling={"mean": 680.0, "max": 690},
 )  # fmt: skip
@@ -27,9 +27,9 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "layer_seconds", lambda _: (1e-3, 3e-3))
 
 
-def lines(examples: int = 400, n: int = 100, form: Form = FORM, **tuning: float) -> list[str]:
+def lines(examples: int = 400, n: int = 100, fit: PromptFit = FIT, **tuning: float) -> list[str]:
     settings = Tuning(**{"max_examples": 112, **tuning})  # type: ignore[arg-type]
-    return estimate.estimate(LLM, form, examples, n, settings, Sampling())
+    return estimate.estimate(LLM, fit, examples, n, settings, Sampling())
 
 
 def seconds(line: str) -> float:
@@ -59,13 +59,13 @@ def test_times_are_work_over_speed(speed: None) -> None:
 
 
 def test_more_tokens_at_once_take_more_memory(speed: None) -> None:
-    longer = Form(**{**{name: getattr(FORM, name) for name in FORM.__slots__}, "tuning": {"mean": 1e6, "max": 10**6}})
-    assert gigabytes(lines(form=longer)[0]) > gigabytes(lines()[0])
+    longer = PromptFit(**{**{name: getattr(FIT, name) for name in FIT.__slots__}, "tuning": {"mean": 1e6, "max": 10**6}})
+    assert gigabytes(lines(fit=longer)[0]) > gigabytes(lines()[0])
     assert gigabytes(lines()[1]) >= 0.9
 
 
 def test_without_counts_there_is_no_estimate() -> None:
-    assert lines(form=Form(k=5, wanted=5)) == ["no estimate: the prompts' tokens were not counted"]
+    assert lines(fit=PromptFit(k=5, wanted=5)) == ["no estimate: the prompts' tokens were not counted"]
 
 
 def test_the_size_is_the_models_own() -> None:

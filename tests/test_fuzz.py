@@ -24,16 +24,18 @@ from hydra.utils import instantiate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from row_texts import drawn_at_random, row_text
 
 from experiments.pipeline import Pipeline
 from harmonic.datasets import MISSING_VALUES, Dataset
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, DataError, HarmonicError
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.row_json import parse_row, row_json
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.row_format import row_format, row_formats
 from harmonic.runs.run import Run
 from harmonic.tables.files import parse_csv
 from harmonic.tables.missing_values import Completion
+from harmonic.tables.quantiles import Quantiles
 from harmonic.tiny_model import TinyModel
 from harmonic.tracking import NullTracker
 
@@ -97,6 +99,7 @@ def configuration(generator: str) -> tuple[dict[str, Any], dict[str, Any]]:
     own = {
         "marginals": ("evaluator=full", "~evaluator.membership_inference", "~evaluator.language_model_effectiveness"),
         "harmonic": ("evaluator=privacy", "scale.tuning.max_examples=2", "generator.aliases=auto"),
+        "harmonic_dense": ("evaluator=privacy", "scale.dense.max_examples=2", "generator.aliases=auto"),
     }
     with initialize_config_module("conf", version_base="1.3"):
         chosen = ("dataset=csv", "llm=tiny", "scale=smoke", "tracker=off", "n_samples=6", f"generator={generator}")
@@ -141,8 +144,13 @@ def learn(table: tuple[list[str], list[list[str]], str | None]) -> None:
     through(table, "harmonic")
 
 
+def learn_densely(table: tuple[list[str], list[list[str]], str | None]) -> None:
+    """`through` with lists of rows, codes for numbers, and a narrow vocabulary."""
+    through(table, "harmonic_dense")
+
+
 def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
-    """Every row of a table, as JSON in any order of columns, is read back as it was; so is its completion."""
+    """Every row of a table, in any format and order of columns, is read back as it was; so is its completion."""
     names, rows, target = table
     dataset = Dataset(name="fuzz", target=target, missing="keep", missing_values=MISSING_VALUES)
     try:
@@ -150,13 +158,18 @@ def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
     except HarmonicError as error:
         return refused(error)
     spin = np.random.default_rng(len(rows))
-    parsed = []
-    for row in read.frame.to_dict("records"):
-        order = spin.permutation(read.schema.names).tolist()
-        text = row_json(row, read.schema, order)
-        parsed.append(parse_row(text, read.schema))
-        assert row_json(parsed[-1], read.schema, order) == text
-    pd.testing.assert_frame_equal(read.schema.conform(pd.DataFrame(parsed)), read.frame)
+    for name in row_formats():
+        form, parsed = row_format(name, read.schema), []
+        for row in read.frame.to_dict("records"):
+            order = spin.permutation(read.schema.names).tolist()
+            text = row_text(row, read.schema, order, name)
+            parsed.append(form.parse(text, order))
+            assert row_text(parsed[-1], read.schema, order, name) == text and "\n" not in text
+        pd.testing.assert_frame_equal(read.schema.conform(pd.DataFrame(parsed)), read.frame)
+    quantiles = Quantiles.of(read)
+    conformed = quantiles.decode(quantiles.encode(read).frame, 0)
+    pd.testing.assert_frame_equal(read.schema.conform(conformed), conformed)
+    pd.testing.assert_frame_equal(conformed.isna(), read.frame.isna())
     completion = Completion.of(read)
     pd.testing.assert_frame_equal(completion.restore(completion.frame(read.frame)), read.frame)
     assert list(layout.release(read.texts(), 0)) == list(layout.names)
@@ -188,13 +201,11 @@ def constrain(table: tuple[list[str], list[list[str]], str | None]) -> None:
         )
     except HarmonicError as error:
         return refused(error)
-    constraints, dialogue = RowConstraints(read.schema, tokenizer()), Dialogue(tokenizer())
-    spin = np.random.default_rng(len(rows))
-    constraint = constraints.start(spin.permutation(read.schema.names).tolist())
-    ids = constraint.forced()
-    while not constraint.finished:
-        ids += constraint.accept(int(spin.choice(np.flatnonzero(constraint.allowed()))))
-    read.schema.conform(pd.DataFrame([parse_row(dialogue.text(ids), read.schema)]))
+    chat, spin = Chat(tokenizer()), np.random.default_rng(len(rows))
+    for name, end in (("json", chat.end), ("compact", chat.line_end)):
+        form, order = row_format(name, read.schema), spin.permutation(read.schema.names).tolist()
+        ids = drawn_at_random(RowConstraints(form, tokenizer(), end).start(order), spin)
+        read.schema.conform(pd.DataFrame([form.parse(chat.text(ids), order)]))
     OUTCOMES["a table"] += 1
 
 
@@ -216,6 +227,7 @@ def spoilt(draw: st.DrawFn) -> bytes:
 PATHS: dict[str, tuple[Any, Any]] = {
     "run": (run_whole, tables()),
     "learn": (learn, tables()),
+    "learn densely": (learn_densely, tables()),
     "text": (survive_text, tables()),
     "constraint": (constrain, tables()),
     "bytes": (survive_bytes, spoilt()),
@@ -244,13 +256,13 @@ def test_tables_that_once_went_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "examples"), [("run", 12), ("learn", 3), ("text", 60), ("constraint", 15), ("bytes", 150)]
+    ("name", "examples"), [("run", 12), ("learn", 3), ("learn densely", 3), ("text", 60), ("constraint", 15), ("bytes", 150)]
 )
 def test_odd_tables_are_given_back_or_refused_in_words(name: str, examples: int) -> None:
     explore(name, examples)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "examples"), [(name, 200 if name == "learn" else 2000) for name in PATHS])
+@pytest.mark.parametrize(("name", "examples"), [(name, 200 if name.startswith("learn") else 2000) for name in PATHS])
 def test_very_many_odd_tables_are_given_back_or_refused_in_words(name: str, examples: int) -> None:
     explore(name, examples)

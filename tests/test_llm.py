@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harmonic import download
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, WheelModel
-from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.chat import Chat
 from harmonic.tiny_model import TinyModel
 from harmonic.tuning import weights as loading
 
@@ -55,7 +55,7 @@ def test_the_tiny_tokenizer_gives_any_text_back(text):
     tokenizer = tiny_tokenizer()
     ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == text
-    assert Dialogue(tokenizer).text([*ids, Dialogue(tokenizer).end]) == text
+    assert Chat(tokenizer).text([*ids, Chat(tokenizer).end]) == text
 
 
 def test_the_tiny_model_has_the_same_weights_each_time_and_leaves_the_seed_alone():
@@ -120,7 +120,7 @@ def test_a_local_folder_gives_the_model_that_was_saved(folder):
     assert model.config._attn_implementation == "eager"
     with torch.inference_mode():
         torch.testing.assert_close(model(ids).logits, original(ids).logits)
-    assert Dialogue(tokenizer).frame == Dialogue(tiny_tokenizer()).frame
+    assert Chat(tokenizer).frame == Chat(tiny_tokenizer()).frame
 
 
 def test_a_folder_with_pickled_weights_only_is_refused(folder):
@@ -235,10 +235,10 @@ def test_smollm2_from_its_wheel_answers_sensibly():
     config = OmegaConf.to_container(OmegaConf.load(CONF / "smollm2_135m.yaml"))
     config.pop("_target_")
     model, tokenizer = WheelModel(**config).load()
-    dialogue = Dialogue(tokenizer)
-    ids = torch.tensor(dialogue.prompts(["What is the capital of France? Answer with one word."]))
+    chat = Chat(tokenizer)
+    ids = torch.tensor(chat.prompts(["What is the capital of France? Answer with one word."]))
     with torch.inference_mode():
         written = model.generate(
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, eos_token_id=dialogue.end
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, eos_token_id=chat.end
         )
-    assert "Paris" in dialogue.text(written[0, ids.shape[1] :].tolist())
+    assert "Paris" in chat.text(written[0, ids.shape[1] :].tolist())

@@ -26,26 +26,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harmonic.prompts.prompt_sets import sampling_prompts
+from harmonic.prompts.row_json import InvalidAnswer, parse_row
 
 from experiments.run import configured
 from harmonic.decoding.decoder import Decoder
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import sampling_prompts
-from harmonic.prompts.row_json import InvalidAnswer, parse_row
+from harmonic.prompts.chat import Chat
 from harmonic.tables.table import Schema
 from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
 
 
-def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Dialogue, Schema, list[list[int]]]:
-    """The model (with the run's adapter, if there is one), its dialogue, the schema, and the prompts' token ids."""
+def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat, Schema, list[list[int]]]:
+    """The model (with the run's adapter, if there is one), its chat, the schema, and the prompts' token ids."""
     parts = configured(f"llm={llm}", f"dataset={dataset}", "data_dir=null")
     train = parts["dataset"].load(SEED).train
     model, tokenizer = load_tuned(parts["llm"], run / "adapter") if run else parts["llm"].load()
-    dialogue = Dialogue(tokenizer)
+    chat = Chat(tokenizer)
     prompts = sampling_prompts(train, k=5, n=rows, permutation=True, seed=SEED)
-    return model, dialogue, train.schema, dialogue.prompts([prompt.prompt for prompt in prompts])
+    return model, chat, train.schema, chat.prompts([prompt.prompt for prompt in prompts])
 
 
 def generate(model: Any, end: int, prompts: list[list[int]], batch: int, least: int, most: int) -> int:
@@ -80,19 +80,19 @@ def ours(model: Any, end: int, prompts: list[list[int]], new_tokens: int) -> int
 
 
 def ours_constrained(
-    model: Any, dialogue: Dialogue, schema: Schema, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
+    model: Any, chat: Chat, schema: Schema, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
 ) -> int:
     """Constrained decoding, grammars included. Returns the valid rows drawn."""
     from harmonic.decoding.constraints import RowConstraints
 
-    decoder = Decoder(model, dialogue.end, TEMPERATURE, new_tokens)
+    decoder = Decoder(model, chat.end, TEMPERATURE, new_tokens)
     decoder.share_prefix(prompts)
-    rows = RowConstraints(schema, dialogue.tokenizer)
+    rows = RowConstraints(schema, chat.tokenizer)
     generators = draws(len(prompts))
     constraints = [rows.start([schema.names[i] for i in draw.permutation(len(schema.names))]) for draw in generators]
     answers = decoder.constrained(prompts, generators, constraints)
     found["tokens_per_row"] = sum(len(answer.ids) for answer in answers) / len(answers)
-    return sum(is_row(dialogue.text(answer.ids), schema) for answer in answers)
+    return sum(is_row(chat.text(answer.ids), schema) for answer in answers)
 
 
 def draws(count: int) -> list[np.random.Generator]:
@@ -110,10 +110,10 @@ def is_row(text: str, schema: Schema) -> bool:
 
 
 def contenders(
-    arguments: argparse.Namespace, model: Any, dialogue: Dialogue, schema: Schema, prompts: list[list[int]]
+    arguments: argparse.Namespace, model: Any, chat: Chat, schema: Schema, prompts: list[list[int]]
 ) -> Iterator[tuple[str, Callable[[], int]]]:
     """Each one's name and procedure."""
-    new, end = arguments.new_tokens, dialogue.end
+    new, end = arguments.new_tokens, chat.end
     least = 1 if arguments.run else new
     yield "reference", lambda: generate(model, end, prompts[: arguments.reference_rows], 1, least, new)
     for size in arguments.batch_sizes:
@@ -121,7 +121,7 @@ def contenders(
             yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, least, new)  # type: ignore[misc]
     never = -1  # no token is -1: nothing ends early
     yield "ours, free", lambda: ours(model, end if arguments.run else never, prompts, new)
-    yield "ours, constrained", lambda: ours_constrained(model, dialogue, schema, prompts, new, arguments.found)
+    yield "ours, constrained", lambda: ours_constrained(model, chat, schema, prompts, new, arguments.found)
 
 
 def show(speeds: dict[str, float], best: float, arguments: argparse.Namespace) -> None:
@@ -155,11 +155,11 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(1)
-    model, dialogue, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
-    generate(model, dialogue.end, prompts[:1], 1, 2, 2)  # what a first call sets up is nobody's time
+    model, chat, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
+    generate(model, chat.end, prompts[:1], 1, 2, 2)  # what a first call sets up is nobody's time
     speeds: dict[str, float] = {}
     for _ in range(arguments.repeats):
-        for name, run in contenders(arguments, model, dialogue, schema, prompts):
+        for name, run in contenders(arguments, model, chat, schema, prompts):
             started = clock()
             rows = run()
             speeds[name] = max(speeds.get(name, 0.0), rows / (clock() - started))

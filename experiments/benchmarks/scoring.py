@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from harmonic.prompts.prompt_sets import sampling_prompts
+from harmonic.prompts.row_json import RowTexts
 from numpy.typing import NDArray
 
 from experiments.run import configured
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import sampling_prompts
-from harmonic.prompts.row_json import RowTexts
+from harmonic.prompts.chat import Chat
 from harmonic.runs.environment import peaks, reset_peaks
 from harmonic.tuning.scoring import BATCH_TOKENS, answer_nll
 
@@ -67,10 +67,10 @@ def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, A
     model, tokenizer = parts["llm"].load()
     table = parts["dataset"].load(SEED).train
     rows = min(rows, len(table))
-    dialogue = Dialogue(tokenizer)
+    chat = Chat(tokenizer)
     prompt = sampling_prompts(table, k=K, n=1, permutation=True, seed=SEED)[0]
-    context = dialogue.prompts([prompt.prompt])[0]
-    answers = dialogue.completions(RowTexts(table).render(np.arange(rows)))
+    context = chat.prompts([prompt.prompt])[0]
+    answers = chat.completions(RowTexts(table).render(np.arange(rows)))
     limit = min(limit, rows)
     plain_nll(model, context, answers[:1])  # warm up
     answer_nll(model, context, answers[:2], batch_tokens=batch_tokens)

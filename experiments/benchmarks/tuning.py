@@ -24,10 +24,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harmonic.llm import LanguageModel
 from harmonic.prompts.prompt_sets import Prompt, training_prompts
+
+from harmonic.llm import LanguageModel
 from harmonic.runs.environment import peaks
-from harmonic.tuning.lora import Tuning, tune
+from harmonic.tuning.lora import tune
+from harmonic.tuning.settings import Tuning
 
 SEED = 0
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from harmonic.decoding.constraints import RowConstraint
     from harmonic.decoding.forward import Rows
+    from harmonic.tuning.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ class Decoder:
 
     max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
     its end without the model (see `constrained`). batch_tokens: prompt and answer tokens held in the cache at
-    once (None: what a quarter of the free memory holds).
+    once (None: what a quarter of the free memory holds). vocabulary: the tokens that the model's logits are of (None:
+    all, in the tokenizer's order).
     """
 
     model: PreTrainedModel
@@ -98,6 +100,7 @@ class Decoder:
     temperature: float
     max_new_tokens: int
     batch_tokens: int | None = None
+    vocabulary: Vocabulary | None = None
 
     largest_batch: ClassVar[int] = 64  # rows; beyond it a step grows with the rows
 
@@ -122,7 +125,7 @@ class Decoder:
         answers = [_Answer(prompt, self.end, self.max_new_tokens, self.fast) for prompt in prompts]
         with self._inference():
             rows, logits = self._prefill(prompts)
-            for answer, token in zip(answers, choose(logits, uniforms[:, 0], self.temperature).tolist(), strict=True):
+            for answer, token in zip(answers, self._draw(logits, uniforms[:, 0]), strict=True):
                 answer.take([token])
             while True:
                 rows.close([row for row in rows.open if answers[row].over])
@@ -134,7 +137,7 @@ class Decoder:
                     uniforms[row, len(answers[row].ids) :][: len(more)]
                     for row, more in zip(rows.open, fed, strict=True)
                 ]
-                drawn = iter(choose(logits, np.concatenate(points), self.temperature).tolist())
+                drawn = iter(self._draw(logits, np.concatenate(points)))
                 for place, (row, more) in enumerate(zip(rows.open, fed, strict=True)):
                     wrong = answers[row].take([next(drawn) for _ in more])
                     rows.shorten(place, wrong)
@@ -162,7 +165,7 @@ class Decoder:
                     break
                 if any(fed[row] for row in rows.open):
                     logits = rows.step([fed[row] for row in rows.open])
-                allowed = np.stack([constraints[row].allowed(logits.shape[1]) for row in rows.open])
+                allowed = np.stack([self._allowed(constraints[row], logits.shape[1]) for row in rows.open])
                 tokens = self._choose(logits, [draws[row] for row in rows.open], allowed)
                 for row, token in zip(rows.open, tokens, strict=True):
                     fed[row] = constraints[row].accept(token)
@@ -208,15 +211,25 @@ class Decoder:
         rows = SlotRows(self.model, len(prompts), capacity) if self.fast else SingleRows(self.model)
         return rows, rows.prefill(prompts, self._prefix)
 
+    def _allowed(self, constraint: RowConstraint, size: int) -> NDArray[np.bool_]:
+        """Which of the logits are of tokens that may come next, (size,)."""
+        if self.vocabulary is None:
+            return constraint.allowed(size)
+        return constraint.allowed()[self.vocabulary.ids]
+
     def _choose(
-        self, logits: torch.Tensor, draws: Sequence[np.random.Generator], allowed: NDArray[np.bool_] | None = None
+        self, logits: torch.Tensor, draws: Sequence[np.random.Generator], allowed: NDArray[np.bool_]
     ) -> list[int]:
+        """A token for each row, among those allowed."""
         import torch
 
-        if allowed is not None:
-            logits = logits.masked_fill(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
-        uniforms = np.array([draw.random() for draw in draws])
-        return choose(logits, uniforms, self.temperature).tolist()
+        held = logits.masked_fill(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
+        return self._draw(held, np.array([draw.random() for draw in draws]))
+
+    def _draw(self, logits: torch.Tensor, uniforms: NDArray[np.float64]) -> list[int]:
+        """A token for each row of logits (rows, vocabulary), by its uniform draw."""
+        places = choose(logits, uniforms, self.temperature).cpu().numpy()
+        return list(map(int, places if self.vocabulary is None else self.vocabulary.ids[places]))
 
     @contextmanager
     def _inference(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """Drawing rows from a tuned model: prompts in, exactly n schema-valid rows out (paper, section 3.3).
 
-Free decoding lets the model write and throws away what is no row; constrained decoding lets it write nothing
+Free decoding lets the model write and discards invalid answers; constrained decoding lets it write nothing
 but rows. `auto` does the first for as long as it pays and the second for what is left.
 
 Work is cut into batches of fixed make-up: each round asks, in order of length, for all rows that are still
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,9 +26,10 @@ from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
 from harmonic.progress import Progress
-from harmonic.prompts.chat import Dialogue, check_lengths
-from harmonic.prompts.prompt_sets import Prompt
-from harmonic.prompts.row_json import InvalidAnswer, parse_row
+from harmonic.prompts.chat import Chat, check_lengths
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.row_format import InvalidAnswer, RowFormat
 from harmonic.storage import canonical
 from harmonic.tables.conditions import Conditions, described
 from harmonic.tables.table import Schema
@@ -68,18 +68,19 @@ class Decodes(Protocol):
 class Sampler:
     """Asks the model until every row is there.
 
-    permutation: whether the columns of a constrained row stand in an order drawn for it, or the schema's.
-    context: the longest prompt with answer, tokens. conditions: what every row must satisfy; their columns come first
-    in an order that is drawn, so that the others are drawn given them.
+    form: how rows are written. orders: of a row's columns, where its prompt has none. context: the longest prompt
+    with answer, tokens. conditions: what every row must satisfy; their columns come first in an order that is drawn,
+    so that the others are drawn given them.
     """
 
     decoder: Decodes
-    dialogue: Dialogue
-    schema: Schema
+    chat: Chat
+    form: RowFormat
     settings: Sampling
-    permutation: bool
+    orders: ColumnOrders
     context: int
     conditions: Conditions = field(default_factory=dict)
+    _constraints: RowConstraints | None = field(default=None, init=False, repr=False)
 
     def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
         """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
@@ -93,13 +94,14 @@ class Sampler:
         needed = self.settings.prompts_needed(n)
         if len(prompts) < needed:
             raise ConfigError("n_samples", n, f"needs {needed} prompts, there are {len(prompts)}", "prepare anew")
-        ids = self.dialogue.prompts([prompt.prompt for prompt in prompts[:needed]])
+        ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
         room = self.decoder.max_new_tokens
         check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
         log = BatchLog(
             directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self.decoder.budget()}
         )
-        work = _Work(self, [ids[self.settings.prompt_of(row)] for row in range(n)], seed, log)
+        own = [prompts[self.settings.prompt_of(row)] for row in range(n)]
+        work = _Work(self, [ids[self.settings.prompt_of(row)] for row in range(n)], own, seed, log)
         rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
         with Progress("sample", n, "rows") as progress:
             for attempt in rounds:
@@ -113,20 +115,29 @@ class Sampler:
         frame = pd.DataFrame([work.rows[row] for row in range(n)], columns=self.schema.names)
         return Sample(self.schema.conform(frame), work.validity())
 
-    def order(self, draw: np.random.Generator) -> list[str]:
-        """The columns of one constrained row, in order."""
+    @property
+    def schema(self) -> Schema:
+        """The columns as prompts show them."""
+        return self.form.schema
+
+    def order(self, prompt: Prompt, draw: np.random.Generator) -> list[str]:
+        """The columns of one row, in order: the prompt's, or one that is drawn for a constrained row."""
         names = self.schema.names
-        if not self.permutation:
-            return names
-        drawn = [names[place] for place in draw.permutation(len(names))]
+        if prompt.order is not None:
+            return [names[place] for place in prompt.order]
+        drawn = [names[place] for place in self.orders.one(draw)]
+        if self.orders.permutation == "none":
+            return drawn
         return sorted(drawn, key=lambda name: name not in self.conditions)
 
-    @cached_property
-    def constraints(self) -> RowConstraints:
+    def constraints(self, document: bool) -> RowConstraints:
         """What makes a row's constraint."""
         from harmonic.decoding.constraints import RowConstraints
 
-        return RowConstraints(self.schema, self.dialogue.tokenizer, self.conditions)
+        if self._constraints is None:
+            end = self.chat.ends(document)
+            self._constraints = RowConstraints(self.form, self.chat.tokenizer, end, self.conditions)
+        return self._constraints
 
     def batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
         """The rows in batches of like prompt length, each within `budget` tokens."""
@@ -143,7 +154,8 @@ class Sampler:
 
     def _identity(self, ids: list[list[int]], n: int, seed: int) -> str:
         """A hash of all that the rows depend on, but for the model: the folder stands for that."""
-        settings = {**asdict(self.settings), "permutation": self.permutation, "room": self.decoder.max_new_tokens}
+        settings = {**asdict(self.settings), "orders": asdict(self.orders), "room": self.decoder.max_new_tokens}
+        settings["format"] = type(self.form).__name__
         text = canonical({"prompts": ids, "n": n, "seed": seed, "settings": settings}) + repr(self.schema)
         text += repr(dict(self.conditions)) if self.conditions else ""
         return sha256(text.encode()).hexdigest()[:16]
@@ -163,8 +175,10 @@ class Sampler:
 class _Work:
     """The rows of one `Sampler.sample` as they come in."""
 
-    def __init__(self, sampler: Sampler, prompts: list[list[int]], seed: int, log: BatchLog) -> None:
-        self.sampler, self.prompts, self.seed, self.log = sampler, prompts, seed, log
+    def __init__(
+        self, sampler: Sampler, prompts: list[list[int]], asked: list[Prompt], seed: int, log: BatchLog
+    ) -> None:
+        self.sampler, self.prompts, self.asked, self.seed, self.log = sampler, prompts, asked, seed, log
         self.rows: dict[int, dict[str, Any]] = {}
         self.rejected: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -208,9 +222,10 @@ class _Work:
         rows: dict[int, dict[str, Any]] = {}
         rejected: Counter[str] = Counter()
         decoded = self.sampler.decoder.free([self.prompts[row] for row in batch], draws)
-        for row, answer in zip(batch, decoded, strict=True):
+        for row, draw, answer in zip(batch, draws, decoded, strict=True):
             try:
-                found = parse_row(self.sampler.dialogue.text(answer.ids), self.sampler.schema)
+                order = self.sampler.order(self.asked[row], draw)
+                found = self.sampler.form.parse(self.sampler.chat.text(answer.ids), order)
             except InvalidAnswer as error:
                 rejected[error.reason if answer.finished else "too_long"] += 1
                 continue
@@ -223,11 +238,16 @@ class _Work:
     def _constrained(self, batch: list[int]) -> dict[str, Any]:
         sampler = self.sampler
         draws = [np.random.default_rng([_CONSTRAINED, self.seed, row]) for row in batch]
-        constraints = [sampler.constraints.start(sampler.order(draw)) for draw in draws]
+        orders = [sampler.order(self.asked[row], draw) for row, draw in zip(batch, draws, strict=True)]
+        made = sampler.constraints(self.asked[batch[0]].document)
+        constraints = [made.start(order) for order in orders]
         decoded = sampler.decoder.constrained([self.prompts[row] for row in batch], draws, constraints)
-        texts = [sampler.dialogue.text(answer.ids) for answer in decoded]
+        rows = {
+            row: sampler.form.parse(sampler.chat.text(answer.ids), order)
+            for row, order, answer in zip(batch, orders, decoded, strict=True)
+        }
         return {
-            "rows": {row: parse_row(text, sampler.schema) for row, text in zip(batch, texts, strict=True)},
+            "rows": rows,
             "rejected": {},
             "cut": sum(not answer.finished for answer in decoded),
             "tokens": sum(len(answer.ids) for answer in decoded),

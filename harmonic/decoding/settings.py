@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.prompts.contexts import Context, check_context
 
 Mode = Literal["auto", "reject", "constrained"]
 Backend = Literal["torch", "vllm"]
@@ -22,6 +23,8 @@ class Sampling:
     no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times (once, where
     that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
     (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
+    context: the rows that prompts show (harmonic.prompts.contexts): "random", "neighbors" of a row that is left out,
+    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none".
     batch_tokens: prompt and answer tokens held in the cache at once (None: a quarter of the free memory, at most 64
     rows). rows_per_prompt: rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes
     here (harmonic.decoding.decoder), "vllm" has vLLM do it (harmonic.decoding.vllm_decoder).
@@ -32,12 +35,19 @@ class Sampling:
     attempts: int | None = None
     max_new_tokens: int | None = None
     batch_tokens: int | None = None
+    context: Context = "random"
+    first_round: Context = "neighbors"
     rows_per_prompt: int = 1
     backend: Backend = "torch"
 
     def check(self) -> None:
-        """Raise ConfigError for what cannot be."""
+        """Raise ConfigError if a setting is invalid."""
         key = "generator.sampling"
+        check_context(self.context)
+        check_context(self.first_round)
+        if self.first_round == "synthetic":
+            fix = f"{key}.first_round=neighbors"
+            raise ConfigError(f"{key}.first_round", self.first_round, "there are no synthetic rows yet", fix)
         if not self.temperature >= 0:
             raise ConfigError(f"{key}.temperature", self.temperature, "is not 0 or more", "set it to 0.7")
         if self.mode not in get_args(Mode):
@@ -55,6 +65,11 @@ class Sampling:
     def free_rounds(self) -> int:
         """How often a row is drawn freely."""
         return _ATTEMPTS[self.mode] if self.attempts is None or self.mode == "constrained" else self.attempts
+
+    @property
+    def first_context(self) -> Context:
+        """What the prompts of the first round, or the only one, show."""
+        return self.first_round if self.context == "synthetic" else self.context
 
     def prompts_needed(self, n: int) -> int:
         """Prompts for n rows."""

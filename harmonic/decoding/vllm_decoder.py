@@ -58,7 +58,7 @@ class VLLMDecoder:
     batch_tokens: tokens in vLLM's key-value cache (None: on a GPU what vLLM takes, 90% of its memory; on a CPU what
     a quarter of the free memory holds). merge: serve the model with the adapter merged into a copy of its weights
     (None: on a CPU, where vLLM reads prompts very slowly through an adapter, and never with quantized weights).
-    The engine starts with the first prompts, and ends with `close`.
+    document: rows are lines of a plain text. The engine starts with the first prompts, and ends with `close`.
     """
 
     llm: LanguageModel
@@ -68,6 +68,7 @@ class VLLMDecoder:
     max_new_tokens: int
     batch_tokens: int | None = None
     merge: bool | None = None
+    document: bool = False
     _engine: Any = field(default=None, init=False, repr=False)
     _request: Any = field(default=None, init=False, repr=False)
 
@@ -97,13 +98,21 @@ class VLLMDecoder:
         constraints: Sequence[RowConstraint],
     ) -> list[Decoded]:
         """One answer for each prompt that its constraint accepts; one that is too long is drawn to its end here."""
-        answers = self._generate(prompts, draws, [constraint.grammar for constraint in constraints])
-        for (ids, _), constraint in zip(answers, constraints, strict=True):
+        grammars = [self._with_end(constraint.grammar) for constraint in constraints]
+        answers = self._generate(prompts, draws, grammars)
+        for (ids, ended), constraint in zip(answers, constraints, strict=True):
             constraint.follow(ids)
+            if ended:
+                constraint.end_row()
         return [
             finish(ids, constraint, draw)
             for (ids, _), constraint, draw in zip(answers, constraints, draws, strict=True)
         ]
+
+    def _with_end(self, grammar: str) -> str:
+        """The grammar as vLLM needs it: it knows the model's own end, and of a line's end it must be told."""
+        first, rest = grammar.split("\n", 1)
+        return f'{first} "\\n"\n{rest}' if self.document else grammar
 
     def close(self) -> None:
         """Stop the engine and give its memory back."""

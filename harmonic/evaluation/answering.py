@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
-from harmonic.prompts.chat import Dialogue, check_lengths
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat, check_lengths
+from harmonic.prompts.prompt import Prompt
 from harmonic.runs.cache import Cache
-from harmonic.tuning.lora import Tuning, load_tuned, tune
+from harmonic.tuning.lora import load_tuned, tune
+from harmonic.tuning.settings import Tuning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,7 +49,7 @@ def keeping(cache: Cache, *, force: bool = False) -> Iterator[None]:
 
 def tuned_on(
     examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *, seed: int
-) -> tuple[PreTrainedModel, Dialogue]:
+) -> tuple[PreTrainedModel, Chat]:
     """The model tuned on the examples: from the cache if one is kept there, else tuned now."""
 
     def build(folder: Path) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def tuned_on(
         with TemporaryDirectory(prefix="lle-") as folder:
             build(Path(folder))
             model, tokenizer = load_tuned(llm, Path(folder) / "adapter")
-    return model, Dialogue(tokenizer)
+    return model, Chat(tokenizer)
 
 
 def _inputs(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, seed: int) -> dict[str, Any]:
@@ -74,17 +75,15 @@ def _inputs(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, se
     }  # fmt: skip
 
 
-def answer_losses(
-    model: PreTrainedModel, dialogue: Dialogue, examples: Sequence[Prompt], limit: int
-) -> NDArray[np.float64]:
+def answer_losses(model: PreTrainedModel, chat: Chat, examples: Sequence[Prompt], limit: int) -> NDArray[np.float64]:
     """Negative log-likelihood of each example's answer, its end included, (examples,), nats.
 
     Raises ConfigError for an example of more than `limit` tokens.
     """
     from harmonic.tuning.scoring import pairs_nll
 
-    questions = dialogue.prompts([example.prompt for example in examples])
-    answers = dialogue.completions([example.completion for example in examples])
+    questions = chat.prompts([example.prompt for example in examples])
+    answers = chat.completions([example.completion for example in examples])
     lengths = [len(question) + len(answer) for question, answer in zip(questions, answers, strict=True)]
     check_lengths(lengths, limit, what="the question about row")
     return pairs_nll(model, questions, answers, stage="lle")
@@ -107,7 +106,7 @@ def label_log_likelihoods(
 
 
 def greedy_answers(
-    model: PreTrainedModel, dialogue: Dialogue, questions: Sequence[list[int]], max_new_tokens: int
+    model: PreTrainedModel, chat: Chat, questions: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
     """The text behind each question (token ids), the likeliest token at each step; "…" ends one that was cut off."""
     import torch
@@ -119,18 +118,18 @@ def greedy_answers(
             batch = order[start : start + _BATCH_ROWS]
             longest = len(questions[batch[-1]])
             gaps = [longest - len(questions[index]) for index in batch]
-            ids = [[dialogue.end] * gap + questions[index] for gap, index in zip(gaps, batch, strict=True)]
+            ids = [[chat.end] * gap + questions[index] for gap, index in zip(gaps, batch, strict=True)]
             real = [[0] * gap + [1] * (longest - gap) for gap in gaps]
             written = model.generate(
                 torch.tensor(ids, device=model.device),
                 attention_mask=torch.tensor(real, device=model.device),
                 max_new_tokens=max_new_tokens,
-                eos_token_id=dialogue.end,
-                pad_token_id=dialogue.end,
+                eos_token_id=chat.end,
+                pad_token_id=chat.end,
                 do_sample=False,
                 **dict.fromkeys(("temperature", "top_p", "top_k")),  # what the model came with is for sampling
             )
             for index, tokens in zip(batch, written[:, longest:].tolist(), strict=True):
-                answers[index] = dialogue.text(tokens) + ("" if dialogue.end in tokens else "…")
+                answers[index] = chat.text(tokens) + ("" if chat.end in tokens else "…")
             progress.advance(len(batch))
     return answers

@@ -42,7 +42,7 @@ from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
-from harmonic.tuning.lora import Tuning
+from harmonic.tuning.settings import Tuning
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,8 @@ class CanaryExposure(Evaluator):
         wording = Wording(whole.complete, self.task_sentence, self.labels, self.words)
         wording.check_for(whole.splits(splits))
         taught, asked = wording.examples(whole.frame(synthetic)), wording.examples(whole.frame(rows))
-        model, dialogue = tuned_on(taught, self.llm, Tuning(**self.tuning), seed=seed)
-        return answer_losses(model, dialogue, asked, self.llm.max_tokens(model.config))
+        model, chat = tuned_on(taught, self.llm, Tuning(**self.tuning), seed=seed)
+        return answer_losses(model, chat, asked, self.llm.max_tokens(model.config))
 
     def _measure(
         self,

@@ -28,7 +28,7 @@ from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.prompts.chat import check_lengths
 from harmonic.tables.table import Splits, Table
-from harmonic.tuning.lora import Tuning
+from harmonic.tuning.settings import Tuning
 
 DECODE = ("likelihood", "generate")
 _SLACK = 4  # tokens that a decoded answer may be longer than the longest one learnt
@@ -112,17 +112,17 @@ class LanguageModelEffectiveness(Evaluator):
         self, problem: Problem, wording: Wording, rows: pd.DataFrame, test: pd.DataFrame, seed: int
     ) -> dict[str, float]:
         """Scores by name on the test rows of the model tuned on `rows`."""
-        model, dialogue = tuned_on(wording.examples(rows), self.llm, Tuning(**self.tuning), seed=seed)
-        questions = dialogue.prompts([example.prompt for example in wording.examples(test)])
+        model, chat = tuned_on(wording.examples(rows), self.llm, Tuning(**self.tuning), seed=seed)
+        questions = chat.prompts([example.prompt for example in wording.examples(test)])
         numbers = [] if wording.names else [example.completion for example in wording.examples(rows)]
-        choices = dialogue.completions(wording.names or sorted(set(numbers)))
+        choices = chat.completions(wording.names or sorted(set(numbers)))
         room = max(map(len, choices)) + _SLACK
         lengths = [len(question) + room for question in questions]
         check_lengths(lengths, self.llm.max_tokens(model.config), what="the question about test row")
         truth = problem.examples(test)
         if not self._decodes(problem):
             return problem.scores(truth, label_log_likelihoods(model, questions, choices))
-        answers = greedy_answers(model, dialogue, questions, room)
+        answers = greedy_answers(model, chat, questions, room)
         if not problem.classify:
             return _number_scores(problem, truth, [wording.number(answer) for answer in answers], rows)
         return _label_scores(problem, truth, [wording.label(answer) for answer in answers])

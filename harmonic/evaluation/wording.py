@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from harmonic.errors import ConfigError, suggest
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.prompt import Prompt, asked
 from harmonic.tables.missing_values import MISSING, Completion
 from harmonic.tables.table import InvalidValue, Kind, Schema, Splits, Table
 
@@ -73,7 +73,7 @@ class Wording:
         examples = []
         for *values, target in texts[[*features, self.schema.target]].itertuples(index=False, name=None):
             states = ", ".join(f"The state of {name} is {value}" for name, value in zip(features, values, strict=True))
-            examples.append(Prompt(f"{self.sentence}\n{states}.\nAnswer: ", named.get(target, target)))
+            examples.append(asked(f"{self.sentence}\n{states}.\nAnswer: ", named.get(target, target)))
         return examples
 
     def label(self, answer: str) -> int | None:

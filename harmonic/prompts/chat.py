@@ -1,8 +1,9 @@
-"""Prompt and completion as token ids, in the chat format of the model when it has one.
+"""Prompts as token ids: as turns of a chat, in the model's own format where it has one, or as a plain text.
 
-Tuning, sampling and scoring all go through here, so that the model meets the same tokens each time. The
-two parts are tokenized apart: the border between them is a token border wherever the answer comes from.
-A mark of the chat format in a cell ("<|im_end|>") is text like any other: it neither ends an answer nor begins a turn.
+Tuning, sampling and scoring all go through here, so that the model meets the same tokens each time. A question and its
+answer are tokenized apart, and so are the lines of a plain text: the border between them is a token border wherever
+the answer comes from. A mark of the chat format in a cell ("<|im_end|>") is text like any other: it neither ends an
+answer nor begins a turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harmonic.errors import ConfigError
+from harmonic.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,8 +23,8 @@ _USER, _ASSISTANT = "\u241fuser\u241f", "\u241fassistant\u241f"
 
 
 @dataclass(frozen=True)
-class Dialogue:
-    """Turns texts into token ids with one tokenizer."""
+class Chat:
+    """Turns prompts into token ids with one tokenizer."""
 
     tokenizer: PreTrainedTokenizerBase
 
@@ -50,6 +52,58 @@ class Dialogue:
         special = bool(after) and after[0] in self.tokenizer.all_special_ids
         return int(after[0] if special else self.tokenizer.eos_token_id)
 
+    @cached_property
+    def line_end(self) -> int:
+        """The token that ends a line of a plain text."""
+        return int(self._ids(["\n"])[0][-1])
+
+    def ends(self, document: bool) -> int:
+        """The token that ends a row: of a plain text's line, or of an answer."""
+        return self.line_end if document else self.end
+
+    def encode(self, prompts: Sequence[Prompt]) -> list[tuple[list[int], list[bool]]]:
+        """Token ids of each prompt, and which of them are learnt.
+
+        In a sampling prompt these are the ids up to where the row begins. The end of an answer, or of a line, is
+        learnt with it.
+        """
+        documents = [prompt for prompt in prompts if prompt.document]
+        texts = iter(self.lines([part.text for prompt in documents for part in prompt.parts]))
+        turns = [prompt for prompt in prompts if not prompt.document]
+        asked = iter(self.prompts([prompt.prompt for prompt in turns]))
+        answered = [prompt.completion for prompt in turns]
+        answers = iter(self.completions(answered))
+        found = []
+        for prompt in prompts:
+            if prompt.document:
+                pieces = [(next(texts), part.learnt) for part in prompt.parts]
+                pieces.insert(0, (self._start, False))
+            else:
+                answer = next(answers)
+                pieces = [(next(asked), False), *([(answer, True)] if prompt.completion else [])]
+            ids = [token for piece, _ in pieces for token in piece]
+            found.append((ids, [learnt for piece, learnt in pieces for _ in piece]))
+        return found
+
+    def lengths(self, prompts: Sequence[Prompt]) -> list[int]:
+        """How many tokens each prompt has."""
+        return [len(ids) for ids, _ in self.encode(prompts)]
+
+    def lines(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each line of a plain text, the token of its line break at its end."""
+        bare = self._ids([text.removesuffix("\n") for text in texts], as_text=True)
+        return [[*ids, self.line_end] for ids in bare]
+
+    def completions(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each answer, with the token that ends it."""
+        return [[*ids, self.end] for ids in self._ids(list(texts), as_text=True)]
+
+    @cached_property
+    def _start(self) -> list[int]:
+        """What a plain text begins with: the token that the tokenizer itself puts there, if any."""
+        beginning = getattr(self.tokenizer, "add_bos_token", False) and self.tokenizer.bos_token_id is not None
+        return [int(self.tokenizer.bos_token_id)] if beginning else []
+
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt, up to where the answer begins."""
         before, between, _ = self.frame
@@ -60,10 +114,6 @@ class Dialogue:
             for row, middle in zip(marked, self._ids([texts[row] for row in marked], as_text=True), strict=True):
                 ids[row] = [*start, *middle, *end]
         return ids
-
-    def completions(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each answer, with the token that ends it."""
-        return [[*ids, self.end] for ids in self._ids(list(texts), as_text=True)]
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's ids, the end token left out."""

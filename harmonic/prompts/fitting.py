@@ -1,6 +1,6 @@
-"""How prompts show rows: how many examples, under which column names, so that they fit the model's context.
+"""How many rows prompts show, and under which column names, so that they fit the model's context.
 
-Decided before anything is tuned, from the tokenizer alone. A table whose prompts are too long with k examples gets
+Decided before anything is tuned, from the tokenizer alone. A table whose prompts are too long with k rows shown gets
 prompts with fewer, the same number in all of them; the label filter still looks at k neighbours. Nothing is ever cut.
 """
 
@@ -17,9 +17,8 @@ import pandas as pd
 
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
-from harmonic.prompts.row_json import RowTexts
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import Part, Prompt
 from harmonic.prompts.short_names import short_names
 from harmonic.storage import write_json
 from harmonic.tables.table import Schema, Table
@@ -27,19 +26,20 @@ from harmonic.tables.table import Schema, Table
 logger = logging.getLogger(__name__)
 
 ANSWER_SLACK = 1.25  # an answer may be this much longer than the longest one in training
-FILE = "form.json"
+FILE = "prompt_fit.json"
 _LONG_NAMES = 12  # characters on average, from which aliases=auto shortens
 _SAMPLE = 256  # texts whose tokens are counted before it is decided which others must be
 _MARGIN = 1.1  # how much more tokens a character another text may take than those
-_CHUNK = 1024  # texts tokenized at once
+_CHUNK = 1024  # prompts tokenized at once
+_ROWS = 4096  # prompts whose rows are looked at first
 
 PromptSets = tuple[list[Prompt], list[Prompt]]
 """Tuning prompts and sampling prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The decision. k: examples a prompt, of the `wanted` ones. aliases: {column: its name in prompts}; empty: none.
+class PromptFit:
+    """The decision. k: rows that a prompt shows, of the `wanted` ones. aliases: {column: its name in prompts}.
 
     In tokens, None where they could not be counted: `context`, what fits; {"mean", "max"} of `row`, a row's text; of
     `tuning` prompts with their answer, and of `sampling` prompts with `room` for one.
@@ -55,12 +55,12 @@ class Form:
     sampling: Mapping[str, float] | None = None
 
     def write(self, directory: Path) -> None:
-        """Write form.json."""
+        """Write prompt_fit.json."""
         write_json(directory / FILE, asdict(self))
 
     @classmethod
-    def read(cls, directory: Path, wanted: int) -> Form:
-        """The inverse of `write`; without the file, `wanted` examples under the columns' own names."""
+    def read(cls, directory: Path, wanted: int) -> PromptFit:
+        """The inverse of `write`; without the file, `wanted` rows under the columns' own names."""
         path = directory / FILE
         return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else cls(k=wanted, wanted=wanted)
 
@@ -95,7 +95,7 @@ class Form:
 class Gauge:
     """Counts what prompts take. context: tokens that fit; max_new_tokens: room for an answer, None: by the answers."""
 
-    dialogue: Dialogue
+    chat: Chat
     context: int
     max_new_tokens: int | None
     largest: int | None = None  # context that the model itself allows
@@ -106,63 +106,59 @@ class Gauge:
         try:
             config = llm.config()
             largest = getattr(config, "max_position_embeddings", None)
-            return cls(Dialogue(llm.tokenizer()), llm.max_tokens(config), max_new_tokens, largest)
+            return cls(Chat(llm.tokenizer()), llm.max_tokens(config), max_new_tokens, largest)
         except ConfigError as error:
             logger.warning("the lengths of the prompts are not checked: %s", error)
             return None
 
-    def measure(self, form: Form, train: Sequence[Prompt], ask: Sequence[Prompt]) -> Form:
-        """The form with its counts filled in. Maxima are exact where they come near the context."""
-        answers = [("", example.completion) for example in train]
-        asked = [(prompt.prompt, "") for prompt in ask]
-        row, mean_row = self._longest(answers, np.inf)
+    def measure(self, fit: PromptFit, train: Sequence[Prompt], ask: Sequence[Prompt]) -> PromptFit:
+        """The decision with its counts filled in. Maxima are exact where they come near the context."""
+        rows = [Prompt((part,), document=prompt.document) for prompt in train[:_ROWS] for part in _row_parts(prompt)]
+        row, mean_row = self._longest(rows, np.inf)
         room = self.max_new_tokens or answer_room(row)
-        shown, shown_mean = self._longest(asked, self.context - _MARGIN * room)
+        shown, shown_mean = self._longest(ask, self.context - _MARGIN * room)
         if self.max_new_tokens is None and shown + _MARGIN * room > self.context:
-            row, mean_row = self._longest(answers, 0)
+            rows = [Prompt((part,), document=prompt.document) for prompt in train for part in _row_parts(prompt)]
+            row, mean_row = self._longest(rows, 0)
             room = answer_room(row)
-        longest, mean = self._longest([(example.prompt, example.completion) for example in train], self.context)
+        longest, mean = self._longest(train, self.context)
         return replace(
-            form, context=self.context, room=room, row=_counted(mean_row, row), tuning=_counted(mean, longest),
+            fit, context=self.context, room=room, row=_counted(mean_row, row), tuning=_counted(mean, longest),
             sampling=_counted(shown_mean + room, shown + room),
         )  # fmt: skip
 
-    def fits(self, form: Form) -> bool:
-        """Whether all prompts of a measured form fit."""
-        assert form.tuning is not None and form.sampling is not None
-        return max(form.tuning["max"], form.sampling["max"]) <= self.context
+    def fits(self, fit: PromptFit) -> bool:
+        """Whether all prompts of a measured fit fit."""
+        assert fit.tuning is not None and fit.sampling is not None
+        return max(fit.tuning["max"], fit.sampling["max"]) <= self.context
 
-    def mean_row(self, table: Table) -> float:
-        """About what a row takes, on average."""
-        rows = np.linspace(0, len(table) - 1, min(len(table), _SAMPLE)).astype(np.int64)
-        return float(np.mean(self._counts([("", text) for text in RowTexts(table).render(rows)])))
+    def mean_row(self, rows: Sequence[str]) -> float:
+        """About what a row takes, on average, from some rows' texts."""
+        return float(np.mean([len(ids) for ids in self.chat.completions(rows)]))
 
-    def _longest(self, texts: Sequence[tuple[str, str]], limit: float) -> tuple[int, float]:
-        """Of prompts with answers, the most tokens, exact from near `limit` on, and about the mean."""
-        if not texts:
+    def _longest(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
+        """The most tokens of a prompt, exact from near `limit` on, and about the mean."""
+        if not prompts:
             return 0, 0.0
-        sizes = np.array([len(prompt) + len(answer) for prompt, answer in texts])
-        some = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int))
+        sizes = np.array([sum(len(part.text) for part in prompt.parts) for prompt in prompts])
+        some = np.unique(np.linspace(0, len(prompts) - 1, min(len(prompts), _SAMPLE)).astype(int))
         first = np.union1d(some, np.argsort(-sizes, kind="stable")[:_SAMPLE])
-        counts = np.zeros(len(texts), dtype=np.int64)
-        counts[first] = self._counts([texts[place] for place in first])
+        counts = np.zeros(len(prompts), dtype=np.int64)
+        counts[first] = self._counts([prompts[place] for place in first])
         rate = (counts[first] / np.maximum(sizes[first], 1)).max() * _MARGIN
         doubtful = np.setdiff1d(np.flatnonzero(sizes * rate > limit), first)
-        counts[doubtful] = self._counts([texts[place] for place in doubtful])
+        counts[doubtful] = self._counts([prompts[place] for place in doubtful])
         return int(counts.max()), float(counts[some].mean())
 
-    def _counts(self, texts: Sequence[tuple[str, str]]) -> list[int]:
-        """Tokens of each prompt and its answer; an empty one takes none."""
-        counts: list[int] = []
-        for start in range(0, len(texts), _CHUNK):
-            prompts, answers = zip(*texts[start : start + _CHUNK], strict=True)
-            total = np.zeros(len(prompts), dtype=np.int64)
-            if any(prompts):
-                total += [len(ids) for ids in self.dialogue.prompts(prompts)]
-            if any(answers):
-                total += [len(ids) for ids in self.dialogue.completions(answers)]
-            counts += total.tolist()
-        return counts
+    def _counts(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Tokens of each prompt."""
+        chunks = (prompts[start : start + _CHUNK] for start in range(0, len(prompts), _CHUNK))
+        return [count for chunk in chunks for count in self.chat.lengths(chunk)]
+
+
+def _row_parts(prompt: Prompt) -> list[Part]:
+    """The rows that a tuning prompt has the model write."""
+    return [part for part in prompt.parts if part.learnt]
 
 
 def _counted(mean: float, most: float) -> dict[str, float]:
@@ -174,57 +170,64 @@ def answer_room(longest: int) -> int:
     return int(longest * ANSWER_SLACK) + 1
 
 
-def choose_form(
-    build: Callable[[Table, int], PromptSets], table: Table, *, k: int, aliases: bool | str, gauge: Gauge | None
-) -> tuple[Form, PromptSets]:
-    """The first form whose prompts fit, and its prompts; `build` makes them of a table with so many examples.
+def fit_prompts(
+    build: Callable[[Table, int], PromptSets],
+    write: Callable[[Table], Sequence[str]],
+    table: Table,
+    *,
+    k: int,
+    aliases: bool | str,
+    gauge: Gauge | None,
+) -> tuple[PromptFit, PromptSets]:
+    """The first way to show rows whose prompts fit, and its prompts.
 
-    k examples at first, then fewer. aliases: True, False, or "auto": where names have more than 12 characters on
-    average, or the prompts do not fit otherwise. Without a gauge, lengths are not looked at. Raises ConfigError
-    where not even one example fits.
+    build: makes the prompts of a table that show so many rows each. write: texts of some of its rows. k rows at
+    first, then fewer. aliases: True, False, or "auto": where names have more than 12 characters on average, or the
+    prompts do not fit otherwise. Without a gauge, lengths are not looked at. Raises ConfigError where not even one
+    row fits.
     """
     if aliases not in (True, False, "auto"):
-        raise ConfigError("generator.aliases", aliases, "is no way to name columns", "true, false or auto")
-    form: Form | None = None
+        raise ConfigError("generator.aliases", aliases, "is not a way to name columns", "true, false or auto")
+    fit: PromptFit | None = None
     mean_rows: dict[bool, float] = {}
-    for form in _forms(table.schema, k, aliases):
-        shown = form.table(table)
-        if gauge is not None and form.k > 1:
-            if bool(form.aliases) not in mean_rows:
-                mean_rows[bool(form.aliases)] = gauge.mean_row(shown)
-            if (form.k + 1) * mean_rows[bool(form.aliases)] > gauge.context:
+    for fit in _tries(table.schema, k, aliases):
+        shown = fit.table(table)
+        if gauge is not None and fit.k > 1:
+            if bool(fit.aliases) not in mean_rows:
+                mean_rows[bool(fit.aliases)] = gauge.mean_row(write(shown))
+            if (fit.k + 1) * mean_rows[bool(fit.aliases)] > gauge.context:
                 continue  # the rows alone are too long: no need to write the prompts
-        prompts = build(shown, form.k)
-        form = form if gauge is None else gauge.measure(form, *prompts)
-        if gauge is None or gauge.fits(form):
-            logger.log(logging.WARNING if form.k < k else logging.INFO, "%s", form.note())
-            return form, prompts
-    assert form is not None and gauge is not None
-    raise _too_long(form, table, gauge, build)
+        prompts = build(shown, fit.k)
+        fit = fit if gauge is None else gauge.measure(fit, *prompts)
+        if gauge is None or gauge.fits(fit):
+            logger.log(logging.WARNING if fit.k < k else logging.INFO, "%s", fit.note())
+            return fit, prompts
+    assert fit is not None and gauge is not None
+    raise _too_long(fit, table, gauge, build)
 
 
-def _forms(schema: Schema, k: int, aliases: bool | str) -> Iterator[Form]:
+def _tries(schema: Schema, k: int, aliases: bool | str) -> Iterator[PromptFit]:
     """What to try, in order."""
     short = short_names(schema.names)
     if aliases is False or all(name == alias for name, alias in short.items()):
-        yield from (Form(k=fewer, wanted=k) for fewer in range(max(k, 1), 0, -1))
+        yield from (PromptFit(k=fewer, wanted=k) for fewer in range(max(k, 1), 0, -1))
         return
     if aliases == "auto" and np.mean([len(name) for name in schema.names]) <= _LONG_NAMES:
-        yield Form(k=k, wanted=k)
-    yield from (Form(k=fewer, wanted=k, aliases=short) for fewer in range(max(k, 1), 0, -1))
+        yield PromptFit(k=k, wanted=k)
+    yield from (PromptFit(k=fewer, wanted=k, aliases=short) for fewer in range(max(k, 1), 0, -1))
 
 
-def _too_long(form: Form, table: Table, gauge: Gauge, build: Callable[[Table, int], PromptSets]) -> ConfigError:
-    """The error for a form that does not fit with one example."""
-    assert form.tuning is not None and form.sampling is not None and form.row is not None
+def _too_long(fit: PromptFit, table: Table, gauge: Gauge, build: Callable[[Table, int], PromptSets]) -> ConfigError:
+    """The error for prompts that do not fit with one row."""
+    assert fit.tuning is not None and fit.sampling is not None and fit.row is not None
     problem = (
-        f"a row takes up to {form.row['max']:,} tokens; with one example a tuning prompt takes "
-        f"{form.tuning['max']:,.0f} and a sampling prompt, with room for its answer, {form.sampling['max']:,.0f}"
+        f"a row takes up to {fit.row['max']:,} tokens; with one example a tuning prompt takes "
+        f"{fit.tuning['max']:,.0f} and a sampling prompt, with room for its answer, {fit.sampling['max']:,.0f}"
     )
     fixes = []
-    largest = max(form.tuning["max"], form.sampling["max"])
-    if not form.aliases:
-        other = replace(form, aliases=short_names(table.schema.names))
+    largest = max(fit.tuning["max"], fit.sampling["max"])
+    if not fit.aliases:
+        other = replace(fit, aliases=short_names(table.schema.names))
         other = gauge.measure(other, *build(other.table(table), 1))
         assert other.tuning is not None and other.sampling is not None
         saved = largest - max(other.tuning["max"], other.sampling["max"])

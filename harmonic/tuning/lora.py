@@ -1,9 +1,9 @@
-"""LoRA instruction tuning with TRL's SFTTrainer: loss on the answers only (paper, section 3.2, eq. 3).
+"""LoRA tuning with TRL's SFTTrainer: loss on what a prompt marks as learnt (paper, section 3.2, eq. 3).
 
 What is ours on top of TRL is speed, with the same loss: no gradient checkpointing unless asked for, logits
-for the answers' positions alone, no entropy or accuracy per step, adapters computed in the autocast type
-rather than widened to float32, no attention mask where right padding makes it idle, and dropout masks drawn
-in bulk on CPUs. experiments/benchmarks/tuning.py measures it against TRL's defaults.
+for the learnt positions alone and, if wanted, for the tokens alone that can occur, no entropy or accuracy per step,
+adapters computed in the autocast type rather than widened to float32, no attention mask where right padding makes it
+idle, and dropout masks drawn in bulk on CPUs. experiments/benchmarks/tuning.py measures it against TRL's defaults.
 """
 
 from __future__ import annotations
@@ -11,83 +11,25 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import DataError
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
-from harmonic.prompts.chat import Dialogue, check_lengths
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import Prompt
 from harmonic.randomness import seeded
-from harmonic.tuning.weights import processes, quiet_libraries
+from harmonic.tuning.examples import IGNORED, encode, occurring
+from harmonic.tuning.settings import History, Tuning
+from harmonic.tuning.weights import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-IGNORED = -100  # the label of a token that has no part in the loss
-CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py
-SCHEDULERS = ("constant", "constant_with_warmup", "cosine", "linear", "polynomial")
-
-History = Callable[[dict[str, float], int], None]
-"""Receives {"train/loss": …} and the optimizer step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """Settings of a tuning run.
-
-    batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
-    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit into
-    CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a
-    seeded subset. checkpoint_every: optimizer steps between checkpoints from which a killed run goes on (None:
-    none).
-    """
-
-    epochs: float = 1.0
-    learning_rate: float = 3e-4
-    scheduler: str = "cosine"
-    warmup_ratio: float = 0.01
-    weight_decay: float = 1e-5
-    batch_size: int = 16
-    device_batch_size: int | None = None
-    max_examples: int | None = None
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
-    gradient_checkpointing: bool = False
-    checkpoint_every: int | None = 50
-
-    def check(self) -> None:
-        """Raise ConfigError for numbers that cannot be."""
-        for name in ("epochs", "learning_rate", "batch_size", "rank", "alpha"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be above 0", f"tuning.{name}=1")
-        for name in ("device_batch_size", "max_examples", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"tuning.{name}", value, "must be at least 1", f"tuning.{name}=null")
-        for name, example in (("dropout", 0.05), ("warmup_ratio", 0.01)):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(
-                    f"tuning.{name}", getattr(self, name), "must be in [0, 1)", f"tuning.{name}={example}"
-                )
-        if self.scheduler not in SCHEDULERS:
-            raise ConfigError("tuning.scheduler", self.scheduler, "is not known", suggest(self.scheduler, SCHEDULERS))
-
-    def device_batch(self, device: str, longest: int) -> int:
-        """How many examples, the longest of so many tokens, go through the model at once.
-
-        It divides what falls to one process; ConfigError if the processes cannot share batch_size.
-        """
-        share, rest = divmod(self.batch_size, processes())
-        if rest or not share:
-            problem = f"cannot be divided among {processes()} processes"
-            raise ConfigError("tuning.batch_size", self.batch_size, problem, f"tuning.batch_size={processes()}")
-        most = self.device_batch_size or (max(CPU_TOKENS // longest, 1) if device == "cpu" else 4)
-        return max(size for size in range(1, min(most, share) + 1) if share % size == 0)
+    from harmonic.tuning.budget import Validation
+    from harmonic.tuning.trainer import AnswerTrainer
 
 
 def tune(
@@ -99,10 +41,12 @@ def tune(
     directory: Path,
     stage: str = "tune",
     history: History | None = None,
+    validation: Sequence[Prompt] = (),
 ) -> dict[str, float]:
-    """Tune a LoRA adapter on prompt and completion pairs; write it to `directory`/adapter.
+    """Tune a LoRA adapter on prompts with learnt parts; write it to `directory`/adapter.
 
-    Also writes history.json: a list of {"step", "train/loss"}. The seed fixes the adapter's start, the subset
+    validation: prompts whose learnt parts are only looked at, to stop in time. Also writes history.json: a list of
+    {"step", "train/loss"}, {"step", "validation/loss"} among them. The seed fixes the adapter's start, the subset
     and the order. Checkpoints in `directory`/checkpoints let a killed run go on, to the same adapter. Under
     `accelerate launch` or `torchrun` all processes call it, and the first one writes. Returns {"examples",
     "tokens" (without padding), "seconds", "tokens_per_s", "loss" (mean of the last five steps)}; tokens and
@@ -114,7 +58,7 @@ def tune(
     if not examples:
         raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
     with seeded(seed):
-        facts = _tune(llm, examples, settings, seed, directory, stage, history)
+        facts = _tune(llm, examples, settings, seed, directory, stage, history, validation)
     free_memory()
     return facts
 
@@ -127,36 +71,63 @@ def _tune(
     directory: Path,
     stage: str,
     history: History | None,
+    validation: Sequence[Prompt],
 ) -> dict[str, float]:
+    from harmonic.tuning.budget import Minutes, Validation
     from harmonic.tuning.trainer import Reporter, answer_trainer
 
     model, tokenizer = llm.load()
-    rows = encode(examples, Dialogue(tokenizer), llm.max_tokens(model.config))
+    chat, limit = Chat(tokenizer), llm.max_tokens(model.config)
+    vocabulary = occurring([*examples, *validation], chat) if settings.vocabulary == "occurring" else None
+    rows = encode(examples, chat, limit, vocabulary)
+    if vocabulary is not None:
+        vocabulary.narrow(model)
     trainer = answer_trainer(llm, model, tokenizer, rows, settings, seed, directory)
+    if settings.minutes is not None:
+        trainer.add_callback(Minutes(trainer, settings.minutes, directory))
+    watched = Validation(trainer, encode(validation, chat, limit, vocabulary), directory, history)
+    if validation:
+        trainer.add_callback(watched)
     with Progress(stage, len(rows) * settings.epochs, "rows") as progress:
         trainer.add_callback(Reporter(progress, trainer, settings.batch_size, history))
         trainer.train(resume_from_checkpoint=_last_checkpoint(directory / "checkpoints"))
         seconds = progress.seconds
     tokens = float(trainer.tokens_seen_everywhere())
-    points = [
+    points: list[dict[str, float]] = [
         {"step": entry["step"], "train/loss": float(entry["loss"])}
         for entry in trainer.state.log_history
         if "loss" in entry
     ]
-    if trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(directory / "adapter")
-        (directory / "adapter" / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
-        (directory / "history.json").write_text(json.dumps(points))
-        shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()  # no process may look for the adapter before it is there
     last = [point["train/loss"] for point in points[-5:]]
-    return {
+    points += [{"step": step, "validation/loss": loss} for step, loss in watched.points]
+    if trainer.is_world_process_zero():
+        _keep(trainer, watched, directory / "adapter")
+        if vocabulary is not None:
+            vocabulary.write(directory / "adapter")
+        (directory / "history.json").write_text(json.dumps(points))
+        for scratch in ("checkpoints", "best"):
+            shutil.rmtree(directory / scratch, ignore_errors=True)
+        (directory / "steps.json").unlink(missing_ok=True)
+    trainer.accelerator.wait_for_everyone()  # no process may look for the adapter before it is there
+    found = {
         "examples": float(len(rows)),
+        "steps": float(trainer.state.global_step),
         "tokens": tokens,
+        "learnt_tokens": float(sum(label != IGNORED for row in rows for label in row["labels"])),
         "seconds": seconds,
         "tokens_per_s": tokens / seconds,
         "loss": sum(last) / max(len(last), 1),
     }
+    return found | ({"validation_loss": watched.lowest} if watched.points else {})
+
+
+def _keep(trainer: AnswerTrainer, watched: Validation, adapter: Path) -> None:
+    """Write the adapter: the last one, or the one that told the validation rows best."""
+    if watched.points and watched.best.is_dir():
+        shutil.copytree(watched.best, adapter, dirs_exist_ok=True, ignore=shutil.ignore_patterns("losses.json"))
+    else:
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(adapter)
+    (adapter / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
 
 
 def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -179,18 +150,6 @@ def subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Pro
         return list(examples)
     chosen = np.random.default_rng(seed).choice(len(examples), size=limit, replace=False)
     return [examples[index] for index in sorted(chosen.tolist())]
-
-
-def encode(examples: Sequence[Prompt], dialogue: Dialogue, limit: int) -> list[dict[str, list[int]]]:
-    """input_ids and labels of each example; the prompt's labels are ignored. Raises ConfigError above `limit`."""
-    prompts = dialogue.prompts([example.prompt for example in examples])
-    completions = dialogue.completions([example.completion for example in examples])
-    rows = [
-        {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
-        for prompt, answer in zip(prompts, completions, strict=True)
-    ]
-    check_lengths([len(row["input_ids"]) for row in rows], limit, what="the tuning prompt number")
-    return rows
 
 
 def _last_checkpoint(folder: Path) -> str | None:

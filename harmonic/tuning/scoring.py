@@ -23,26 +23,12 @@ if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache, PreTrainedModel
 
+    from harmonic.tuning.vocabulary import Vocabulary
+
 BATCH_TOKENS = 512  # in a forward pass: enough to keep a processor busy, and few enough to look at each other
 _MOST_LOGITS = 2**26  # of a forward pass; a large vocabulary takes fewer tokens at once
 _LOGIT_ROWS = 256  # widened to float32 at once
 _MASKED = ("sdpa", "eager")  # the attention kernels that take a mask of one's own
-
-
-def answer_nll(
-    model: PreTrainedModel,
-    context: Sequence[int],
-    answers: Sequence[Sequence[int]],
-    *,
-    batch_tokens: int = BATCH_TOKENS,
-    stage: str = "score",
-) -> NDArray[np.float64]:
-    """Mean negative log-likelihood of each answer behind one shared context: (answers,), nats per token.
-
-    context and answers are token ids, none of them empty (ValueError).
-    """
-    totals = pairs_nll(model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage)
-    return totals / np.array([len(answer) for answer in answers], dtype=np.float64)
 
 
 def answer_token_nll(
@@ -52,12 +38,15 @@ def answer_token_nll(
     *,
     batch_tokens: int = BATCH_TOKENS,
     stage: str = "score",
+    vocabulary: Vocabulary | None = None,
 ) -> list[NDArray[np.float64]]:
     """Negative log-likelihood of each token of each answer behind one shared context: (tokens,) an answer, nats.
 
     context and answers are token ids, none of them empty (ValueError).
     """
-    return pairs_token_nll(model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage)
+    return pairs_token_nll(
+        model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage, vocabulary=vocabulary
+    )
 
 
 def pairs_nll(
@@ -67,12 +56,13 @@ def pairs_nll(
     *,
     batch_tokens: int = BATCH_TOKENS,
     stage: str = "score",
+    vocabulary: Vocabulary | None = None,
 ) -> NDArray[np.float64]:
     """Negative log-likelihood of each answer behind its own prompt, summed over the answer's tokens: (pairs,), nats.
 
     Arguments as for `pairs_token_nll`.
     """
-    found = pairs_token_nll(model, prompts, answers, batch_tokens=batch_tokens, stage=stage)
+    found = pairs_token_nll(model, prompts, answers, batch_tokens=batch_tokens, stage=stage, vocabulary=vocabulary)
     return np.array([tokens.sum() for tokens in found], dtype=np.float64)
 
 
@@ -83,11 +73,13 @@ def pairs_token_nll(
     *,
     batch_tokens: int = BATCH_TOKENS,
     stage: str = "score",
+    vocabulary: Vocabulary | None = None,
 ) -> list[NDArray[np.float64]]:
     """Negative log-likelihood of each token of each answer behind its own prompt: (tokens,) an answer, nats.
 
     prompts and answers are token ids, as many of the one as of the other, none of them empty (ValueError).
-    A pass takes `batch_tokens` distinct tokens at most, or one sequence that is longer.
+    A pass takes `batch_tokens` distinct tokens at most, or one sequence that is longer. vocabulary: the tokens that the
+    model's logits are of (None: all); an answer's token outside of it is given the least probability of a float32.
     """
     import torch
 
@@ -98,9 +90,11 @@ def pairs_token_nll(
     values = [np.empty(0)] * len(pairs)
     with torch.inference_mode(), Progress(stage, len(pairs), "rows") as progress:
         if _packable(model, max(map(len, pairs), default=0)):
-            found = _packed_nll(model, pairs, lengths, _pass_tokens(model, batch_tokens))
+            found = _packed_nll(model, pairs, lengths, _pass_tokens(model, batch_tokens), vocabulary)
         else:
-            found = (([index], [_single_nll(model, pairs[index], lengths[index])]) for index in range(len(pairs)))
+            found = (
+                ([index], [_single_nll(model, pairs[index], lengths[index], vocabulary)]) for index in range(len(pairs))
+            )
         for members, theirs in found:
             for member, tokens in zip(members, theirs, strict=True):
                 values[member] = tokens
@@ -109,7 +103,7 @@ def pairs_token_nll(
 
 
 def _packed_nll(
-    model: PreTrainedModel, pairs: list[list[int]], lengths: list[int], limit: int
+    model: PreTrainedModel, pairs: list[list[int]], lengths: list[int], limit: int, vocabulary: Vocabulary | None
 ) -> Iterator[tuple[list[int], list[NDArray[np.float64]]]]:
     """The nll of each of the last `lengths` tokens of the pairs, some pairs at a time: which, and their values."""
     import torch
@@ -126,7 +120,8 @@ def _packed_nll(
             ids = torch.tensor([pairs[0][:shared]], device=model.device)
             model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         for tree in _trees([pair[shared:] for pair in pairs], limit):
-            yield tree.members, _tree_nll(model, cache, shared, tree, [lengths[index] for index in tree.members])
+            of = [lengths[index] for index in tree.members]
+            yield tree.members, _tree_nll(model, cache, shared, tree, of, vocabulary)
 
 
 @dataclass(slots=True)
@@ -178,7 +173,12 @@ def _common(first: list[int], second: list[int]) -> int:
 
 
 def _tree_nll(
-    model: PreTrainedModel, cache: DynamicCache, shared: int, tree: _Tree, lengths: list[int]
+    model: PreTrainedModel,
+    cache: DynamicCache,
+    shared: int,
+    tree: _Tree,
+    lengths: list[int],
+    vocabulary: Vocabulary | None,
 ) -> list[NDArray[np.float64]]:
     """The nll of each of the last `lengths` tokens of each sequence, behind the `shared` tokens in the cache.
 
@@ -201,30 +201,35 @@ def _tree_nll(
         logits_to_keep=torch.from_numpy(positions).to(model.device),
     ).logits[0]
     cache.crop(-size)
-    found = _log_likelihoods(logits, rows, np.array(tree.tokens)[nodes])
+    found = _log_likelihoods(logits, rows, np.array(tree.tokens)[nodes], vocabulary)
     return np.split(-found, np.cumsum(lengths[:-1]))
 
 
-def _log_likelihoods(logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+def _log_likelihoods(
+    logits: torch.Tensor, rows: NDArray[np.int64], tokens: NDArray[np.int64], vocabulary: Vocabulary | None
+) -> NDArray[np.float64]:
     """Log-probability of each token under its row of the logits (rows, vocabulary): (tokens,), nats."""
     import torch
 
-    found = np.empty(len(tokens))
+    found = np.full(len(tokens), float(np.log(np.finfo(np.float32).tiny)))
+    tokens = tokens if vocabulary is None else vocabulary.index(tokens)
     for start in range(0, len(logits), _LOGIT_ROWS):
         logs = torch.log_softmax(logits[start : start + _LOGIT_ROWS], dim=-1, dtype=torch.float32)
-        inside = np.flatnonzero((start <= rows) & (rows < start + len(logs)))
+        inside = np.flatnonzero((start <= rows) & (rows < start + len(logs)) & (tokens >= 0))
         row, token = (torch.from_numpy(index[inside]).to(logits.device) for index in (rows - start, tokens))
         found[inside] = logs[row, token].double().cpu().numpy()
     return found
 
 
-def _single_nll(model: PreTrainedModel, pair: list[int], length: int) -> NDArray[np.float64]:
+def _single_nll(
+    model: PreTrainedModel, pair: list[int], length: int, vocabulary: Vocabulary | None
+) -> NDArray[np.float64]:
     """The nll of each of the last `length` tokens by a plain forward pass, (length,)."""
     import torch
 
     ids = torch.tensor([pair], device=model.device)
     logits = model(input_ids=ids, use_cache=False).logits[0, -length - 1 : -1]
-    return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:]))
+    return -_log_likelihoods(logits, np.arange(length), np.array(pair[-length:]), vocabulary)
 
 
 def _pass_tokens(model: PreTrainedModel, batch_tokens: int) -> int:

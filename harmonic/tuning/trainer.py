@@ -16,40 +16,62 @@ from trl import SFTConfig, SFTTrainer
 
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
-from harmonic.tuning.lora import IGNORED, History, Tuning
+from harmonic.tuning.examples import IGNORED
+from harmonic.tuning.settings import History, Tuning
 from harmonic.tuning.weights import processes, quiet_libraries
 
 
 class AnswerTrainer(SFTTrainer):
-    """Mean negative log-likelihood of the answers' tokens, from the logits of their positions alone.
+    """Mean negative log-likelihood of the learnt tokens, from the logits of their positions alone.
 
-    tokens_seen: tokens of prompts and answers that this process has trained on, padding left out.
+    tokens_seen: tokens of prompts and answers that this process has trained on, padding left out. total_steps: the
+    optimizer steps that the learning rate's schedule is over; it may be lowered on the way (harmonic.tuning.budget).
     """
 
     tokens_seen: int = 0
+    total_steps: int = 0
+    lr_scheduler: Any
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Transformers' schedule of that name, at the share of `total_steps` that is done."""
+        self.total_steps = self.total_steps or num_training_steps
+        if self.lr_scheduler is None:
+            shape = super().create_scheduler(num_training_steps, optimizer).lr_lambdas[0]
+            stretched = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, lambda step: shape(step * num_training_steps / self.total_steps)
+            )
+            self.lr_scheduler = stretched
+        return self.lr_scheduler
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean over the answer tokens of the whole optimizer step, as SFTTrainer's "nll".
+        """Mean over the learnt tokens of the whole optimizer step, as SFTTrainer's "nll".
 
         inputs: input_ids, attention_mask and labels, all (batch, length), padded on the right.
         """
         ids, labels = inputs["input_ids"], inputs["labels"]
-        # A position predicts the next one: logits start one before the first answer token of the batch.
-        start = max(int((labels != IGNORED).any(dim=0).nonzero()[0]) - 1, 0)
-        positions = torch.arange(start, ids.shape[1] - 1, device=ids.device)
-        # No attention mask: behind right padding there are only tokens that the loss ignores.
-        outputs = model(input_ids=ids, logits_to_keep=positions, use_cache=False)
-        targets = labels[:, start + 1 :].to(outputs.logits.device)  # elsewhere than the inputs if layers are split
-        answer = targets != IGNORED
-        total = functional.cross_entropy(outputs.logits[answer].float(), targets[answer], reduction="sum")
-        count = answer.sum() if num_items_in_batch is None else num_items_in_batch
+        total, outputs = self._summed(model, ids, labels)
+        count = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / torch.as_tensor(count, device=total.device).clamp(min=1)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes  # DDP averages what is summed over all processes
         self.tokens_seen += int(inputs["attention_mask"].sum())
         return (loss, outputs) if return_outputs else loss
+
+    def summed_loss(self, model: nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Negative log-likelihood of the learnt tokens of a batch, summed. ids, labels: (batch, length)."""
+        return self._summed(model, ids, labels)[0]
+
+    def _summed(self, model: nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        # A position predicts the next one: logits start one before the first learnt token of the batch.
+        start = max(int((labels != IGNORED).any(dim=0).nonzero()[0]) - 1, 0)
+        positions = torch.arange(start, ids.shape[1] - 1, device=ids.device)
+        # No attention mask: behind right padding there are only tokens that the loss ignores.
+        outputs = model(input_ids=ids, logits_to_keep=positions, use_cache=False)
+        targets = labels[:, start + 1 :].to(outputs.logits.device)  # elsewhere than the inputs if layers are split
+        learnt = targets != IGNORED
+        return functional.cross_entropy(outputs.logits[learnt].float(), targets[learnt], reduction="sum"), outputs
 
     def tokens_seen_everywhere(self) -> int:
         """tokens_seen, summed over all processes; every process must call it."""

@@ -12,7 +12,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from harmonic.decoding.constraints import RowConstraints, column_pattern
-from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_json import parse_row, row_json
 from harmonic.tables.columns import Style
 from harmonic.tables.table import Column, Kind, Schema, Task
@@ -98,14 +98,14 @@ def constraints(request: pytest.FixtureRequest) -> RowConstraints:
 
 def test_any_choice_among_the_allowed_tokens_ends_in_a_row_of_the_schema(constraints: RowConstraints) -> None:
     draw = np.random.default_rng(0)
-    dialogue = Dialogue(constraints.tokenizer)
+    chat = Chat(constraints.tokenizer)
     for _ in range(25):
         order = draw.permutation(NASTY.names).tolist()
         constraint = constraints.start(order)
         ids = constraint.forced()
         while not constraint.finished:
             ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
-        text = dialogue.text(ids)
+        text = chat.text(ids)
         assert list(json.loads(text)) == order
         found = parse_row(text, NASTY)
         assert isinstance(found["integer"], int) and -9999 <= found["integer"] <= 9999
@@ -121,17 +121,17 @@ def test_any_choice_among_the_allowed_tokens_ends_in_a_row_of_the_schema(constra
 
 def test_rows_pass_in_the_tokenizers_own_cut_and_what_is_forced_keeps_to_it(constraints: RowConstraints) -> None:
     draw = np.random.default_rng(1)
-    dialogue = Dialogue(constraints.tokenizer)
+    chat = Chat(constraints.tokenizer)
     for _ in range(25):
         order = draw.permutation(NASTY.names).tolist()
-        (ids,) = dialogue.completions([row_json(row(draw), NASTY, order)])
+        (ids,) = chat.completions([row_json(row(draw), NASTY, order)])
         constraint = constraints.start(order)
         taken, drawn = constraint.forced(), 0
         while not constraint.finished:
             assert taken == ids[: len(taken)]
             taken += constraint.accept(ids[len(taken)])
             drawn += 1
-        assert [*taken, dialogue.end] == ids
+        assert [*taken, chat.end] == ids
         assert drawn < 0.9 * len(ids)  # the structure is not drawn
 
 

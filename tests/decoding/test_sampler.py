@@ -23,8 +23,10 @@ from harmonic.decoding.sampler import Sampler
 from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.prompt import Prompt, asked
+from harmonic.prompts.row_format import row_format
 from harmonic.tables.conditions import Condition
 from harmonic.tables.table import Column, Kind, Schema, Task
 from harmonic.tiny_model import TinyModel
@@ -46,7 +48,7 @@ def wide_schema(columns: int) -> Schema:
 
 
 def some_prompts(count: int) -> list[Prompt]:
-    return [Prompt("Generate one sample: " + "x" * (7 * i % 23)) for i in range(count)]
+    return [asked("Generate one sample: " + "x" * (7 * i % 23)) for i in range(count)]
 
 
 def sampler(schema: Schema = SMALL, *, room: int = 60, context: int = 2048, **settings: Any) -> Sampler:
@@ -54,8 +56,8 @@ def sampler(schema: Schema = SMALL, *, room: int = 60, context: int = 2048, **se
     chosen = Sampling(**settings)
     decoder = Decoder(model, tokenizer.eos_token_id, chosen.temperature, room, chosen.batch_tokens)
     return Sampler(
-        decoder=decoder, dialogue=Dialogue(tokenizer), schema=schema, settings=chosen, permutation=True,
-        context=context,
+        decoder=decoder, chat=Chat(tokenizer), form=row_format("json", schema), settings=chosen,
+        orders=ColumnOrders.of(schema, permutation="row"), context=context,
     )  # fmt: skip
 
 
@@ -66,8 +68,8 @@ def draw(made: Sampler, n: int, directory: Path, *, seed: int = 0, prompts: int 
 class Scripted:
     """A decoder that answers from a script: the texts for each row, round by round."""
 
-    def __init__(self, dialogue: Dialogue, rounds: Sequence[dict[int, str]]) -> None:
-        self.dialogue, self.rounds = dialogue, list(rounds)
+    def __init__(self, chat: Chat, rounds: Sequence[dict[int, str]]) -> None:
+        self.chat, self.rounds = chat, list(rounds)
         self.max_new_tokens, self.largest_batch = 500, 64
         self.asked: list[int] = []
 
@@ -81,9 +83,9 @@ class Scripted:
         pass
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
-        texts = [self.rounds[len(self.asked)][len(self.dialogue.text(prompt)) % 100] for prompt in prompts]
+        texts = [self.rounds[len(self.asked)][len(self.chat.text(prompt)) % 100] for prompt in prompts]
         self.asked.append(len(prompts))
-        return [Decoded(self.dialogue.completions([text])[0][:-1], not text.endswith("…")) for text in texts]
+        return [Decoded(self.chat.completions([text])[0][:-1], not text.endswith("…")) for text in texts]
 
 
 # ---- the guarantee
@@ -131,13 +133,13 @@ def row_text(age: int) -> str:
 
 def test_accepted_rows_stay_and_only_the_others_are_asked_again(tmp_path: Path) -> None:
     made = sampler(mode="reject")
-    lengths = [len(made.dialogue.text(ids)) % 100 for ids in made.dialogue.prompts([p.prompt for p in some_prompts(3)])]
+    lengths = [len(made.chat.text(ids)) % 100 for ids in made.chat.prompts([p.prompt for p in some_prompts(3)])]
     script = [
         {lengths[0]: row_text(1), lengths[1]: "", lengths[2]: '{"age": "1"}'},
         {lengths[1]: row_text(2), lengths[2]: "{…"},
         {lengths[2]: "Here: " + row_text(3) + " and more"},
     ]
-    decoder = made.decoder = Scripted(made.dialogue, script)
+    decoder = made.decoder = Scripted(made.chat, script)
     found = draw(made, 3, tmp_path)
     assert found.frame["age"].tolist() == [1, 2, 3] and decoder.asked == [3, 2, 1]
     assert found.validity == {
@@ -288,18 +290,19 @@ def held(made: Sampler) -> Sampler:
 def test_constrained_rows_satisfy_the_conditions_and_begin_with_their_columns(tmp_path: Path) -> None:
     made = held(sampler(mode="constrained"))
     assert draw(made, 9, tmp_path).frame["age"].between(30, 35).all()
-    orders = [made.order(np.random.default_rng(seed)) for seed in range(20)]
+    (prompt,) = some_prompts(1)
+    orders = [made.order(prompt, np.random.default_rng(seed)) for seed in range(20)]
     assert {order[0] for order in orders} == {"age"} and len({tuple(order) for order in orders}) == 2
-    made.permutation = False
-    assert made.order(np.random.default_rng(0)) == SMALL.names
+    made.orders = ColumnOrders.of(SMALL, permutation="none")
+    assert made.order(prompt, np.random.default_rng(0)) == SMALL.names
 
 
 def test_a_free_row_that_violates_a_condition_is_rejected_and_asked_for_again(tmp_path: Path) -> None:
     made = held(sampler(mode="reject", attempts=2))
-    (length,) = [len(made.dialogue.text(made.dialogue.prompts([some_prompts(1)[0].prompt])[0])) % 100]
-    made.decoder = Scripted(made.dialogue, [{length: row_text(36)}, {length: row_text(35)}])
+    (length,) = [len(made.chat.text(made.chat.prompts([some_prompts(1)[0].prompt])[0])) % 100]
+    made.decoder = Scripted(made.chat, [{length: row_text(36)}, {length: row_text(35)}])
     found = draw(made, 1, tmp_path / "a")
     assert found.frame["age"].tolist() == [35] and found.validity["rejected/condition"] == 1
-    made.decoder = Scripted(made.dialogue, [{length: row_text(36)}, {length: row_text(29)}])
+    made.decoder = Scripted(made.chat, [{length: row_text(36)}, {length: row_text(29)}])
     with pytest.raises(SamplingError, match=r"only 0 of 1 rows with age from 30 to 35 .*condition 2"):
         draw(made, 1, tmp_path / "b")

@@ -17,8 +17,8 @@ from experiments.run import run_job
 from harmonic.decoding.decoder import Decoded
 from harmonic.generator import Generator
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import read_prompts
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import read_prompts
 
 SETTINGS = ["llm=tiny", "scale=smoke", "scale.tuning.max_examples=2", "tracker=off", "data_dir=null"]
 
@@ -31,8 +31,8 @@ class Copying:
 
     max_new_tokens, largest_batch = 400, 3
 
-    def __init__(self, dialogue: Dialogue, failing: int) -> None:
-        self.dialogue, self.failing = dialogue, failing
+    def __init__(self, chat: Chat, failing: int) -> None:
+        self.chat, self.failing = chat, failing
 
     def budget(self) -> int:
         return 2**20
@@ -47,9 +47,9 @@ class Copying:
         answers = []
         for prompt in prompts:
             self.failing -= 1
-            text = self.dialogue.text(prompt)
+            text = self.chat.text(prompt)
             first = "{" + text.partition("Example one: {")[2].partition("}")[0] + "}"
-            answers.append(self.dialogue.completions(["sorry" if self.failing >= 0 else first])[0][:-1])
+            answers.append(self.chat.completions(["sorry" if self.failing >= 0 else first])[0][:-1])
         return [Decoded(answer, True) for answer in answers]
 
 
@@ -60,7 +60,7 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     def decoder(self: HarmonicGenerator, settings: Any) -> tuple[Any, int]:
         given.sampled += 1
-        return Copying(self._dialogue, given.failing), 100_000
+        return Copying(self._chat, given.failing), 100_000
 
     monkeypatch.setattr(HarmonicGenerator, "_decoder", decoder)
     return given

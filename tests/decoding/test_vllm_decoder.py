@@ -17,12 +17,13 @@ from harmonic.decoding.decoder import Decoded
 from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
 from harmonic.errors import ConfigError
 from harmonic.llm import WheelModel
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
-from harmonic.prompts.row_json import parse_row
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import asked
+from harmonic.prompts.row_format import row_format
 from harmonic.tables.table import Column, Kind, Schema, Task
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.lora import Tuning, tune
+from harmonic.tuning.lora import tune
+from harmonic.tuning.settings import Tuning
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TINY = TinyModel(name="tiny", target_modules=TARGETS)
@@ -81,22 +82,23 @@ def test_a_rows_seed_depends_on_its_own_random_numbers_alone(engine: list[Any]) 
 
 def test_constrained_answers_carry_their_grammar_and_are_brought_to_their_end(engine: list[Any]) -> None:
     tokenizer = TINY.tokenizer()
-    rows = RowConstraints(SCHEMA, tokenizer)
+    form = row_format("json", SCHEMA)
+    rows = RowConstraints(form, tokenizer, tokenizer.eos_token_id)
     whole = tokenizer('{"town": "south", "age": "44"}')["input_ids"]
     asked = [rows.start(["town", "age"]), rows.start(["town", "age"])]
     end = tokenizer.eos_token_id
     found = decoder(engine, [[*whole, end], whole[:8]], end).constrained([[1], [1]], draws(2), asked)
-    assert all("C0: /\\x{22}age" in parameters.structured_outputs.grammar for _, parameters in engine)
+    assert all("C1: /(\\x{22}age" in parameters.structured_outputs.grammar for _, parameters in engine)
     assert [answer.finished for answer in found] == [True, False]
-    assert parse_row(Dialogue(tokenizer).text(found[0].ids), SCHEMA) == {"age": 44, "town": "south"}
-    assert set(parse_row(Dialogue(tokenizer).text(found[1].ids), SCHEMA)) == {"age", "town"}
+    assert form.parse(Chat(tokenizer).text(found[0].ids)) == {"age": 44, "town": "south"}
+    assert set(form.parse(Chat(tokenizer).text(found[1].ids))) == {"age", "town"}
 
 
 @pytest.mark.parametrize(("name", "value"), [("<|im_end|>", "a"), ("town", "<|im_start|>a")])
 def test_special_tokens_in_names_and_categories_are_refused(name: str, value: str) -> None:
     columns = (Column(name=name, kind=Kind.CATEGORY, categories=(value, "b")), Column(name="age", kind=Kind.INTEGER))
     schema = Schema(columns=columns, target="age", task=Task.REGRESSION, description="towns")
-    marks = Dialogue(TINY.tokenizer()).marks
+    marks = Chat(TINY.tokenizer()).marks
     with pytest.raises(ConfigError, match=rf"backend=vllm: .*<\|im_.*column '{re.escape(name)}'"):
         check_schema(schema, marks)
     check_schema(SCHEMA, marks)
@@ -124,20 +126,20 @@ def test_vllm_draws_rows_from_an_adapter(merge: bool, tmp_path: Path) -> None:
     question = "Generate one sample: "
     answer = '{"age": "44", "town": "south"}'
     settings = Tuning(epochs=4, batch_size=2, learning_rate=5e-3, dropout=0.0)
-    tune(llm, [Prompt(question, answer)] * 2, settings, seed=0, directory=tmp_path)
-    dialogue = Dialogue(llm.tokenizer())
-    prompts = [dialogue.prompts([question])[0]] * 3
-    made = VLLMDecoder(llm, tmp_path / "adapter", dialogue.end, 0.0, 40, batch_tokens=2000, merge=merge)
+    tune(llm, [asked(question, answer)] * 2, settings, seed=0, directory=tmp_path)
+    chat = Chat(llm.tokenizer())
+    prompts = [chat.prompts([question])[0]] * 3
+    made = VLLMDecoder(llm, tmp_path / "adapter", chat.end, 0.0, 40, batch_tokens=2000, merge=merge)
     try:
         made.share_prefix(prompts)
         learnt = made.free(prompts[:1], draws(1))
         made.temperature = 1.5
-        rows = RowConstraints(SCHEMA, dialogue.tokenizer)
+        rows = RowConstraints(row_format("json", SCHEMA), chat.tokenizer, chat.end)
         constraints = [rows.start(["town", "age"]) for _ in prompts]
         found = made.constrained(prompts, draws(3), constraints)
     finally:
         made.close()
-    assert dialogue.text(learnt[0].ids) == answer  # the adapter is in use
+    assert chat.text(learnt[0].ids) == answer  # the adapter is in use
     for one in found:
-        row = parse_row(dialogue.text(one.ids), SCHEMA)
+        row = rows.form.parse(chat.text(one.ids), [])
         assert list(row) and row["town"] in ("north", "south")

@@ -15,8 +15,8 @@ import pytest
 from harmonic.evaluation.base import Evaluator, Measures
 from harmonic.llm import LanguageModel
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts.prompt_sets import Prompt, write_prompts
-from harmonic.prompts.row_json import RowTexts
+from harmonic.prompts.prompt import asked, write_prompts
+from harmonic.prompts.row_format import RowTexts, row_format
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 
 TableOf = Callable[..., Table]
@@ -162,9 +162,9 @@ def taught() -> Callable[..., HarmonicGenerator]:
     def teach(llm: LanguageModel, splits: Splits, folder: Path, **tuning: Any) -> HarmonicGenerator:
         settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "checkpoint_every": None} | tuning
         found = HarmonicGenerator(llm=llm, neighbors={"k": 1}, tuning=settings)
-        texts = RowTexts(splits.train).render(np.arange(len(splits.train)))
-        write_prompts([Prompt("Row: ", text) for text in texts], folder / "train.jsonl")
-        write_prompts([Prompt("Row: ")], folder / "sample.jsonl")
+        texts = RowTexts(splits.train, row_format("json", splits.schema)).render(np.arange(len(splits.train)))
+        write_prompts([asked("Row: ", text) for text in texts], folder / "train.jsonl")
+        write_prompts([asked("Row: ")], folder / "sample.jsonl")
         found.fit(splits, seed=0, prepared=folder, directory=folder)
         found.load(splits, prepared=folder, directory=folder)
         return found

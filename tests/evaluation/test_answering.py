@@ -13,16 +13,16 @@ from harmonic.evaluation import answering
 from harmonic.evaluation.answering import answer_losses, keeping, tuned_on
 from harmonic.evaluation.canary import CanaryExposure
 from harmonic.evaluation.llm import LanguageModelEffectiveness
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import asked
 from harmonic.runs.cache import Cache
 from harmonic.tables.canaries import plant
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.lora import Tuning
+from harmonic.tuning.settings import Tuning
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu", target_modules=MODULES)
-EXAMPLES = [Prompt("Which? ", answer) for answer in ("yes", "no", "yes")]
+EXAMPLES = [asked("Which? ", answer) for answer in ("yes", "no", "yes")]
 ONE_STEP = Tuning(batch_size=4, learning_rate=1e-2, scheduler="constant", warmup_ratio=0.0, checkpoint_every=None)
 
 
@@ -94,13 +94,13 @@ def test_effectiveness_and_the_canary_audit_share_one_model(toy, tunings, tmp_pa
 
 def test_a_loss_is_that_of_a_plain_pass_over_question_and_answer():
     model, tokenizer = LLM.load()
-    dialogue = Dialogue(tokenizer)
-    examples = [Prompt("Is it? ", "yes"), Prompt("Is it not? ", "certainly"), Prompt("Is it? ", "no")]
-    found = answer_losses(model, dialogue, examples, 1000)
+    chat = Chat(tokenizer)
+    examples = [asked("Is it? ", "yes"), asked("Is it not? ", "certainly"), asked("Is it? ", "no")]
+    found = answer_losses(model, chat, examples, 1000)
     for example, loss in zip(examples, found, strict=True):
-        question, answer = dialogue.prompts([example.prompt])[0], dialogue.completions([example.completion])[0]
+        question, answer = chat.prompts([example.prompt])[0], chat.completions([example.completion])[0]
         with torch.inference_mode():
             logs = model(input_ids=torch.tensor([question + answer])).logits[0, len(question) - 1 : -1].log_softmax(-1)
         assert loss == pytest.approx(-sum(float(logs[place, token]) for place, token in enumerate(answer)), abs=1e-3)
     with pytest.raises(ConfigError, match=r"llm\.context=5"):
-        answer_losses(model, dialogue, examples, 5)
+        answer_losses(model, chat, examples, 5)

@@ -17,7 +17,7 @@ from harmonic.evaluation import llm as module
 from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
 from harmonic.evaluation.llm import LanguageModelEffectiveness
 from harmonic.evaluation.wording import Wording, whole_target
-from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.chat import Chat
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 from harmonic.tiny_model import TinyModel
 
@@ -66,7 +66,7 @@ def untuned(monkeypatch):
 
     def loaded(_, llm, __, *, seed):
         model, tokenizer = llm.load()
-        return model, Dialogue(tokenizer)
+        return model, Chat(tokenizer)
 
     monkeypatch.setattr(module, "tuned_on", loaded)
 
@@ -248,10 +248,10 @@ def test_one_row_can_be_tuned_on(assert_sound):
 
 def test_the_likeliest_label_is_that_of_one_pass_for_each(toy):
     model, tokenizer = tiny().load()
-    dialogue = Dialogue(tokenizer)
+    chat = Chat(tokenizer)
     wording = Wording(toy.schema, None, {"no": "surely not", "yes": "of course"})
-    questions = dialogue.prompts([example.prompt for example in wording.examples(toy.test.frame.iloc[:12])])
-    choices = dialogue.completions(wording.names)
+    questions = chat.prompts([example.prompt for example in wording.examples(toy.test.frame.iloc[:12])])
+    choices = chat.completions(wording.names)
     expected = np.empty((12, 2))
     for row, question in enumerate(questions):
         for position, choice in enumerate(choices):
@@ -262,7 +262,7 @@ def test_the_likeliest_label_is_that_of_one_pass_for_each(toy):
     found = label_log_likelihoods(model, questions, choices)
     assert found[:, 1] - found[:, 0] == pytest.approx(expected[:, 1] - expected[:, 0], abs=1e-4)
     assert np.exp(found).sum(axis=1) == pytest.approx(1)
-    assert choices[0][-1] == choices[1][-1] == dialogue.end
+    assert choices[0][-1] == choices[1][-1] == chat.end
 
 
 # ---- labels and numbers by decoding
@@ -270,8 +270,8 @@ def test_the_likeliest_label_is_that_of_one_pass_for_each(toy):
 
 def test_greedy_answers_take_the_likeliest_token_whatever_stands_beside_them():
     model, tokenizer = tiny().load()
-    dialogue = Dialogue(tokenizer)
-    questions = dialogue.prompts(["a", "quite a long question", "b c"])
+    chat = Chat(tokenizer)
+    questions = chat.prompts(["a", "quite a long question", "b c"])
     expected = []
     for question in questions:
         ids = list(question)
@@ -279,20 +279,20 @@ def test_greedy_answers_take_the_likeliest_token_whatever_stands_beside_them():
             for _ in range(6):
                 ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
         answer = ids[len(question) :]
-        whole = dialogue.end in answer
-        expected.append(dialogue.text(answer[: answer.index(dialogue.end)] if whole else answer) + "…" * (not whole))
-    assert greedy_answers(model, dialogue, questions, 6) == expected
+        whole = chat.end in answer
+        expected.append(chat.text(answer[: answer.index(chat.end)] if whole else answer) + "…" * (not whole))
+    assert greedy_answers(model, chat, questions, 6) == expected
 
 
 def test_an_answer_ends_at_the_end_token():
     model, tokenizer = tiny().load()
     tokenizer.chat_template = None  # which would say how an answer ends
-    questions = Dialogue(tokenizer).prompts(["a"])
+    questions = Chat(tokenizer).prompts(["a"])
     with torch.no_grad():
         model.lm_head.weight.zero_()  # all tokens alike: the first, "!", is taken
-    assert greedy_answers(model, Dialogue(tokenizer), questions, 3) == ["!!!…"]
+    assert greedy_answers(model, Chat(tokenizer), questions, 3) == ["!!!…"]
     tokenizer.eos_token = "!"
-    assert greedy_answers(model, Dialogue(tokenizer), questions, 3) == [""]
+    assert greedy_answers(model, Chat(tokenizer), questions, 3) == [""]
 
 
 def test_missing_answers_are_counted_and_wrong(toy, answering, assert_sound):

@@ -13,9 +13,9 @@ import pytest
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel
 from harmonic.method import HarmonicGenerator
-from harmonic.prompts.chat import Dialogue
+from harmonic.prompts.chat import Chat
 from harmonic.prompts.fitting import Form, Gauge
-from harmonic.prompts.prompt_sets import read_prompts
+from harmonic.prompts.prompt import read_prompts
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
 from harmonic.tiny_model import TinyModel
 
@@ -51,16 +51,16 @@ def prepared(context: int | None, folder: Path, **changes: Any) -> tuple[Form, i
     folder.mkdir(parents=True, exist_ok=True)
     made = generator(context, **changes)
     made.prepare(splits(), 10, seed=0, directory=folder)
-    dialogue = Dialogue(made.llm.tokenizer())
+    chat = Chat(made.llm.tokenizer())
     train, ask = read_prompts(folder / "train.jsonl"), read_prompts(folder / "sample.jsonl")
     form = Form.read(folder, 5)
     assert {len(prompt.rows) for prompt in [*train, *ask]} == {form.k}
     tuning = [
-        len(dialogue.prompts([prompt.prompt])[0]) + len(dialogue.completions([prompt.completion])[0])
+        len(chat.prompts([prompt.prompt])[0]) + len(chat.completions([prompt.completion])[0])
         for prompt in train
     ]
-    answer = max(len(dialogue.completions([prompt.completion])[0]) for prompt in train)
-    sampling = [len(dialogue.prompts([prompt.prompt])[0]) + int(1.25 * answer) + 1 for prompt in ask]
+    answer = max(len(chat.completions([prompt.completion])[0]) for prompt in train)
+    sampling = [len(chat.prompts([prompt.prompt])[0]) + int(1.25 * answer) + 1 for prompt in ask]
     return form, max(tuning), max(sampling)
 
 
@@ -153,9 +153,9 @@ def test_a_tokenizer_out_of_reach_is_said_and_leaves_the_prompts_as_asked_for(
 
 def test_maxima_near_the_context_are_exact_among_many_texts() -> None:
     # One text in a thousand takes many more tokens a character than the others.
-    gauge = Gauge(Dialogue(TinyModel(name="tiny").tokenizer()), 700, 10)
+    gauge = Gauge(Chat(TinyModel(name="tiny").tokenizer()), 700, 10)
     texts = [("x" * (500 + place % 7), "") for place in range(3000)]
     texts[1230] = ("é" * 470, "")  # two bytes each, so two tokens
-    frame = len(gauge.dialogue.prompts([""])[0])
+    frame = len(gauge.chat.prompts([""])[0])
     assert gauge._longest(texts, 500)[0] == 2 * 470 + frame
     assert gauge._longest(texts, np.inf)[0] == 506 + frame  # far from it, the longest of a sample

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from row_texts import drawn_at_random
 
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.row_json import parse_row
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.row_format import row_format
 from harmonic.rejection import draw_by_rejection
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import described, read_conditions, renamed, satisfying
@@ -57,19 +58,17 @@ EVERYTHING: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize("name", ["json", "compact"])
 @pytest.mark.parametrize(("equal", "between"), EVERYTHING)
-def test_rows_drawn_at_random_under_the_grammar_satisfy_every_condition(equal: Any, between: Any) -> None:
+def test_rows_drawn_at_random_under_the_grammar_satisfy_every_condition(equal: Any, between: Any, name: str) -> None:
     conditions = read_conditions(table(), equal, between)
-    constraints = RowConstraints(SCHEMA, TinyModel(name="tiny").tokenizer(), conditions)
-    dialogue = Dialogue(constraints.tokenizer)
+    chat, form = Chat(TinyModel(name="tiny").tokenizer()), row_format(name, SCHEMA)
+    constraints = RowConstraints(form, chat.tokenizer, chat.ends(document=name == "compact"), conditions)
     draw = np.random.default_rng(0)
     rows = []
     for _ in range(12):
-        constraint = constraints.start(draw.permutation(SCHEMA.names).tolist())
-        ids = constraint.forced()
-        while not constraint.finished:
-            ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
-        rows.append(parse_row(dialogue.text(ids), SCHEMA))
+        order = draw.permutation(SCHEMA.names).tolist()
+        rows.append(form.parse(chat.text(drawn_at_random(constraints.start(order), draw)), order))
     assert satisfying(SCHEMA.conform(pd.DataFrame(rows)), conditions).all()
 
 

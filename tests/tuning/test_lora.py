@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import asked
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.lora import Tuning, load_tuned, tune
+from harmonic.tuning.lora import load_tuned, tune
+from harmonic.tuning.settings import Tuning
 
-EXAMPLES = [Prompt(f"number {i}: " + "x" * (5 * i), f'{{"a": "{i}"}}') for i in range(10)]
+EXAMPLES = [asked(f"number {i}: " + "x" * (5 * i), f'{{"a": "{i}"}}') for i in range(10)]
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,20 +53,20 @@ class Plain(TinyModel):
 
 def test_a_toy_set_is_learnt_by_heart_and_reproduced(tmp_path):
     llm = Plain(**vars(tiny(hidden_size=64, embedding_factor=10)))
-    examples = [Prompt("one: a", "bcdefg"), Prompt("two: h", "ijk")]
+    examples = [asked("one: a", "bcdefg"), asked("two: h", "ijk")]
     run(tmp_path, examples, llm, epochs=60, batch_size=2, dropout=0.0, scheduler="constant")
     found = losses(tmp_path)
     assert found[0] > 5
     assert found[-1] < 0.1
     model, tokenizer = load_tuned(llm, tmp_path / "adapter")
-    dialogue = Dialogue(tokenizer)
+    chat = Chat(tokenizer)
     for example in examples:
-        ids = torch.tensor(dialogue.prompts([example.prompt]))
+        ids = torch.tensor(chat.prompts([example.prompt]))
         with torch.inference_mode():
             written = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False, eos_token_id=dialogue.end
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False, eos_token_id=chat.end
             )
-        assert dialogue.text(written[0, ids.shape[1] :].tolist()) == example.completion
+        assert chat.text(written[0, ids.shape[1] :].tolist()) == example.completion
 
 
 def test_facts_history_and_files(tmp_path):
@@ -222,7 +223,7 @@ def test_max_examples_takes_a_seeded_subset(tmp_path):
 
 
 def test_an_example_that_is_too_long_stops_it_before_any_tuning(tmp_path):
-    examples = [*EXAMPLES, Prompt("y" * 300, "{}"), EXAMPLES[0]]
+    examples = [*EXAMPLES, asked("y" * 300, "{}"), EXAMPLES[0]]
     with pytest.raises(ConfigError, match=r"llm.context=200: .*number 10 takes 3\d\d tokens .*\(1 of 12"):
         run(tmp_path, examples, tiny(context=200))
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.scoring import answer_nll, answer_token_nll, pairs_nll
+from harmonic.tuning.scoring import answer_token_nll, pairs_nll
 
 VOCABULARY = 258
 
@@ -34,6 +34,11 @@ def one_by_one(model, prompts, answers):
     return np.array(totals)
 
 
+def mean_nll(model, context, answers, **given):
+    """Each answer's mean, nats per token."""
+    return np.array([tokens.mean() for tokens in answer_token_nll(model, context, answers, **given)])
+
+
 def lengths(answers):
     return np.array([len(answer) for answer in answers])
 
@@ -54,7 +59,7 @@ CONTEXT = sequences(1, 50, seed=3)[0] * 2
 def test_answers_score_as_one_by_one(model, context, answers):
     expected = one_by_one(model, [context] * len(answers), answers) / lengths(answers)
     assert np.ptp(expected) > 0.1 or len(answers) == 1
-    assert answer_nll(model, context, answers) == pytest.approx(expected, abs=1e-5)
+    assert mean_nll(model, context, answers) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("prompts", [sequences(60, 8, tokens=2, seed=1), sequences(60, 30, seed=1)])
@@ -76,9 +81,9 @@ def test_every_token_scores_as_in_a_plain_pass(model):
 
 @pytest.mark.parametrize("batch_tokens", [1, 9, 64])
 def test_batch_size_and_order_do_not_matter(model, batch_tokens):
-    expected = answer_nll(model, CONTEXT, ALIKE)
+    expected = mean_nll(model, CONTEXT, ALIKE)
     order = np.random.default_rng(0).permutation(len(ALIKE))
-    shuffled = answer_nll(model, CONTEXT, [ALIKE[index] for index in order], batch_tokens=batch_tokens)
+    shuffled = mean_nll(model, CONTEXT, [ALIKE[index] for index in order], batch_tokens=batch_tokens)
     assert shuffled == pytest.approx(expected[order], abs=1e-5)
 
 
@@ -86,11 +91,11 @@ def test_uniform_model_has_the_vocabularys_perplexity():
     uniform = TinyModel(name="tiny", dtype="float32", device="cpu").load()[0]
     with torch.no_grad():
         uniform.lm_head.weight.zero_()
-    assert np.exp(answer_nll(uniform, CONTEXT, APART)) == pytest.approx(VOCABULARY)
+    assert np.exp(mean_nll(uniform, CONTEXT, APART)) == pytest.approx(VOCABULARY)
 
 
 def test_no_answers_are_no_values(model):
-    assert answer_nll(model, CONTEXT, []).shape == (0,)
+    assert mean_nll(model, CONTEXT, []).shape == (0,)
     assert pairs_nll(model, [], []).shape == (0,)
 
 
@@ -103,7 +108,7 @@ def test_what_has_no_likelihood_is_refused(model, prompts, answers):
 def test_bfloat16_differs_by_rounding_alone(model):
     half = TinyModel(name="tiny", dtype="bfloat16", device="cpu").load()[0]
     expected = one_by_one(half, [CONTEXT] * len(APART), APART) / lengths(APART)
-    assert answer_nll(half, CONTEXT, APART) == pytest.approx(expected, abs=0.02)
+    assert mean_nll(half, CONTEXT, APART) == pytest.approx(expected, abs=0.02)
 
 
 def test_a_pass_keeps_to_its_tokens_and_what_is_shared_is_computed_once(model):
@@ -112,7 +117,7 @@ def test_a_pass_keeps_to_its_tokens_and_what_is_shared_is_computed_once(model):
         lambda _, __, inputs: sizes.append(inputs["input_ids"].numel()), with_kwargs=True
     )
     try:
-        answer_nll(model, CONTEXT, [[1, 2, 3, last] for last in range(100)], batch_tokens=24)
+        mean_nll(model, CONTEXT, [[1, 2, 3, last] for last in range(100)], batch_tokens=24)
     finally:
         handle.remove()
     assert sizes[0] == len(CONTEXT) - 1
@@ -122,11 +127,11 @@ def test_a_pass_keeps_to_its_tokens_and_what_is_shared_is_computed_once(model):
 
 @pytest.mark.parametrize("kernel", ["eager", "flex_attention"])
 def test_any_attention_kernel_scores_alike_and_is_put_back(model, kernel):
-    expected = answer_nll(model, CONTEXT, ALIKE)
+    expected = mean_nll(model, CONTEXT, ALIKE)
     other = TinyModel(name="tiny", dtype="float32", device="cpu").load()[0]
     other.load_state_dict(model.state_dict())
     other.set_attn_implementation(kernel)
-    assert answer_nll(other, CONTEXT, ALIKE) == pytest.approx(expected, abs=1e-5)
+    assert mean_nll(other, CONTEXT, ALIKE) == pytest.approx(expected, abs=1e-5)
     assert other.config._attn_implementation == kernel
 
 
@@ -142,7 +147,7 @@ def test_sliding_windows_are_kept(window):
         torch.manual_seed(0)
         mistral = MistralForCausalLM(config).eval()
     expected = one_by_one(mistral, [CONTEXT] * len(APART), APART) / lengths(APART)
-    assert answer_nll(mistral, CONTEXT, APART) == pytest.approx(expected, abs=1e-5)
+    assert mean_nll(mistral, CONTEXT, APART) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # of peft, with transformers 5
@@ -150,7 +155,7 @@ def test_adapters_that_are_not_merged_count(model):
     from peft import LoraConfig, get_peft_model
 
     base = TinyModel(name="tiny", dtype="float32", device="cpu").load()[0]
-    before = answer_nll(base, CONTEXT, ALIKE)
+    before = mean_nll(base, CONTEXT, ALIKE)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tuned = get_peft_model(
@@ -158,5 +163,5 @@ def test_adapters_that_are_not_merged_count(model):
         )
     tuned.eval()
     expected = one_by_one(tuned, [CONTEXT] * len(ALIKE), ALIKE) / lengths(ALIKE)
-    assert answer_nll(tuned, CONTEXT, ALIKE) == pytest.approx(expected, abs=1e-5)
+    assert mean_nll(tuned, CONTEXT, ALIKE) == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected - before).max() > 1e-3

@@ -9,13 +9,14 @@ import torch
 from torch.nn import functional
 
 from harmonic.progress import Progress
-from harmonic.prompts.chat import Dialogue
-from harmonic.prompts.prompt_sets import Prompt
+from harmonic.prompts.chat import Chat
+from harmonic.prompts.prompt import asked
 from harmonic.tiny_model import TinyModel
-from harmonic.tuning.lora import IGNORED, Tuning, encode
+from harmonic.tuning.examples import IGNORED, encode
+from harmonic.tuning.settings import Tuning
 from harmonic.tuning.trainer import AnswerTrainer, BulkDropout, Reporter, answer_trainer
 
-EXAMPLES = [Prompt("say " + "x" * (7 * i), f'{{"a": "{i}", "b": "{"z" * i}"}}') for i in range(6)]
+EXAMPLES = [asked("say " + "x" * (7 * i), f'{{"a": "{i}", "b": "{"z" * i}"}}') for i in range(6)]
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -23,7 +24,7 @@ TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 def trainer(tmp_path) -> AnswerTrainer:
     llm = TinyModel(name="tiny", dtype="float32", device="cpu", target_modules=TARGETS)
     model, tokenizer = llm.load()
-    rows = encode(EXAMPLES, Dialogue(tokenizer), 2048)
+    rows = encode(EXAMPLES, Chat(tokenizer), 2048)
     settings = Tuning(batch_size=6, device_batch_size=6, dropout=0.0)
     made = answer_trainer(llm, model, tokenizer, rows, settings, 0, tmp_path)
     generator = torch.Generator().manual_seed(1)
@@ -73,12 +74,12 @@ def test_loss_is_the_mean_over_answer_tokens_of_each_row_alone(trainer):
 
 
 def test_the_loss_is_on_the_answer_and_its_end_only(trainer):
-    dialogue = Dialogue(trainer.processing_class)
+    chat = Chat(trainer.processing_class)
     for example, row in zip(EXAMPLES, trainer.train_dataset, strict=True):
         learnt = [label for label in row["labels"] if label != IGNORED]
-        assert learnt == dialogue.completions([example.completion])[0]
+        assert learnt == chat.completions([example.completion])[0]
         assert row["input_ids"][-len(learnt) :] == learnt
-        assert row["input_ids"][: -len(learnt)] == dialogue.prompts([example.prompt])[0]
+        assert row["input_ids"][: -len(learnt)] == chat.prompts([example.prompt])[0]
 
 
 def test_accumulating_over_parts_of_different_lengths_gives_the_gradient_of_the_whole(trainer):

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from row_texts import row_text
 
 from harmonic.evaluation.attacks.likelihood import calibrated_loss, min_k
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.membership import MembershipInference
-from harmonic.prompts.row_json import row_json
 from harmonic.tables.table import Splits
 from harmonic.tiny_model import TinyModel
 
@@ -102,7 +102,7 @@ def test_the_base_model_is_the_one_that_was_not_tuned(few, fitted, tmp_path):
     model = fitted(few, tmp_path, epochs=1, learning_rate=1e-2)
     found = model.token_nll(few.test.frame[:1], base=True)[0]
     plain, tokenizer = model.llm.load()
-    text = row_json(few.test.frame.iloc[0], few.schema)
+    text = row_text(few.test.frame.iloc[0], few.schema)
     turns = [{"role": "user", "content": "Row: "}, {"role": "assistant", "content": text}]
     ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
     with torch.inference_mode():

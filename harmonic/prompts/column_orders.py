@@ -1,0 +1,54 @@
+"""In which order rows have their columns: one order for each row, one for each prompt, or the table's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, suggest
+from harmonic.prompts.prompt import Order
+from harmonic.tables.table import Schema
+
+Permutation = Literal["row", "prompt", "none"]
+TargetPlace = Literal["anywhere", "first", "last"]
+
+PERMUTATIONS: dict[Any, Permutation] = {True: "row", False: "none", **{name: name for name in get_args(Permutation)}}
+"""What `generator.permutation` may be; true is the paper's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOrders:
+    """Draws orders. columns: how many there are. target: which is the target, None where it may stand anywhere."""
+
+    permutation: Permutation
+    columns: int
+    target: int | None = None
+    place: TargetPlace = "anywhere"
+
+    @classmethod
+    def of(cls, schema: Schema, permutation: bool | str, place: str = "anywhere") -> ColumnOrders:
+        """The orders of a schema's rows. Raises ConfigError for a setting that is not one."""
+        if permutation not in PERMUTATIONS:
+            fix = suggest(str(permutation), ("row", "prompt", "none"))
+            raise ConfigError("generator.permutation", permutation, "is not an order of columns", fix)
+        if place not in get_args(TargetPlace):
+            fix = suggest(str(place), get_args(TargetPlace))
+            raise ConfigError("generator.target", place, "is not a place for the target column", fix)
+        target = schema.names.index(schema.target) if schema.has_target and place != "anywhere" else None
+        return cls(PERMUTATIONS[permutation], len(schema.columns), target, place)  # type: ignore[arg-type]
+
+    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """`count` orders, each drawn by itself: (count, columns)."""
+        keys = np.tile(np.arange(self.columns, dtype=np.float64), (count, 1))
+        if self.permutation != "none":
+            keys = generator.random((count, self.columns))
+        if self.target is not None:
+            keys[:, self.target] = -1 if self.place == "first" else self.columns
+        return keys.argsort(axis=1)
+
+    def one(self, generator: np.random.Generator) -> Order:
+        """One order."""
+        return tuple(self.draw(generator, 1)[0].tolist())

@@ -1,0 +1,133 @@
+"""Which rows sampling prompts show: rows at random, the neighbours of a row, or none (paper, section 3.3, and beyond).
+
+What a prompt shows decides between use and leak. Random rows are the paper's. The neighbours of a row, that row left
+out, say most about what a row there looks like; each row of the table takes its turn as the centre. `synthetic` shows
+neighbours among rows drawn before (harmonic.synthetic_rounds), so that no real row stands in a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, suggest
+from harmonic.prompts.neighbors import Metric
+from harmonic.prompts.prompt import Prompt
+from harmonic.randomness import derive
+
+Context = Literal["random", "neighbors", "synthetic", "none"]
+
+KEY = "generator.sampling.context"
+_SAMPLING = 2  # first entry of a seed sequence (training_prompts.py has 1, neighbors.py 3)
+_REDRAWS = 1000
+
+
+def check_context(context: str) -> None:
+    """Raise ConfigError for what is not a context."""
+    if context not in get_args(Context):
+        raise ConfigError(KEY, context, "is not a context", suggest(str(context), get_args(Context)))
+
+
+class RandomRows:
+    """k random rows a prompt, never the set of rows that a tuning prompt shows.
+
+    rows: positions of those that may be shown. Prompt i depends on (seed, i), these and `exclude`, never on how many
+    there are. With metric "reference" the draw is the published one: `DataFrame.sample(n=k, random_state=seed + i)`.
+    among: positions of rows to show before any others; where they are fewer than k, others join them.
+    """
+
+    def __init__(
+        self, rows: NDArray[np.int64], k: int, seed: int, *, metric: Metric = "mixed", exclude: Iterable[Prompt] = (),
+        among: NDArray[np.int64] | None = None,
+    ) -> None:  # fmt: skip
+        self.rows, self.k, self.seed, self.metric, self.among = rows, k, seed, metric, among
+        self._taken = {frozenset(prompt.rows) for prompt in exclude}
+
+    def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """The rows that prompt number `place` shows, (k,), and what its further draws come from.
+
+        Raises ConfigError where no new set of rows is found.
+        """
+        generator = np.random.default_rng([_SAMPLING, self.seed, place])
+        draws: Iterator[NDArray[np.int64]] = self._draws(generator)
+        if self.metric == "reference" and self.among is None:
+            published = np.random.RandomState(self.seed + place).choice(self.rows, size=self.k, replace=False)
+            draws = chain([published], draws)
+        for rows in draws:
+            if frozenset(rows.tolist()) not in self._taken:
+                return rows, generator
+        problem = f"of {len(self.rows)} training rows, nearly every set of {self.k} is shown by a tuning prompt already"
+        raise ConfigError("generator.neighbors.k", self.k, problem, "lower it, or use more training rows")
+
+    def _draws(self, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Sets of k rows to show, each drawn anew: of `among` as many as there are, and in the end of all rows."""
+        if self.among is not None:
+            others = np.setdiff1d(self.rows, self.among)
+            for _ in range(_REDRAWS if len(self.among) else 0):
+                first = generator.choice(self.among, size=min(self.k, len(self.among)), replace=False)
+                rest = generator.choice(others, size=self.k - len(first), replace=False)
+                yield generator.permutation(np.concatenate([first, rest]))
+        for _ in range(_REDRAWS):
+            yield generator.choice(self.rows, size=self.k, replace=False)
+
+
+class NeighborRows:
+    """The k nearest rows of a row, in random order; the row itself is not shown.
+
+    nearest: (n, k) positions. Rows take turns as the centre: in a seeded order, none a second time before all have had
+    their first. centers: positions that may be one (None: all); weights: how often each is one, instead of turns.
+    """
+
+    def __init__(
+        self, nearest: NDArray[np.int64], seed: int, *, centers: NDArray[np.int64] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:  # fmt: skip
+        self.nearest, self.seed, self.weights = nearest, seed, weights
+        self.centers = np.arange(len(nearest)) if centers is None else centers
+        self._turns: dict[int, NDArray[np.int64]] = {}
+
+    def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """The rows that prompt number `place` shows, (k,), and what its further draws come from."""
+        generator = np.random.default_rng(derive(self.seed, "neighbor context", place))
+        return generator.permutation(self.nearest[self.center(place)]), generator
+
+    def center(self, place: int) -> int:
+        """The row around which prompt number `place` shows rows."""
+        turn, within = divmod(place, len(self.centers))
+        if turn not in self._turns:
+            generator = np.random.default_rng(derive(self.seed, "centers", turn))
+            self._turns[turn] = self._order(generator)
+        return int(self.centers[self._turns[turn][within]])
+
+    def _order(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """The centres of a turn: each once; with weights, as often as its weight says, to the nearest whole number."""
+        count = len(self.centers)
+        if self.weights is None:
+            return generator.permutation(count)
+        # Systematic sampling: a row of weight w comes floor(w) or ceil(w) times in a turn.
+        shuffled = generator.permutation(count)
+        edges = np.cumsum(self.weights[shuffled]) / self.weights.sum() * count
+        points = np.arange(count) + generator.random()
+        return generator.permutation(shuffled[np.minimum(np.searchsorted(edges, points), count - 1)])
+
+
+class NoRows:
+    """Nothing is shown: a row is drawn from what the model has learnt alone."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """No rows, and what the prompt's further draws come from."""
+        return np.zeros(0, dtype=np.int64), np.random.default_rng(derive(self.seed, "no context", place))
+
+
+class Contexts(Protocol):
+    """Chooses what prompts show."""
+
+    def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """The rows that prompt number `place` shows, and what its further draws come from."""

@@ -1,0 +1,153 @@
+"""What the model is tuned on: a row as the answer to its neighbours, or lists of neighbours (paper, section 3.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.instruction import question, row_list
+from harmonic.prompts.neighbors import Metric, label_filter, nearest
+from harmonic.prompts.prompt import Order, Prompt
+from harmonic.prompts.row_format import RowFormat, RowTexts
+from harmonic.randomness import derive
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Table
+
+# First entry of a seed sequence: no two purposes share a stream of random numbers (neighbors.py has 3).
+_TUNING_ORDER = 1
+_CHUNK = 4096  # prompts rendered at once
+_SPARE = 3  # times the neighbours that are wanted, where some rows are not to be neighbours
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """The k nearest other rows of every row, and which rows the label filter keeps.
+
+    nearest: (n, k) positions, the nearest first. kept: positions.
+    """
+
+    nearest: NDArray[np.int64]
+    kept: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, table: Table, *, k: int, metric: Metric, filter: bool, threshold: int, seed: int,
+        rows: NDArray[np.int64] | None = None,
+    ) -> Neighborhoods:  # fmt: skip
+        """`filter` keeps a row if more than `threshold` of its neighbours share its label.
+
+        rows: positions of the rows to learn (None: all); the others have neighbours among these, and are not kept.
+        Raises ConfigError as `nearest` and `label_filter` do.
+        """
+        whole = Completion.of(table).table(table)  # a missing value is far from any other
+        found = nearest(whole, k if rows is None else min(_SPARE * k, len(table) - 1), metric, seed)
+        if rows is not None:
+            found = _among(found, rows, k, seed)
+        passed = label_filter(table, found, threshold) if filter else np.ones(len(table), dtype=bool)
+        if rows is not None:
+            passed &= np.isin(np.arange(len(table)), rows)
+        return cls(found, np.flatnonzero(passed))
+
+
+def validation_rows(rows: int, share: float, seed: int) -> NDArray[np.int64]:
+    """The positions of the training rows that are kept for validation: a seeded share of them, ascending."""
+    generator = np.random.default_rng(derive(seed, "validation rows"))
+    return np.sort(generator.permutation(rows)[: round(share * rows)])
+
+
+def _among(found: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int) -> NDArray[np.int64]:
+    """Of each row's neighbours, nearest first, the first k that are among `rows`; others of these where too few are."""
+    learnt = np.isin(found, rows)
+    order = np.argsort(~learnt, axis=1, kind="stable")[:, :k]
+    nearer = np.take_along_axis(found, order, axis=1)
+    for row in np.flatnonzero(learnt.sum(axis=1) < k):
+        own = nearer[row][: learnt[row].sum()]
+        others = np.setdiff1d(rows, [*own, row])
+        generator = np.random.default_rng(derive(seed, "further neighbors", int(row)))
+        nearer[row] = [*own, *generator.choice(others, size=k - len(own), replace=False)]
+    return nearer
+
+
+def answers(
+    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int
+) -> list[Prompt]:
+    """For each row that is kept, in row order: its `shown` nearest rows as examples, and the row as the answer."""
+    neighbors = around.nearest[:, :shown]
+    texts = RowTexts(table, form)
+    generator = np.random.default_rng([_TUNING_ORDER, seed])
+    prompts: list[Prompt] = []
+    for start in range(0, len(around.kept), _CHUNK):  # in chunks, for memory
+        answered = around.kept[start : start + _CHUNK]
+        together = np.column_stack([neighbors[answered], answered])
+        drawn = row_orders(orders, generator, *together.shape)
+        written = iter(texts.render(together.ravel(), drawn))
+        for rows, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
+            *examples, answer = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
+            prompts.append(question(form, examples, answer, None if orders.permutation == "row" else own[-1]))
+    return prompts
+
+
+def lists(
+    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, passes: float, seed: int
+) -> list[Prompt]:
+    """Lists of `shown` + 1 rows, a row and its nearest ones in random order: all are learnt.
+
+    As many lists as let each row be learnt `passes` times on average; every row that is kept begins one before any
+    begins a second.
+    """
+    generator = np.random.default_rng(derive(seed, "tuning lists"))
+    texts = RowTexts(table, form)
+    count = max(math.ceil(passes * len(table) / (shown + 1)), 1)
+    rounds = [generator.permutation(around.kept) for _ in range(-(-count // len(around.kept)))]
+    anchors = np.concatenate(rounds)[:count]
+    together = np.column_stack([anchors, around.nearest[anchors, :shown]])
+    together = generator.permuted(together, axis=1)
+    prompts: list[Prompt] = []
+    for start in range(0, count, _CHUNK):
+        chunk = together[start : start + _CHUNK]
+        drawn = shared_orders(orders, generator, *chunk.shape)
+        written = iter(texts.render(chunk.ravel(), drawn))
+        for rows, own in zip(chunk.tolist(), order_tuples(drawn, *chunk.shape), strict=True):
+            learnt = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
+            prompts.append(row_list(form, [], learnt, own[-1]))
+    return prompts
+
+
+def validation_prompts(
+    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, rows: NDArray[np.int64], *,
+    shown: int, document: bool, seed: int,
+) -> list[Prompt]:  # fmt: skip
+    """For each of these rows, its neighbours shown and the row as what is to be told."""
+    generator = np.random.default_rng(derive(seed, "validation prompts"))
+    texts = RowTexts(table, form)
+    together = np.column_stack([around.nearest[rows, :shown], rows])
+    drawn = shared_orders(orders, generator, *together.shape)
+    written = iter(texts.render(together.ravel(), drawn))
+    prompts = []
+    for places, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
+        *near, answer = [(next(written), row, order) for row, order in zip(places, own, strict=True)]
+        prompts.append(row_list(form, near, [answer], own[-1]) if document else question(form, near, answer, own[-1]))
+    return prompts
+
+
+def row_orders(orders: ColumnOrders, generator: np.random.Generator, prompts: int, rows: int) -> NDArray[np.int64]:
+    """An order for each row of each prompt: (prompts * rows, columns)."""
+    if orders.permutation == "row":
+        return orders.draw(generator, prompts * rows)
+    return shared_orders(orders, generator, prompts, rows)
+
+
+def shared_orders(orders: ColumnOrders, generator: np.random.Generator, prompts: int, rows: int) -> NDArray[np.int64]:
+    """An order for each prompt, the same in all its rows: (prompts * rows, columns)."""
+    return orders.draw(generator, prompts).repeat(rows, axis=0)
+
+
+def order_tuples(drawn: NDArray[np.int64], prompts: int, rows: int) -> Iterator[list[Order]]:
+    """The same as tuples, prompt by prompt."""
+    found = list(map(tuple, drawn.tolist()))
+    return (found[start : start + rows] for start in range(0, prompts * rows, rows))

@@ -1,0 +1,70 @@
+"""A generator's settings, and a language model, from the files in conf, for programs that run without Hydra."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import reduce
+from importlib.resources import files
+from typing import Any
+
+from harmonic.errors import ConfigError, suggest
+from harmonic.llm import LanguageModel
+
+_REFERENCE = re.compile(r"\$\{scale\.([\w.]+)\}")
+
+
+def settings_of(generator: str, scale: str = "quick") -> dict[str, Any]:
+    """The settings in conf/generator/<generator>.yaml at a scale, without the language model.
+
+    Raises ConfigError for a name that is not there.
+    """
+    sizes = _composed("scale", scale)
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: resolved(one) for key, one in value.items()}
+        found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        return reduce(lambda part, key: part[key], found[1].split("."), sizes) if found else value
+
+    return {key: resolved(value) for key, value in _composed("generator", generator).items() if key != "llm"}
+
+
+def language_model(name: str) -> LanguageModel:
+    """The language model of conf/llm/<name>.yaml. Raises ConfigError for a name that is not there."""
+    model: LanguageModel = built(_read("llm", name))
+    return model
+
+
+def built(settings: dict[str, Any], **more: Any) -> Any:
+    """The object that `_target_` names, of the other settings and `more`."""
+    given = {key: value for key, value in settings.items() if not key.startswith("_")}
+    module, _, kind = str(settings["_target_"]).rpartition(".")
+    return getattr(importlib.import_module(module), kind)(**given | more)
+
+
+def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The first settings with those of the second in their place, mapping by mapping."""
+    found = dict(first)
+    for key, value in second.items():
+        known = found.get(key)
+        found[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return found
+
+
+def _composed(group: str, name: str) -> dict[str, Any]:
+    """A file's settings on top of those that its defaults list names."""
+    own = _read(group, name)
+    bases = [_composed(group, base) for base in own.pop("defaults", []) if base != "_self_"]
+    return reduce(merged, [*bases, own], {})
+
+
+def _read(group: str, name: str) -> dict[str, Any]:
+    import yaml
+
+    folder = files("conf").joinpath(group)
+    known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if name not in known:
+        raise ConfigError(group, name, f"there is no conf/{group}/{name}.yaml", suggest(str(name), known))
+    found: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,67 @@
+"""A second round of sampling, whose prompts show rows of the first: no real row stands in them.
+
+Each round adds what the model gets wrong to what the round before got wrong. So that shares do not drift, the rows
+around which prompts are made are weighted: their columns then have the training rows' shares.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.prompts.contexts import NeighborRows
+from harmonic.prompts.neighbors import Metric, nearest
+from harmonic.randomness import derive
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Table
+
+LEAST_ROWS = 256
+"""The first round draws as many rows as there are training rows, or this if it is less, and no fewer than wanted."""
+
+_BINS = 5  # of a numeric column
+_SWEEPS = 50  # over all columns
+_FARTHEST = 4.0  # a row's weight is at most this, and at least its inverse
+
+
+def first_rows(n: int, training_rows: int) -> int:
+    """How many rows the first round draws for n in the second."""
+    return max(n, min(training_rows, LEAST_ROWS))
+
+
+def synthetic_context(drawn: Table, train: Table, *, k: int, metric: Metric, seed: int) -> NeighborRows:
+    """What the prompts of the second round show: neighbours among the rows of the first."""
+    around = nearest(Completion.of(drawn).table(drawn), k, metric, seed)
+    return NeighborRows(around, derive(seed, "second round"), weights=balanced(drawn, train))
+
+
+def balanced(drawn: Table, train: Table) -> NDArray[np.float64]:
+    """Weights of the drawn rows, (n,), mean 1, under which their columns have the training rows' shares.
+
+    By raking (iterative proportional fitting, Deming & Stephan 1940) over the values of categories and fifths of
+    numbers, as far as weights between a quarter and four allow.
+    """
+    groups = [_groups(drawn.frame[name], train.frame[name]) for name in drawn.schema.names]
+    weights = np.ones(len(drawn))
+    for _ in range(_SWEEPS):
+        for members, shares in groups:
+            held = np.bincount(members, weights=weights, minlength=len(shares)) / weights.sum()
+            factor = np.divide(shares, held, out=np.ones(len(shares)), where=held > 0)
+            weights = weights * factor[members]
+        weights = np.clip(weights / weights.mean(), 1 / _FARTHEST, _FARTHEST)
+    return weights / weights.mean()
+
+
+def _groups(drawn: pd.Series, train: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The group of each drawn value, (n,), and the share of each group among the training values, (groups,)."""
+    if pd.api.types.is_numeric_dtype(train) and train.nunique() > _BINS:
+        edges = np.unique(np.nanquantile(train.to_numpy(np.float64), np.linspace(0, 1, _BINS + 1)[1:-1]))
+
+        def number(values: pd.Series) -> pd.Series:
+            found = pd.Series(np.searchsorted(edges, values.to_numpy(np.float64), side="right"))
+            return found.where(values.notna().to_numpy(), -1)
+
+        drawn, train = number(drawn), number(train)
+    codes, _ = pd.factorize(pd.concat([train, drawn], ignore_index=True), use_na_sentinel=False)
+    known, members = codes[: len(train)], codes[len(train) :]
+    return members, np.bincount(known, minlength=codes.max() + 1) / len(train)

@@ -1,0 +1,199 @@
+"""Numbers as two-digit codes: the rank of a value, or the quantile bin that it lies in, and the way back.
+
+Shorter than numbers in full, learnt faster, and a row written so does not show exact values of a column with many.
+A numeric column with more than 10 distinct training values gets at most 100 codes, "00" to "99" in the order of its
+values. Where there are at most 100 distinct values each has its own. Else a value that more than a hundredth of the
+rows have keeps a code to itself, and those between share bins of about equal numbers of rows. A bin is read back as a
+uniform draw among the numbers that it spans, in the column's decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError
+from harmonic.tables.columns import Column, Kind
+from harmonic.tables.conditions import Condition, Conditions
+from harmonic.tables.table import Schema, Table
+
+CODES = 100
+FEW = 10
+"""Columns with so many distinct values, or fewer, stay as they are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bins:
+    """The codes of one column: bin i holds the numbers from low[i] to high[i], both included. (codes,) each."""
+
+    column: Column
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, column: Column, values: NDArray[np.float64]) -> Bins | None:
+        """The codes of these training values, (n,); None where there are few distinct ones."""
+        distinct, counts = np.unique(values, return_counts=True)
+        if len(distinct) <= FEW:
+            return None
+        starts = np.arange(len(distinct)) if len(distinct) <= CODES else _starts(counts)
+        ends = np.append(starts[1:], len(distinct)) - 1
+        return cls(column, distinct[starts], distinct[ends])
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The texts of the codes; one that is the text of a missing value is passed over."""
+        texts = (f"{number:02d}" for number in range(len(self.low) + 1))
+        return tuple(text for text in texts if text != self.column.missing)[: len(self.low)]
+
+    @property
+    def coded(self) -> Column:
+        """The column of codes."""
+        return Column(name=self.column.name, kind=Kind.CATEGORY, categories=self.codes, missing=self.column.missing)
+
+    def encode(self, values: NDArray[np.float64]) -> NDArray[np.object_]:
+        """The code of each value, (n,); a value between two bins has the nearer one's, NaN has none."""
+        place = np.clip(np.searchsorted(self.low, values, side="right") - 1, 0, len(self.low) - 1)
+        above = np.minimum(place + 1, len(self.low) - 1)
+        nearer = (values > self.high[place]) & (self.low[above] - values < values - self.high[place])
+        found = np.array(self.codes, dtype=object)[np.where(nearer, above, place)]
+        found[np.isnan(values)] = None
+        return found
+
+    def decode(
+        self, codes: pd.Series, uniforms: NDArray[np.float64], condition: Condition | None
+    ) -> NDArray[np.float64]:
+        """A number of each code's bin, by the uniform draws in [0, 1): (n,), NaN for a missing code."""
+        numbers = {text: number for number, text in enumerate(self.codes)}
+        place = codes.map(numbers).to_numpy(dtype=np.float64)
+        given = np.flatnonzero(~np.isnan(place))
+        found = np.full(len(codes), np.nan)
+        if condition is not None and condition.values:
+            known = np.array([float(value) for value in condition.values if value is not None])
+            inside = self.encode(known)
+            for row in given:
+                fitting = known[inside == codes.iloc[row]]
+                found[row] = fitting[int(uniforms[row] * len(fitting))]
+            return found
+        low, high = self._bounds(condition)
+        bins = place[given].astype(int)
+        step = 10.0**-self.column.decimals
+        count = np.rint((high[bins] - low[bins]) / step) + 1
+        drawn = low[bins] + np.minimum(np.floor(uniforms[given] * count), count - 1) * step
+        found[given] = np.round(drawn, self.column.decimals)
+        return found
+
+    def condition(self, condition: Condition) -> Condition:
+        """The same condition, on codes: those whose bins hold a number that satisfies it."""
+        if condition.values:
+            given = [float(value) for value in condition.values if value is not None]
+            codes: list[Any] = sorted(set(self.encode(np.array(given)))) if given else []
+            return Condition(column=self.coded, values=(*codes, *([None] if None in condition.values else [])))
+        low, high = self._bounds(condition)
+        return Condition(
+            column=self.coded,
+            values=tuple(code for code, least, most in zip(self.codes, low, high, strict=True) if least <= most),
+        )
+
+    def _bounds(self, condition: Condition | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The ends of the bins, within the condition's range; the outer ones reach as far as it does."""
+        low, high = self.low.copy(), self.high.copy()
+        if condition is None:
+            return low, high
+        step = 10.0**-self.column.decimals
+        if condition.low is not None:
+            least = np.ceil(float(condition.low) / step - 1e-9) * step
+            low = np.maximum(low, least)
+        if condition.high is not None:
+            most = np.floor(float(condition.high) / step + 1e-9) * step
+            high = np.minimum(high, most)
+        return low, high
+
+
+def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the bins begin, among the distinct values with these counts: (codes,) positions."""
+    common = counts > counts.sum() / CODES
+    alone = np.flatnonzero(common)
+    # What is left of the hundred codes goes to the stretches between, by their rows, one each at least.
+    edges = np.concatenate([[-1], alone, [len(counts)]])
+    stretches = [(first + 1, last) for first, last in pairwise(edges) if last > first + 1]
+    rows = np.array([counts[first:last].sum() for first, last in stretches], dtype=np.float64)
+    spare = CODES - len(alone) - len(stretches)
+    shares = np.floor(spare * rows / rows.sum()).astype(int) if len(rows) else np.zeros(0, dtype=int)
+    starts = list(alone)
+    for (first, last), more in zip(stretches, shares, strict=True):
+        cumulated = np.cumsum(counts[first:last])
+        before = cumulated - counts[first:last]
+        bins = np.floor(before / cumulated[-1] * (more + 1)).astype(int)
+        starts += (first + np.flatnonzero(np.diff(bins, prepend=-1) > 0)).tolist()
+    return np.array(sorted(starts), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantiles:
+    """A table with codes in the place of numbers, and the way back. `bins`: of the columns that are coded."""
+
+    schema: Schema
+    bins: Mapping[str, Bins]
+
+    @classmethod
+    def of(cls, train: Table) -> Quantiles:
+        """Learn the codes from the training rows."""
+        found = {}
+        for name in train.schema.numeric:
+            values = train.frame[name].dropna().to_numpy(np.float64)
+            bins = Bins.of(train.schema[name], values)
+            if bins is not None:
+                found[name] = bins
+        return cls(train.schema, found)
+
+    @classmethod
+    def none(cls, schema: Schema) -> Quantiles:
+        """Numbers stay as they are."""
+        return cls(schema, {})
+
+    @property
+    def coded(self) -> Schema:
+        """The schema of the coded table."""
+        columns = tuple(
+            self.bins[column.name].coded if column.name in self.bins else column for column in self.schema.columns
+        )
+        return replace(self.schema, columns=columns)
+
+    def encode(self, table: Table) -> Table:
+        """The table with codes."""
+        if not self.bins:
+            return table
+        frame = table.frame.copy()
+        for name, bins in self.bins.items():
+            frame[name] = bins.encode(table.frame[name].to_numpy(np.float64))
+        return Table(frame, self.coded)
+
+    def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
+        """Coded rows with numbers again, each within its bin, and within the conditions. Row i depends on i alone."""
+        if not self.bins:
+            return frame
+        uniforms = np.random.default_rng(seed).random((len(frame), len(self.bins)))
+        found = frame.copy()
+        for place, (name, bins) in enumerate(self.bins.items()):
+            condition = (conditions or {}).get(name)
+            found[name] = bins.decode(frame[name], uniforms[:, place], condition)
+        return self.schema.conform(found)
+
+    def conditions(self, conditions: Conditions) -> dict[str, Condition]:
+        """The same conditions, on the coded table. Raises ConfigError where no code can satisfy one."""
+        found = {
+            name: self.bins[name].condition(condition) if name in self.bins else condition
+            for name, condition in conditions.items()
+        }
+        for name, condition in conditions.items():
+            if name in self.bins and not found[name].values:
+                fix = "widen the range, or generator.numbers=text"
+                raise ConfigError("condition", str(condition), "no training value lies there", fix)
+        return found
