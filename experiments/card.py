@@ -78,7 +78,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     config, rows = report["config"], report.get("rows", {})
     model = ((config.get("generator") or {}).get("llm") or {}).get("name", "none of conf/llm")
     kinds = {
-        "training rows (members)": "train", "held-out rows (non-members)": "test",
+        "training rows": "train", "training rows that were learnt (members)": "learnt",
+        "held-out rows (non-members)": "test",
         "real rows that the attacker holds besides": "reference", "synthetic rows": "synthetic",
     }  # fmt: skip
     facts = [

@@ -46,8 +46,13 @@ def _about_sizes(report: Report) -> Iterator[str]:
     rows = report.get("rows", {})
     if rows and rows["synthetic"] < rows["train"]:
         yield (
-            f"{rows['synthetic']:,} synthetic rows were examined, of a generator trained on {rows['train']:,} rows: a "
+            f"{rows['synthetic']:,} synthetic rows were examined, of a generator given {rows['train']:,} rows: a "
             "release of more rows gives an attacker more."
+        )
+    if rows and rows.get("learnt", rows["train"]) < rows["train"]:
+        yield (
+            f"The generator learnt from {rows['learnt']:,} of the {rows['train']:,} training rows: the attacks look "
+            "for these alone, and say nothing of a generator that learns from all."
         )
 
 

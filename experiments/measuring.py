@@ -46,6 +46,7 @@ def scorer_of(generator: Generator, load: Callable[[], None], prepared: Path) ->
 
 
 def sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
-    """How many rows the evaluators had: members, non-members, what an attacker may hold, and synthetic rows."""
-    parts = {"train": splits.train, "test": splits.test, "reference": splits.reference, "synthetic": synthetic}
+    """How many rows the evaluators had: training rows and those learnt, unseen ones, an attacker's, synthetic ones."""
+    parts = {"train": splits.train, "learnt": splits.members, "test": splits.test, "reference": splits.reference}
+    parts["synthetic"] = synthetic
     return {name: len(table) for name, table in parts.items()}

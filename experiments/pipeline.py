@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -201,7 +201,9 @@ class Pipeline:
         metrics: dict[str, float] = {}
         unavailable: dict[str, str] = {}
         on = self.config["evaluate_on"]
-        splits = uproot(self.splits.for_selection() if on == "validation" else self.splits)
+        learnt = self.generator.learnt_rows(len(self.splits.train), seed=self.run.seed, prepared=prompts.path)
+        known = replace(self.splits, learnt=None if len(learnt) == len(self.splits.train) else learnt)
+        splits = uproot(known.for_selection() if on == "validation" else known)
         self.run.report["rows"] = sizes(splits, synthetic)
         stages, parts = self.run.report["stages"], []
         for name, evaluator in self.evaluators.items():

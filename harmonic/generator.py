@@ -74,6 +74,10 @@ class Generator(ABC):
             return self.sample(n, seed=seed, directory=directory)
         return draw_by_rejection(self.sample, n, seed=seed, directory=directory, conditions=conditions, budget=budget)
 
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
+        """Positions of the training rows that `fit` uses, of so many: ascending. All, unless overridden."""
+        return np.arange(rows)
+
     def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
         """What `fit` and `sample` will take, in words, from what `prepare` wrote. Nothing, unless overridden."""
         return []

@@ -89,7 +89,10 @@ class LanguageModel(ABC):
 
     def max_tokens(self, model_config: Any) -> int:
         """Longest sequence that prompt and completion may fill together, in tokens."""
-        own = getattr(model_config, "max_position_embeddings", None)
+        return self.longest(getattr(model_config, "max_position_embeddings", None))
+
+    def longest(self, own: int | None) -> int:
+        """The same, from the longest sequence that the model itself allows (None: any)."""
         limits = [limit for limit in (self.context, own) if limit]
         return min(limits) if limits else 2048
 

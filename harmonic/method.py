@@ -35,7 +35,7 @@ from harmonic.synthetic_context import first_rows
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.quantiles import Quantiles
 from harmonic.tables.table import Schema, Splits, Table
-from harmonic.tuning.lora import load_tuned, tune
+from harmonic.tuning.lora import load_tuned, subset, tune
 from harmonic.tuning.settings import Tuning
 from harmonic.tuning.vocabulary import Vocabulary
 
@@ -219,6 +219,11 @@ class HarmonicGenerator(LanguageGenerator):
         prompts = read_prompts(prepared / "sample.jsonl")
         rows = [prompts[settings.prompt_of(row)].rows for row in range(n)]
         return np.array(rows, dtype=np.int64).reshape(n, -1)
+
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
+        """Those that the prompts tuned on have as an answer, or show."""
+        prompts = subset(read_prompts(prepared / "train.jsonl"), Tuning(**self.tuning).max_examples, seed)
+        return np.unique([row for prompt in prompts for row in (*prompt.learnt_rows, *prompt.rows)]).astype(np.int64)
 
     def unload(self) -> None:
         import torch

@@ -101,7 +101,7 @@ class Anonymeter(Evaluator):
         """
         self._check(splits)
         measures = Measures()
-        size = min(len(splits.train), len(splits.test), self.max_attacks or len(splits.test))
+        size = min(len(splits.members), len(splits.test), self.max_attacks or len(splits.test))
         made: dict[str, Callable[[], Outcome]] = {
             "singling_out": lambda: self._singling_out(splits, rows, size, derive(seed, "singling_out")),
             "linkability": lambda: self._linkability(splits, rows, size, derive(seed, "linkability")),
@@ -142,7 +142,7 @@ class Anonymeter(Evaluator):
         check_confidence(_KEY, self.confidence)
 
     def _singling_out(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
-        frames = (rows, splits.train.frame, splits.test.frame)
+        frames = (rows, splits.members.frame, splits.test.frame)
         columns = min(self.columns, len(splits.schema.columns))
         found = singling_out(*frames, splits.schema, size, columns, np.random.default_rng(seed))
         if found.ceiling - found.control / found.attacks < _LEAST:
@@ -162,7 +162,7 @@ class Anonymeter(Evaluator):
             return float((one == other).sum())
 
         # Two rows drawn independently are the same one once in as many cases as there are rows.
-        return Outcome(links(splits.train), links(splits.test), size / len(rows), size)
+        return Outcome(links(splits.members), links(splits.test), size / len(rows), size)
 
     def _inference(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         columns = splits.schema.columns
@@ -186,7 +186,7 @@ class Anonymeter(Evaluator):
                 right += int(_equal(values, targets[column.name].to_numpy()[mine], column, gower.span[secret]).sum())
             return float(right)
 
-        return Outcome(told(splits.train), told(splits.test), told(splits.train, naive=True), size)
+        return Outcome(told(splits.members), told(splits.test), told(splits.members, naive=True), size)
 
     def _measure(self, measures: Measures, name: str, outcome: Outcome) -> None:
         path = f"anonymeter/{name}"

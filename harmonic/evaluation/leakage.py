@@ -58,7 +58,7 @@ class DataLeakageTest(Evaluator):
                 measures.unavailable(metric.name, "needs a language generator: this one gives rows no likelihood")
             return measures
         size = len(splits.test) if self.max_rows is None else min(len(splits.test), self.max_rows)
-        train = self._perplexity(measures, "perplexity/train", splits.train.frame, size, seed, scorer)
+        train = self._perplexity(measures, "perplexity/train", splits.members.frame, size, seed, scorer)
         holdout = self._perplexity(measures, "perplexity/holdout", splits.test.frame, size, seed, scorer)
         try:
             rows = usable_rows(synthetic, splits.schema)

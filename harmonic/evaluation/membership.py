@@ -100,10 +100,10 @@ class MembershipInference(Evaluator):
         """
         self._check()
         measures = Measures()
-        size = min(len(splits.train), len(splits.test), self.max_rows or len(splits.test))
+        size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
         try:
             if size < 2:
-                raise DataError("needs two training rows and two test rows at least")
+                raise DataError("needs two rows that were learnt and two test rows at least")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
             for name in [*self.attacks, "worst"]:
@@ -192,8 +192,8 @@ class MembershipInference(Evaluator):
 
 
 def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
-    """So many training rows, and behind them as many test rows, (2 size, columns)."""
-    drawn = [table.frame.iloc[subsample(len(table), size, seed)] for table in (splits.train, splits.test)]
+    """So many rows that were learnt, and behind them as many test rows, (2 size, columns)."""
+    drawn = [table.frame.iloc[subsample(len(table), size, seed)] for table in (splits.members, splits.test)]
     return pd.concat(drawn, ignore_index=True)
 
 

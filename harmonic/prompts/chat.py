@@ -26,7 +26,7 @@ _USER, _ASSISTANT = "\u241fuser\u241f", "\u241fassistant\u241f"
 class Chat:
     """Turns prompts into token ids with one tokenizer."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase  # or a harmonic.prompts.file_tokenizer.FileTokenizer, for counting
 
     @cached_property
     def frame(self) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
 from harmonic.prompts.chat import Chat
+from harmonic.prompts.file_tokenizer import FileTokenizer
 from harmonic.prompts.prompt import Part, Prompt
 from harmonic.prompts.short_names import short_names
 from harmonic.storage import write_json
@@ -104,9 +106,11 @@ class Gauge:
     def of(cls, llm: LanguageModel, max_new_tokens: int | None) -> Gauge | None:
         """The gauge of this model; None, and a warning, where its tokenizer is out of reach for now."""
         try:
-            config = llm.config()
-            largest = getattr(config, "max_position_embeddings", None)
-            return cls(Chat(llm.tokenizer()), llm.max_tokens(config), max_new_tokens, largest)
+            found = _from_files(llm)
+            if found is None:
+                found = llm.tokenizer(), getattr(llm.config(), "max_position_embeddings", None)
+            tokenizer, largest = found
+            return cls(Chat(tokenizer), llm.longest(largest), max_new_tokens, largest)
         except ConfigError as error:
             logger.warning("the lengths of the prompts are not checked: %s", error)
             return None
@@ -154,6 +158,20 @@ class Gauge:
         """Tokens of each prompt."""
         chunks = (prompts[start : start + _CHUNK] for start in range(0, len(prompts), _CHUNK))
         return [count for chunk in chunks for count in self.chat.lengths(chunk)]
+
+
+def _from_files(llm: LanguageModel) -> tuple[Any, int | None] | None:
+    """The tokenizer and the model's longest sequence, from the model's folder alone: quick. None where that fails."""
+    folder = llm.folder() if hasattr(llm, "folder") else None
+    try:
+        if folder is None or not Path(folder).is_dir():
+            return None
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        tokenizer = FileTokenizer(Path(folder))
+        _ = Chat(tokenizer).end  # its template, too, must be one that we can read
+        return tokenizer, config.get("max_position_embeddings")
+    except Exception:  # a tokenizer of another kind: transformers knows them all
+        return None
 
 
 def _row_parts(prompt: Prompt) -> list[Part]:

@@ -47,11 +47,19 @@ def plant(splits: Splits, settings: Mapping[str, int] | None, seed: int) -> Spli
 
 
 def uproot(splits: Splits) -> Splits:
-    """The splits with the real training rows alone; canaries and decoys are still known."""
+    """The splits with the real training rows alone; canaries and decoys are still known.
+
+    Where the generator learnt a part of the training rows, the canaries are those that it learnt.
+    """
     if splits.canaries is None:
         return splits
-    planted = int(_hashes(splits.train).isin(_hashes(splits.canaries)).sum())
-    return replace(splits, train=splits.train.take(range(len(splits.train) - planted)))
+    real = len(splits.train) - int(_hashes(splits.train).isin(_hashes(splits.canaries)).sum())
+    train = splits.train.take(range(real))
+    if splits.learnt is None:
+        return replace(splits, train=train)
+    learnt = splits.learnt[splits.learnt < real]
+    planted = np.unique((splits.learnt[splits.learnt >= real] - real) % len(splits.canaries))
+    return replace(splits, train=train, learnt=learnt, canaries=splits.canaries.take(planted))
 
 
 def _checked(settings: Mapping[str, int]) -> tuple[int, int]:

@@ -168,6 +168,9 @@ class Completed(Generator):
         sample = self.generator.sample(n, seed=seed, directory=directory)
         return Sample(self.completion.restore(sample.frame), sample.validity)
 
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
+        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared)
+
 
 class CompletedLanguage(Completed, LanguageGenerator):
     """The same for a language generator, which also scores rows."""

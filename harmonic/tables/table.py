@@ -182,7 +182,8 @@ class Table:
 class Splits:
     """One table, split once; every generator of a sweep sees the same split.
 
-    Members are `train`; non-members, and the test rows for utility, are `test`. The validation rows
+    Members are those of `train` that the generator learnt; non-members, and the test rows for utility, are `test`. The
+    validation rows
     serve three ends: model selection (all of them), the rows an attacker may hold (`reference`,
     one half) and fresh real rows standing in for a generator (`holdout`, the other half).
     """
@@ -195,10 +196,16 @@ class Splits:
     layout: Layout | None = None  # of the file they came from; None: its columns are the table's
     canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.tables.canaries)
     decoys: Table | None = None  # such rows that stand nowhere
+    learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
 
     @property
     def schema(self) -> Schema:
         return self.train.schema
+
+    @property
+    def members(self) -> Table:
+        """The training rows that the generator learnt, or was shown: an attacker can find no trace of the others."""
+        return self.train if self.learnt is None else self.train.take(self.learnt)
 
     @property
     def reference(self) -> Table:
