@@ -36,7 +36,7 @@ FORMAT = {"prompts": 2, "fit": 3, "sample": 3, "evaluate": 6}
 """Raised by hand when a stage's code starts to give other results for the same inputs."""
 
 SHAPE_PROMPTS = {
-    "tuning": ("passes", "validation"),
+    "tuning": ("passes", "max_tokens", "validation"),
     "sampling": ("context", "first_round", "rows_per_prompt", "max_new_tokens"),
 }
 """The settings of tuning and sampling that prompts depend on."""

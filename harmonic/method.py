@@ -113,6 +113,8 @@ class HarmonicGenerator(LanguageGenerator):
         table = self._codes(splits.train).encode(splits.train)
         gauge = Gauge.of(self.llm, settings.max_new_tokens)
         fit, (train, ask) = fit_prompts(build, write, table, k=k, aliases=self.aliases, gauge=gauge)
+        if self._lists and tuning.max_tokens is not None and fit.tuning is not None:
+            train = train[: max(int(tuning.max_tokens / fit.tuning["mean"]), 1)]
         write_prompts(train, directory / "train.jsonl")
         write_prompts(ask, directory / "sample.jsonl")
         fit.write(directory)

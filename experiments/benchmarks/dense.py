@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 def measured(given: argparse.Namespace, generator: str, scratch: Path, ways: tuple[str, ...]) -> dict[str, float]:
     """Rows learnt a second, and drawn a second in each of these ways."""
     words = [f"dataset={given.dataset}", f"llm={given.llm}", f"generator={generator}", "evaluator=fidelity"]
-    parts = configured(*words, f"generator.tuning.max_examples={given.learnt}")
+    parts = configured(*words, f"generator.tuning.max_examples={given.learnt}", "generator.tuning.max_tokens=null")
     splits, made = parts["dataset"].load(0), parts["generator"]
     prepared, fitted = scratch / generator / "prompts", scratch / generator / "fit"
     made.prepare(splits, given.rows, seed=0, directory=prepared)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Prefix = tuple[list[int], SlotCache | None]
 
 _PROBE = 12  # tokens on which the two ways are compared
-_TOLERANCE = {2: 0.05, 4: 1e-3}  # by bytes a number, of the largest logit
+_TOLERANCE = {2: 0.08, 4: 1e-3}  # by bytes a number; seen 0.03 in bfloat16, and 0.15 where one token is left out
 
 
 class Rows(ABC):
@@ -216,7 +216,10 @@ def supports_slots(model: PreTrainedModel) -> bool:
                 ours = _probe(model, ids).float()
     except Exception:  # whatever a foreign architecture stumbles over: it has its own way
         return False
-    return bool((ours - own).abs().max() <= _TOLERANCE[model.dtype.itemsize] * own.abs().max())
+    # A common shift changes no probability. A norm over all logits says more than the worst of them, which rounding
+    # moves far: the more so, the fewer there are.
+    own, ours = own - own.mean(), ours - ours.mean(dim=-1, keepdim=True)
+    return bool(((ours - own).norm(dim=-1) <= _TOLERANCE[model.dtype.itemsize] * own.norm()).all())
 
 
 def _probe(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:

@@ -29,7 +29,7 @@ def sampling_prompts(
     drawn = [_orders(orders, generator, len(rows), ahead) for rows, generator in chosen]
     flat = np.concatenate([rows for rows, _ in chosen])
     own_orders = np.array([order for own, _ in drawn for order in own], dtype=np.int64)
-    written = iter(RowTexts(table, form).render(flat, own_orders.reshape(len(flat), -1)))
+    written = iter(RowTexts(table, form).render(flat, own_orders.reshape(len(flat), orders.columns)))
     prompts = []
     for (shown, _), (own, wanted) in zip(chosen, drawn, strict=True):
         lines: Shown = [

@@ -24,7 +24,7 @@ class Tuning:
     of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit into
     CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a
     seeded subset. passes: how often each row is learnt on average, where lists of rows are learnt (the prompts are
-    made for it; None there means 1). minutes: stop in that time, the learning rate's schedule fitted to it (None: no
+    made for it; None there means 1), and max_tokens: ... as far as about so many tokens allow. minutes: stop in that time, the learning rate's schedule fitted to it (None: no
     limit). validation: the share of the training rows that is kept back; tuning stops when they are told worse, and
     the best adapter is kept. vocabulary: "occurring" leaves out of the output layer what cannot come (harmonic.tuning.
     vocabulary). checkpoint_every: optimizer steps between checkpoints from which a killed run goes on (None: none).
@@ -39,6 +39,7 @@ class Tuning:
     device_batch_size: int | None = None
     max_examples: int | None = None
     passes: float | None = None
+    max_tokens: int | None = None
     minutes: float | None = None
     validation: float = 0.0
     vocabulary: str = "all"
@@ -63,7 +64,7 @@ class Tuning:
         if self.vocabulary not in VOCABULARIES:
             fix = suggest(str(self.vocabulary), VOCABULARIES)
             raise ConfigError("tuning.vocabulary", self.vocabulary, "is not known", fix)
-        for name in ("device_batch_size", "max_examples", "checkpoint_every"):
+        for name in ("device_batch_size", "max_examples", "max_tokens", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"tuning.{name}", value, "must be at least 1", f"tuning.{name}=null")
