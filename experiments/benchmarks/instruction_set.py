@@ -30,7 +30,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.reference import plain_tuning_set
-from harmonic.prompts.prompt_sets import training_prompts
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.neighbors import Metric
+from harmonic.prompts.row_format import row_format
+from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.runs.environment import peaks
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
@@ -93,15 +96,10 @@ def measure(procedure: str, table: Table, limit: int) -> dict[str, Any]:
     else:
         ours = procedure == "ours"
         started = time.perf_counter()
-        prompts = training_prompts(
-            table,
-            k=K,
-            metric="mixed" if ours else "reference",
-            filter=filtered,
-            threshold=THRESHOLD,
-            permutation=ours,
-            seed=SEED,
-        )
+        metric: Metric = "mixed" if ours else "reference"
+        around = Neighborhoods.of(table, k=K, metric=metric, filter=filtered, threshold=THRESHOLD, seed=SEED)
+        orders = ColumnOrders.of(schema, permutation=ours)
+        prompts = answers(table, row_format("json", schema), around, orders, shown=K, seed=SEED)
         taken, measured = time.perf_counter() - started, len(table)
         pairs = [(prompt.prompt, prompt.completion) for prompt in prompts]
     hashes = [sha256("\0".join(pair).encode()).hexdigest()[:16] for pair in pairs]

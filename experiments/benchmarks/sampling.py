@@ -27,25 +27,26 @@ from typing import Any
 
 import numpy as np
 from harmonic.prompts.prompt_sets import sampling_prompts
-from harmonic.prompts.row_json import InvalidAnswer, parse_row
+from harmonic.prompts.row_json import InvalidAnswer
 
 from experiments.run import configured
 from harmonic.decoding.decoder import Decoder
 from harmonic.prompts.chat import Chat
-from harmonic.tables.table import Schema
 from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
 
 
-def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat, Schema, list[list[int]]]:
-    """The model (with the run's adapter, if there is one), its chat, the schema, and the prompts' token ids."""
+def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat, RowFormat, list[list[int]]]:
+    """The model (with the run's adapter, if there is one), its chat, the rows' format, and the prompts' token ids."""
     parts = configured(f"llm={llm}", f"dataset={dataset}", "data_dir=null")
     train = parts["dataset"].load(SEED).train
     model, tokenizer = load_tuned(parts["llm"], run / "adapter") if run else parts["llm"].load()
     chat = Chat(tokenizer)
-    prompts = sampling_prompts(train, k=5, n=rows, permutation=True, seed=SEED)
-    return model, chat, train.schema, chat.prompts([prompt.prompt for prompt in prompts])
+    form, orders = row_format("json", train.schema), ColumnOrders.of(train.schema, permutation="row")
+    shown = RandomRows(np.arange(len(train)), 5, SEED)
+    prompts = sampling_prompts(train, form, shown, orders, rows, document=False)
+    return model, chat, form, chat.prompts([prompt.prompt for prompt in prompts])
 
 
 def generate(model: Any, end: int, prompts: list[list[int]], batch: int, least: int, most: int) -> int:
@@ -80,19 +81,19 @@ def ours(model: Any, end: int, prompts: list[list[int]], new_tokens: int) -> int
 
 
 def ours_constrained(
-    model: Any, chat: Chat, schema: Schema, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
+    model: Any, chat: Chat, form: RowFormat, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
 ) -> int:
     """Constrained decoding, grammars included. Returns the valid rows drawn."""
     from harmonic.decoding.constraints import RowConstraints
 
     decoder = Decoder(model, chat.end, TEMPERATURE, new_tokens)
     decoder.share_prefix(prompts)
-    rows = RowConstraints(schema, chat.tokenizer)
+    rows, names = RowConstraints(form, chat.tokenizer, chat.end), form.schema.names
     generators = draws(len(prompts))
-    constraints = [rows.start([schema.names[i] for i in draw.permutation(len(schema.names))]) for draw in generators]
+    constraints = [rows.start([names[i] for i in draw.permutation(len(names))]) for draw in generators]
     answers = decoder.constrained(prompts, generators, constraints)
     found["tokens_per_row"] = sum(len(answer.ids) for answer in answers) / len(answers)
-    return sum(is_row(chat.text(answer.ids), schema) for answer in answers)
+    return sum(is_row(chat.text(answer.ids), form) for answer in answers)
 
 
 def draws(count: int) -> list[np.random.Generator]:
@@ -100,17 +101,17 @@ def draws(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng([SEED, row]) for row in range(count)]
 
 
-def is_row(text: str, schema: Schema) -> bool:
+def is_row(text: str, form: RowFormat) -> bool:
     """Whether the answer is a row."""
     try:
-        parse_row(text, schema)
+        form.parse(text, form.schema.names)
     except InvalidAnswer:
         return False
     return True
 
 
 def contenders(
-    arguments: argparse.Namespace, model: Any, chat: Chat, schema: Schema, prompts: list[list[int]]
+    arguments: argparse.Namespace, model: Any, chat: Chat, form: RowFormat, prompts: list[list[int]]
 ) -> Iterator[tuple[str, Callable[[], int]]]:
     """Each one's name and procedure."""
     new, end = arguments.new_tokens, chat.end
@@ -121,7 +122,7 @@ def contenders(
             yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, least, new)  # type: ignore[misc]
     never = -1  # no token is -1: nothing ends early
     yield "ours, free", lambda: ours(model, end if arguments.run else never, prompts, new)
-    yield "ours, constrained", lambda: ours_constrained(model, chat, schema, prompts, new, arguments.found)
+    yield "ours, constrained", lambda: ours_constrained(model, chat, form, prompts, new, arguments.found)
 
 
 def show(speeds: dict[str, float], best: float, arguments: argparse.Namespace) -> None:
@@ -155,11 +156,11 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(1)
-    model, chat, schema, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
+    model, chat, form, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
     generate(model, chat.end, prompts[:1], 1, 2, 2)  # what a first call sets up is nobody's time
     speeds: dict[str, float] = {}
     for _ in range(arguments.repeats):
-        for name, run in contenders(arguments, model, chat, schema, prompts):
+        for name, run in contenders(arguments, model, chat, form, prompts):
             started = clock()
             rows = run()
             speeds[name] = max(speeds.get(name, 0.0), rows / (clock() - started))

@@ -4,7 +4,7 @@
 
 Diabetes rows behind one sampling prompt, as the Data Leakage Test scores them, under the default model.
 
-- ours: `answer_nll` on all --rows rows; the shared prompt is part of the time;
+- ours: `answer_token_nll` on all --rows rows; the shared prompt is part of the time;
 - plain: a forward pass of the model over prompt and row for each of the first --limit rows, half of them
   before and half of them after ours; the time is scaled to all rows.
 
@@ -22,14 +22,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from harmonic.prompts.prompt_sets import sampling_prompts
-from harmonic.prompts.row_json import RowTexts
 from numpy.typing import NDArray
 
 from experiments.run import configured
 from harmonic.prompts.chat import Chat
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.contexts import RandomRows
+from harmonic.prompts.row_format import RowTexts, row_format
+from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.runs.environment import peaks, reset_peaks
-from harmonic.tuning.scoring import BATCH_TOKENS, answer_nll
+from harmonic.tuning.scoring import BATCH_TOKENS, answer_token_nll
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -68,16 +70,19 @@ def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, A
     table = parts["dataset"].load(SEED).train
     rows = min(rows, len(table))
     chat = Chat(tokenizer)
-    prompt = sampling_prompts(table, k=K, n=1, permutation=True, seed=SEED)[0]
+    form, orders = row_format("json", table.schema), ColumnOrders.of(table.schema, permutation="row")
+    shown = RandomRows(np.arange(len(table)), K, SEED)
+    (prompt,) = sampling_prompts(table, form, shown, orders, 1, document=False)
     context = chat.prompts([prompt.prompt])[0]
-    answers = chat.completions(RowTexts(table).render(np.arange(rows)))
+    answers = chat.completions(RowTexts(table, form).render(np.arange(rows)))
     limit = min(limit, rows)
     plain_nll(model, context, answers[:1])  # warm up
-    answer_nll(model, context, answers[:2], batch_tokens=batch_tokens)
+    answer_token_nll(model, context, answers[:2], batch_tokens=batch_tokens)
     first, before = plain_nll(model, context, answers[: limit // 2])
     reset_peaks()
     started = clocks()
-    ours = answer_nll(model, context, answers, batch_tokens=batch_tokens)
+    tokens = answer_token_nll(model, context, answers, batch_tokens=batch_tokens)
+    ours = np.array([losses.mean() for losses in tokens])
     seconds, memory = clocks() - started, peaks()
     second, after = plain_nll(model, context, answers[limit // 2 : limit])
     plain = (before + after) * rows / limit

@@ -24,9 +24,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harmonic.prompts.prompt_sets import Prompt, training_prompts
-
 from harmonic.llm import LanguageModel
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.row_format import row_format
+from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.runs.environment import peaks
 from harmonic.tuning.lora import tune
 from harmonic.tuning.settings import Tuning
@@ -41,7 +43,9 @@ def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt
     parts = configured(f"llm={llm}", f"dataset={dataset}")
     train = parts["dataset"].load(SEED).train
     filtered = train.schema.task.is_classification
-    prompts = training_prompts(train, k=5, metric="mixed", filter=filtered, threshold=2, permutation=True, seed=SEED)
+    around = Neighborhoods.of(train, k=5, metric="mixed", filter=filtered, threshold=2, seed=SEED)
+    orders = ColumnOrders.of(train.schema, permutation="row")
+    prompts = answers(train, row_format("json", train.schema), around, orders, shown=5, seed=SEED)
     return parts["llm"], prompts[:count]
 
 

@@ -23,11 +23,14 @@ class Tuning:
     batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
     of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit into
     CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a
-    seeded subset. passes: how often each row is learnt on average, where lists of rows are learnt (the prompts are
-    made for it; None there means 1), and max_tokens: ... as far as about so many tokens allow. minutes: stop in that time, the learning rate's schedule fitted to it (None: no
-    limit). validation: the share of the training rows that is kept back; tuning stops when they are told worse, and
-    the best adapter is kept. vocabulary: "occurring" leaves out of the output layer what cannot come (harmonic.tuning.
-    vocabulary). checkpoint_every: optimizer steps between checkpoints from which a killed run goes on (None: none).
+    seeded subset.
+
+    Of lists of rows: passes is how often each row is learnt on average (None: 1), max_tokens cuts this to about so many
+    tokens; the prompts are made for both. minutes: stop in that time, the learning rate's schedule fitted to it (None:
+    no limit). validation: the share of the training rows that is kept back; tuning stops when they are told worse, and
+    the best adapter is kept. vocabulary: "occurring" leaves out of the output layer what cannot come
+    (harmonic.tuning.vocabulary). checkpoint_every: optimizer steps between checkpoints from which a killed run goes on
+    (None: none).
     """
 
     epochs: float = 1.0
