@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from test_run import harmonic
 
 from experiments.draw import Wanted, draw, main, read_settings
+from harmonic.decoding.decoder import Decoder
 from harmonic.errors import ConfigError, SamplingError
 
 TINY = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "n_samples=6"]
@@ -64,6 +67,26 @@ def test_a_language_model_is_held_to_the_conditions(tuned: Path, tmp_path: Path)
     assert again.name == "again.csv" and again.read_bytes() == csv.read_bytes()
     assert contents(tuned) == before
     assert sorted(path.name for path in (tuned / "samples").iterdir()) == sorted([csv.name, about.name])
+
+
+def test_free_memory_does_not_decide_which_rows_are_drawn(
+    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    own = Decoder.constrained
+
+    def counted(self: Decoder, prompts: Any, *rest: Any) -> Any:
+        asked.append(len(prompts))
+        return own(self, prompts, *rest)
+
+    monkeypatch.setattr(Decoder, "constrained", counted)
+    found = []
+    for free in (2e7, 1e12):  # the first holds a batch of the tiny model just about
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
+        (csv, _) = draw(tuned, read_settings(["n=24", f"out={tmp_path / str(free)}"]))
+        found.append((csv.read_bytes(), asked[:]))
+        asked.clear()
+    assert found[0] == found[1] and len(found[0][1]) > 1
 
 
 def test_the_run_shows_short_names_in_its_prompts_and_its_own_everywhere_else(tuned: Path) -> None:

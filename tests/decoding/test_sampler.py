@@ -249,7 +249,7 @@ LONG: dict[str, Any] = {"room": 20, "rows_per_prompt": 10}
 
 
 def long_rows(made: Sampler, directory: Path) -> pd.DataFrame:
-    prompts = [Prompt("Generate one sample: " + "x" * length) for length in (1900, 1800)]
+    prompts = [Prompt("Generate one sample: " + " ".join(map(str, range(start, 560)))) for start in (100, 130)]
     return made.sample(prompts, 20, seed=0, directory=directory).frame
 
 
@@ -288,15 +288,19 @@ def test_memory_that_does_not_hold_a_batch_gives_smaller_ones_and_a_warning(
     assert len(caplog.records) == 1
 
 
-def test_batches_are_cut_as_the_run_began_them_whatever_memory_is_free_later(tmp_path: Path) -> None:
-    made = sampler(mode="constrained")
-    made.decoder.budget = lambda: 2**17  # type: ignore[method-assign]
-    draw(made, 6, tmp_path)
-    before = (tmp_path / "progress.jsonl").read_bytes()
-    later = sampler(mode="constrained")
-    later.decoder.budget = lambda: 0  # type: ignore[method-assign]
-    draw(later, 6, tmp_path)
-    assert (tmp_path / "progress.jsonl").read_bytes() == before
+@pytest.mark.parametrize(("begun", "later"), [(HOLDS * 0.9, 1e12), (1e12, HOLDS * 0.9)], ids=["less", "more"])
+def test_batches_are_cut_as_the_run_began_them_whatever_memory_is_free_later(
+    begun: float, later: float, tmp_path: Path, free_memory: Callable[[float], None]
+) -> None:
+    free_memory(begun)
+    whole = long_rows(sampler(mode="constrained", **LONG), tmp_path / "whole")
+    lines = (tmp_path / "whole" / "progress.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(lines) > 2
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "progress.jsonl").write_bytes(b"".join(lines[:2]))
+    free_memory(later)
+    pd.testing.assert_frame_equal(long_rows(sampler(mode="constrained", **LONG), tmp_path / "killed"), whole)
+    assert (tmp_path / "killed" / "progress.jsonl").read_bytes() == b"".join(lines)
 
 
 def test_progress_of_another_seed_is_not_taken_up(tmp_path: Path) -> None:
