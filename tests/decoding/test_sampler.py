@@ -249,7 +249,7 @@ LONG: dict[str, Any] = {"room": 20, "rows_per_prompt": 10}
 
 
 def long_rows(made: Sampler, directory: Path) -> pd.DataFrame:
-    prompts = [Prompt("Generate one sample: " + " ".join(map(str, range(start, 560)))) for start in (100, 130)]
+    prompts = [asked("Generate one sample: " + " ".join(map(str, range(start, 560)))) for start in (100, 130)]
     return made.sample(prompts, 20, seed=0, directory=directory).frame
 
 
