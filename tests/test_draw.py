@@ -27,7 +27,8 @@ def run(output: Path, *overrides: str) -> Path:
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of HARMONIC whose prompts have short names."""
-    settings = ["generator.aliases=true", "generator.sampling.attempts=1", "evaluator=privacy"]
+    settings = ["generator.aliases=true", "generator.sampling.attempts=1", "generator.sampling.batch_tokens=2000"]
+    settings += ["evaluator=privacy"]
     return run(tmp_path_factory.mktemp("tuned"), *settings)
 
 
@@ -81,9 +82,9 @@ def test_free_memory_does_not_decide_which_rows_are_drawn(
 
     monkeypatch.setattr(Decoder, "constrained", counted)
     found = []
-    for free in (2e7, 1e12):  # the first holds a batch of the tiny model just about
+    for free in (1.1e6, 1e12):  # half of the first holds 2,000 tokens of the tiny model, 256 bytes each, and no more
         monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
-        (csv, _) = draw(tuned, read_settings(["n=24", f"out={tmp_path / str(free)}"]))
+        (csv, _) = draw(tuned, read_settings(["n=12", f"out={tmp_path / str(free)}"]))
         found.append((csv.read_bytes(), asked[:]))
         asked.clear()
     assert found[0] == found[1] and len(found[0][1]) > 1
