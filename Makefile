@@ -13,9 +13,13 @@ help:  ## List the targets
 setup: .venv/.installed  ## Create .venv with everything in it, the tested versions
 
 .venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthcity,great,realtabformer,search,slurm,dev]'
+	@echo "setting up .venv: about five minutes, 8 GB of disk"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[synthcity,great,realtabformer,search,slurm,dev]' > .venv/pip.log 2>&1 \
+		|| { cat .venv/pip.log; exit 1; }  # pip warns of much that is of no concern where it succeeds
 	@touch $@
+	@echo "set up"
 
 run: setup  ## The main job: HARMONIC on Diabetes with a real LLM, evaluated and tracked (args="key=value …")
 	$(BIN)/python -m experiments.run $(args)

@@ -98,7 +98,9 @@ def estimate(
 
     prompts, prompt = sampling.prompts_needed(n), fit.sampling["mean"] - (fit.room or 0)
     read, written = prompts * prompt, n * fit.row["mean"]
-    memory = size.resident + min(n, _ROWS_AT_ONCE) * fit.sampling["max"] * size.cache_bytes
+    longest = int(fit.sampling["max"])
+    at_once = min(n, _ROWS_AT_ONCE, max(sampling.batch_tokens // longest, 1))
+    memory = size.resident + at_once * longest * size.cache_bytes
     how = f"{n} rows of about {fit.row['mean']:,.0f} tokens from {prompts} prompts of {prompt:,.0f}"
     lines.append(f"sampling: {how}: {_span((read + written) * reading * _SAMPLING)}, {memory / 1e9:.1f} GB")
     return [*lines, f"rough figures, from one of {size.layers} layers timed on this {device} just now"]

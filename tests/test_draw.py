@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from test_run import harmonic
 
 from experiments.draw import Wanted, draw, main, read_settings
+from harmonic.decoding.decoder import Decoder
 from harmonic.errors import ConfigError, SamplingError
 
 TINY = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "n_samples=6"]
@@ -24,7 +27,8 @@ def run(output: Path, *overrides: str) -> Path:
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of HARMONIC whose prompts have short names."""
-    settings = ["generator.aliases=true", "generator.sampling.attempts=1", "evaluator=privacy"]
+    settings = ["generator.aliases=true", "generator.sampling.attempts=1", "generator.sampling.batch_tokens=2000"]
+    settings += ["evaluator=privacy"]
     return run(tmp_path_factory.mktemp("tuned"), *settings)
 
 
@@ -64,6 +68,26 @@ def test_a_language_model_is_held_to_the_conditions(tuned: Path, tmp_path: Path)
     assert again.name == "again.csv" and again.read_bytes() == csv.read_bytes()
     assert contents(tuned) == before
     assert sorted(path.name for path in (tuned / "samples").iterdir()) == sorted([csv.name, about.name])
+
+
+def test_free_memory_does_not_decide_which_rows_are_drawn(
+    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    own = Decoder.constrained
+
+    def counted(self: Decoder, prompts: Any, *rest: Any) -> Any:
+        asked.append(len(prompts))
+        return own(self, prompts, *rest)
+
+    monkeypatch.setattr(Decoder, "constrained", counted)
+    found = []
+    for free in (1.1e6, 1e12):  # half of the first holds 2,000 tokens of the tiny model, 256 bytes each, and no more
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
+        (csv, _) = draw(tuned, read_settings(["n=12", f"out={tmp_path / str(free)}"]))
+        found.append((csv.read_bytes(), asked[:]))
+        asked.clear()
+    assert found[0] == found[1] and len(found[0][1]) > 1
 
 
 def test_the_run_shows_short_names_in_its_prompts_and_its_own_everywhere_else(tuned: Path) -> None:

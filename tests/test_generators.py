@@ -34,6 +34,8 @@ def configuration(name: str) -> DictConfig:
         found = compose("config", ["dataset=diabetes", f"generator={name}", "llm=tiny", "scale=smoke", "data_dir=null"])
     if name.startswith("harmonic"):
         found.generator.sampling.attempts = 1  # random weights gain nothing from more
+    if name == "great":
+        found.generator.sampling.empty_batches = 1  # as above
     return found
 
 

@@ -6,8 +6,10 @@ prompt that stands in a batch several times. Decode: a step feeds every open row
 behind it several more: in constrained decoding what the schema forces, in free decoding what the prompt suggests
 (harmonic.decoding.drafts), of which is kept what the draws agree with. Each row may be fed another number of tokens.
 
-A row's draws depend on its own random numbers alone, so its text does not depend on the rows beside it (but
-for the rounding of half-precision arithmetic).
+A row is drawn with its own random numbers, and nothing of the rows beside it enters its logits. So the same batch (the
+same prompts in the same order) gives the same answers bit for bit, on the same machine with as many threads. In another
+batch a row's logits differ, but by rounding alone: a matrix product sums in another order for another number of rows.
+That changes a draw once in a while, and with it the rest of that row.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.decoding.drafts import Drafts
+from harmonic.decoding.memory import affordable_tokens
+from harmonic.decoding.settings import BATCH_TOKENS
 from harmonic.decoding.token_draws import choose
 
 if TYPE_CHECKING:
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
-MEMORY_SHARE = 0.25  # of the free memory, for the cache of one batch
-_SMALLEST_BUDGET = 2**14  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,14 @@ class Decoder:
 
     max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
     its end without the model (see `constrained`). batch_tokens: prompt and answer tokens held in the cache at
-    once (None: what a quarter of the free memory holds). vocabulary: the tokens that the model's logits are of (None:
-    all, in the tokenizer's order).
+    once; see `budget`. vocabulary: the tokens that the model's logits are of (None: all, in the tokenizer's order).
     """
 
     model: PreTrainedModel
     end: int
     temperature: float
     max_new_tokens: int
-    batch_tokens: int | None = None
+    batch_tokens: int = BATCH_TOKENS
     vocabulary: Vocabulary | None = None
 
     largest_batch: ClassVar[int] = 64  # rows; beyond it a step grows with the rows
@@ -183,23 +184,12 @@ class Decoder:
         return found
 
     def budget(self) -> int:
-        """Tokens that a batch may hold in the cache."""
-        if self.batch_tokens:
-            return self.batch_tokens
-        per_token = cache_bytes_per_token(self.model.config, self.model.dtype)
-        return max(int(self._free_memory() * MEMORY_SHARE / per_token), _SMALLEST_BUDGET)
+        """Tokens that a batch may hold in the cache: batch_tokens, or fewer where the memory does not hold them."""
+        token_bytes = cache_bytes_per_token(self.model.config, self.model.dtype)
+        return affordable_tokens(self.batch_tokens, token_bytes, self.model.device)
 
     def close(self) -> None:
         """Nothing: the model is its owner's."""
-
-    def _free_memory(self) -> int:
-        """Bytes that are free where the model computes."""
-        import psutil
-        import torch
-
-        if self.model.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.model.device)[0])
-        return int(psutil.virtual_memory().available)
 
     def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
         return constraint.finished or len(answer) >= self.max_new_tokens

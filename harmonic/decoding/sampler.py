@@ -3,10 +3,12 @@
 Free decoding lets the model write and discards invalid answers; constrained decoding lets it write nothing
 but rows. `auto` does the first for as long as it pays and the second for what is left.
 
-Work is cut into batches of fixed make-up: each round asks, in order of length, for all rows that are still
-missing. A row's draws in a round depend on (seed, row, round) alone. A finished batch is appended to
-progress.jsonl, so that a killed run goes on after its last whole batch and ends with the same table as an
-unbroken one.
+Work is cut into batches by the settings and the prompts alone: each round asks, in order of length, for all rows that
+are still missing, `batch_tokens` at a time (fewer only where the memory does not hold them, with a warning). A row's
+random numbers in a round depend on (seed, row, round) alone. So the same seed gives the same table on the same machine
+with as many threads; other batches, another machine or other threads round differently, which may change rows. A
+finished batch is appended to progress.jsonl, so that a killed run goes on after its last whole batch, with the batches
+that it began with, and ends with the same table as an unbroken one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.decoding.batch_log import BatchLog
+from harmonic.decoding.memory import warn_of_fewer
 from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
@@ -100,6 +103,7 @@ class Sampler:
         log = BatchLog(
             directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self.decoder.budget()}
         )
+        warn_of_fewer(log.facts["batch_tokens"], self.settings.batch_tokens)
         own = [prompts[self.settings.prompt_of(row)] for row in range(n)]
         work = _Work(self, [ids[self.settings.prompt_of(row)] for row in range(n)], own, seed, log)
         rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]

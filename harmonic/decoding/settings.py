@@ -11,7 +11,7 @@ from harmonic.prompts.contexts import Context, check_context
 Mode = Literal["auto", "reject", "constrained"]
 Backend = Literal["torch", "vllm"]
 
-
+BATCH_TOKENS = 2**15
 _ATTEMPTS = {"auto": 2, "reject": 10, "constrained": 0}
 
 
@@ -25,16 +25,17 @@ class Sampling:
     (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
     context: the rows that prompts show (harmonic.prompts.contexts): "random", "neighbors" of a row that is left out,
     "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none".
-    batch_tokens: prompt and answer tokens held in the cache at once (None: a quarter of the free memory, at most 64
-    rows). rows_per_prompt: rows drawn from each prompt, which is read once for all of them. backend: "torch" decodes
-    here (harmonic.decoding.decoder), "vllm" has vLLM do it (harmonic.decoding.vllm_decoder).
+    batch_tokens: prompt and answer tokens held in the cache at once, of at most 64 rows. With another number rows have
+    others beside them, and may differ for rounding (harmonic.decoding.decoder). rows_per_prompt: rows drawn from each
+    prompt, which is read once for all of them. backend: "torch" decodes here (harmonic.decoding.decoder), "vllm" has
+    vLLM do it (harmonic.decoding.vllm_decoder).
     """
 
     temperature: float = 0.7
     mode: Mode = "auto"
     attempts: int | None = None
     max_new_tokens: int | None = None
-    batch_tokens: int | None = None
+    batch_tokens: int = BATCH_TOKENS
     context: Context = "random"
     first_round: Context = "neighbors"
     rows_per_prompt: int = 1
@@ -56,9 +57,11 @@ class Sampling:
             fix = suggest(str(self.backend), get_args(Backend))
             raise ConfigError(f"{key}.backend", self.backend, "no such backend", fix)
         for name in ("attempts", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
-            value = getattr(self, name)
+            value, default = getattr(self, name), getattr(Sampling, name)
+            fix = f"set it to {'null' if default is None else default}, or to another number from 1 on"
+            if value is None and default is not None:
+                raise ConfigError(f"{key}.{name}", value, "is no number", fix)
             if value is not None and value < 1:
-                fix = "set it to 1" if name == "rows_per_prompt" else "set it to null, or to 1 or more"
                 raise ConfigError(f"{key}.{name}", value, "is below 1", fix)
 
     @property

@@ -24,7 +24,8 @@ def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: flo
 
     if temperature == 0:
         return logits.argmax(dim=-1)
-    weights = torch.softmax(logits.float() / temperature, dim=-1)
+    single_or_double = torch.promote_types(logits.dtype, torch.float32)
+    weights = torch.softmax(logits.to(single_or_double) / temperature, dim=-1)
     blocks = functional.pad(weights, (0, -weights.shape[1] % _BLOCK)).view(len(weights), -1, _BLOCK)
     upper = blocks.sum(dim=-1).double().cumsum(dim=-1)
     points = torch.as_tensor(uniforms, device=logits.device)[:, None] * upper[:, -1:]

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from harmonic.decoding.decoder import MEMORY_SHARE, Decoded, cache_bytes_per_token, finish
+from harmonic.decoding.decoder import Decoded, cache_bytes_per_token, finish
+from harmonic.decoding.memory import affordable_tokens, warn_of_fewer
+from harmonic.decoding.settings import BATCH_TOKENS
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
 from harmonic.tables.table import Schema
@@ -55,10 +57,11 @@ def check_schema(schema: Schema, marks: Sequence[str]) -> None:
 class VLLMDecoder:
     """Draws answers from `llm` with the LoRA `adapter`; the rest as in harmonic.decoding.decoder.Decoder.
 
-    batch_tokens: tokens in vLLM's key-value cache (None: on a GPU what vLLM takes, 90% of its memory; on a CPU what
-    a quarter of the free memory holds). merge: serve the model with the adapter merged into a copy of its weights
-    (None: on a CPU, where vLLM reads prompts very slowly through an adapter, and never with quantized weights).
-    document: rows are lines of a plain text. The engine starts with the first prompts, and ends with `close`.
+    batch_tokens: tokens in vLLM's key-value cache, which decides how many rows it works on at once; fewer where the
+    memory does not hold them, with a warning. A large GPU holds more, and is faster with more. merge: serve the model
+    with the adapter merged into a copy of its weights (None: on a CPU, where vLLM reads prompts very slowly through an
+    adapter, and never with quantized weights). document: rows are lines of a plain text. The engine starts with the
+    first prompts, and ends with `close`.
     """
 
     llm: LanguageModel
@@ -66,7 +69,7 @@ class VLLMDecoder:
     end: int
     temperature: float
     max_new_tokens: int
-    batch_tokens: int | None = None
+    batch_tokens: int = BATCH_TOKENS
     merge: bool | None = None
     document: bool = False
     _engine: Any = field(default=None, init=False, repr=False)
@@ -203,16 +206,12 @@ class VLLMDecoder:
             del model
             yield folder
 
-    def _cache_bytes(self, longest: int) -> int | None:
-        """The size of vLLM's key-value cache, at least what the longest answer takes; None leaves it to vLLM."""
-        import psutil
-        import torch
-
-        if self.batch_tokens is None and torch.cuda.is_available():
-            return None
-        per_token = cache_bytes_per_token(self._config(), self.llm.resolved_dtype())
-        free = int(psutil.virtual_memory().available * MEMORY_SHARE)
-        return int(max(per_token * 2 * longest, per_token * self.batch_tokens if self.batch_tokens else free))
+    def _cache_bytes(self, longest: int) -> int:
+        """The size of vLLM's key-value cache, at least what the longest answer takes."""
+        token_bytes = cache_bytes_per_token(self._config(), self.llm.resolved_dtype())
+        held = affordable_tokens(self.batch_tokens, token_bytes, self.llm.resolved_device())
+        warn_of_fewer(held, self.batch_tokens)
+        return token_bytes * max(2 * longest, held)
 
     def _config(self) -> Any:
         from transformers import AutoConfig

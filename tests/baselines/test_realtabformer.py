@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -223,7 +224,11 @@ def test_the_stopping_rule_trains_in_parts_and_cleans_up(tmp_path: Path, capfd: 
 
 
 @needs_library
-def test_sampling_ends_when_its_time_is_up(loaded: RealTabFormerGenerator, tmp_path: Path) -> None:
+def test_sampling_ends_when_its_time_is_up(
+    loaded: RealTabFormerGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Begun long ago by this clock, and yet in time to ask: on a busy machine the time may be up before.
+    monkeypatch.setattr("baselines.drawing.time", SimpleNamespace(monotonic=lambda: 0.0))
     hasty = former(sampling={"seconds": 1e-3})
     hasty._model, hasty._tokens, hasty._schema = loaded._trained, loaded._tokens, loaded._schema
     with pytest.raises(SamplingError, match=r"0 of 9 rows from 9 answers: the 0\.001 s are over; .* out_of_time 9"):

@@ -8,19 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from harmonic.decoding.decoder import Decoded, Decoder
 from harmonic.decoding.sampler import Sampler
-from harmonic.decoding.settings import Sampling
+from harmonic.decoding.settings import BATCH_TOKENS, Sampling
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
 from harmonic.prompts.chat import Chat
@@ -54,7 +56,8 @@ def some_prompts(count: int) -> list[Prompt]:
 def sampler(schema: Schema = SMALL, *, room: int = 60, context: int = 2048, **settings: Any) -> Sampler:
     model, tokenizer = LLM.load()
     chosen = Sampling(**settings)
-    decoder = Decoder(model, tokenizer.eos_token_id, chosen.temperature, room, chosen.batch_tokens)
+    # In double precision no draw hangs on how sums are rounded, which differs from batch to batch.
+    decoder = Decoder(model.double(), tokenizer.eos_token_id, chosen.temperature, room, chosen.batch_tokens)
     return Sampler(
         decoder=decoder, chat=Chat(tokenizer), form=row_format("json", schema), settings=chosen,
         orders=ColumnOrders.of(schema, permutation="row"), context=context,
@@ -194,8 +197,12 @@ def test_prompts_that_leave_no_room_for_an_answer_are_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": -1.0}, {"mode": "loose"}, {"attempts": 0}, {"rows_per_prompt": 0}, {"max_new_tokens": 0}]
-)
+    "wrong",
+    [
+        {"temperature": -1.0}, {"mode": "loose"}, {"attempts": 0}, {"rows_per_prompt": 0}, {"max_new_tokens": 0},
+        {"batch_tokens": 0}, {"batch_tokens": None},
+    ],
+)  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"generator.sampling.{next(iter(wrong))}="):
         Sampling(**wrong).check()
@@ -227,15 +234,73 @@ def test_a_run_cut_off_after_any_batch_ends_with_the_same_table(tmp_path: Path) 
         assert (cut / "progress.jsonl").read_bytes() == b"".join(lines)
 
 
-def test_batches_are_cut_as_the_run_began_them_whatever_memory_is_free_later(tmp_path: Path) -> None:
-    made = sampler(mode="constrained")
-    made.decoder.budget = lambda: 2**17  # type: ignore[method-assign]
-    draw(made, 6, tmp_path)
-    before = (tmp_path / "progress.jsonl").read_bytes()
-    later = sampler(mode="constrained")
-    later.decoder.budget = lambda: 0  # type: ignore[method-assign]
-    draw(later, 6, tmp_path)
-    assert (tmp_path / "progress.jsonl").read_bytes() == before
+@pytest.fixture
+def free_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the bytes of memory that the system says are free."""
+
+    def reading(free: float) -> None:
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(free)))
+
+    return reading
+
+
+LONG: dict[str, Any] = {"room": 20, "rows_per_prompt": 10}
+"""Settings under which `long_rows` take more than a batch holds."""
+
+
+def long_rows(made: Sampler, directory: Path) -> pd.DataFrame:
+    prompts = [asked("Generate one sample: " + " ".join(map(str, range(start, 560)))) for start in (100, 130)]
+    return made.sample(prompts, 20, seed=0, directory=directory).frame
+
+
+HOLDS = 2 * BATCH_TOKENS * 2 * LLM.layers * LLM.hidden_size // LLM.heads * LLM.key_value_heads * 8
+"""Bytes of which half hold a whole batch of the tiny model's keys and values, in double precision."""
+
+
+@pytest.mark.parametrize("mode", ["auto", "constrained"])
+def test_free_memory_does_not_decide_how_rows_are_put_into_batches(
+    mode: str, tmp_path: Path, free_memory: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    logs = []
+    for free in (HOLDS, 1e12):
+        free_memory(free)
+        long_rows(sampler(mode=mode, **LONG), tmp_path / f"{free}")
+        logs.append((tmp_path / f"{free}" / "progress.jsonl").read_bytes())
+    assert logs[0] == logs[1]  # the same batches and the same rows
+    assert logs[0].count(b'"name": "constrained 0 ') > 1
+    assert not caplog.records
+
+
+def test_memory_that_does_not_hold_a_batch_gives_smaller_ones_and_a_warning(
+    tmp_path: Path, free_memory: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    free_memory(HOLDS * 0.9)
+    first = long_rows(sampler(mode="constrained", **LONG), tmp_path / "less")
+    (record,) = caplog.records
+    assert "may differ from those of a machine with more memory" in record.getMessage()
+    assert f"set generator.sampling.batch_tokens={BATCH_TOKENS // 2} on both" in record.getMessage()
+    free_memory(1e12)
+    told = sampler(mode="constrained", batch_tokens=BATCH_TOKENS // 2, **LONG)
+    same = long_rows(told, tmp_path / "same")
+    pd.testing.assert_frame_equal(first, same)  # as the warning says
+    batches = [(tmp_path / name / "progress.jsonl").read_text().splitlines()[1:] for name in ("less", "same")]
+    assert len(batches[0]) > 2 and batches[0] == batches[1]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("begun", "later"), [(HOLDS * 0.9, 1e12), (1e12, HOLDS * 0.9)], ids=["less", "more"])
+def test_batches_are_cut_as_the_run_began_them_whatever_memory_is_free_later(
+    begun: float, later: float, tmp_path: Path, free_memory: Callable[[float], None]
+) -> None:
+    free_memory(begun)
+    whole = long_rows(sampler(mode="constrained", **LONG), tmp_path / "whole")
+    lines = (tmp_path / "whole" / "progress.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(lines) > 2
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "progress.jsonl").write_bytes(b"".join(lines[:2]))
+    free_memory(later)
+    pd.testing.assert_frame_equal(long_rows(sampler(mode="constrained", **LONG), tmp_path / "killed"), whole)
+    assert (tmp_path / "killed" / "progress.jsonl").read_bytes() == b"".join(lines)
 
 
 def test_progress_of_another_seed_is_not_taken_up(tmp_path: Path) -> None:

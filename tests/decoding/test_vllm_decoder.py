@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from harmonic.decoding.constraints import RowConstraints
@@ -102,6 +103,23 @@ def test_special_tokens_in_names_and_categories_are_refused(name: str, value: st
     with pytest.raises(ConfigError, match=rf"backend=vllm: .*<\|im_.*column '{re.escape(name)}'"):
         check_schema(schema, marks)
     check_schema(SCHEMA, marks)
+
+
+@pytest.mark.parametrize("tokens", [2**15, 2**12])
+def test_the_cache_is_as_large_as_the_settings_say_and_smaller_only_for_want_of_memory(
+    tokens: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm = TinyModel(name="tiny", device="cpu", dtype="float32")
+    made = VLLMDecoder(llm, Path("adapter"), 2, 0.7, 20, batch_tokens=tokens)
+    monkeypatch.setattr(made, "_config", llm.config)
+    token_bytes = 2 * llm.layers * llm.key_value_heads * llm.hidden_size // llm.heads * 4
+    sizes = []
+    for free in (1e12, 2 * tokens * token_bytes, 1.9 * tokens * token_bytes):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=int(free)))
+        sizes.append(made._cache_bytes(longest=100) // token_bytes)
+    assert sizes == [tokens, tokens, tokens // 2]
+    assert [f"batch_tokens={tokens // 2} on both" in record.getMessage() for record in caplog.records] == [True]
+    assert made._cache_bytes(longest=tokens) == 2 * tokens * token_bytes  # or the longest answer would not fit
 
 
 def test_a_model_without_files_cannot_be_served() -> None:
