@@ -30,6 +30,12 @@ def answer(report: Report) -> dict[str, str]:
     }  # fmt: skip
 
 
+def in_words(report: Report) -> dict[str, str]:
+    """The lines for a page that has the privacy card's reading, too; none where nothing was measured."""
+    lines = answer(report) if report.get("metrics") else {}
+    return {title: text for title, text in lines.items() if title != "attacks"}
+
+
 def position(report: Report) -> float | None:
     """Where the rows stand between independent columns (0) and as many real rows (1), by the yardsticks' score.
 
@@ -63,7 +69,7 @@ def _three(report: Report, name: str) -> Mapping[str, float] | None:
 
 
 def _between(scores: Mapping[str, float]) -> float:
-    return (scores["synthetic"] - scores["independent"]) / (scores["real"] - scores["independent"])
+    return round((scores["synthetic"] - scores["independent"]) / (scores["real"] - scores["independent"]), 3)
 
 
 def _too_close(report: Report, name: str, scores: Mapping[str, float]) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ class Pipeline:
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
-    overrides: Sequence[str] | None = None  # of the command line, for the report; None: there was none
+    overrides: list[str] | None = None  # of the command line, for the report; None: there was none
     _loaded: bool = False
 
     def __post_init__(self) -> None:
@@ -78,8 +78,7 @@ class Pipeline:
         self.tracker.start(self.run)
         try:
             with self.run:
-                if self.overrides is not None:
-                    self.run.report["overrides"] = list(self.overrides)
+                self.run.report["overrides"] = self.overrides
                 self.run.report["stages"]["split"] = {"seconds": round(self.split_seconds, 3), "cached": False}
                 self._stages(last)
         finally:
@@ -101,8 +100,7 @@ class Pipeline:
         """Print the run's metrics, its files, and how to upload it."""
         report = json.loads((self.run.folder / "report.json").read_text(encoding="utf-8"))
         metrics = [metric for evaluator in self.evaluators.values() for metric in evaluator.metrics]
-        shown = self.config.get("summary", "short")
-        print_summary(report, self.run.folder, metrics, self.tracker.sync_hint(), shown=shown)
+        print_summary(report, self.run.folder, metrics, self.tracker.sync_hint(), self.config["summary"])
 
     def plan(self) -> None:
         """Prepare the prompts in the cache, check them, and print what a run would do."""

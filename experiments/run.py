@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def job(config: DictConfig) -> float | None:
 
 def run_job(
     config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None,
-    overrides: Sequence[str] | None = None,
+    overrides: list[str] | None = None,
 ) -> Path:  # fmt: skip
     """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder.
 

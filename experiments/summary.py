@@ -27,7 +27,7 @@ _DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$)")
 
 
 def print_summary(
-    report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None, *, shown: str = "short"
+    report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None, shown: str = "short"
 ) -> None:
     """Print what the rows are worth, metrics, the files, and how to upload an offline run.
 
