@@ -11,13 +11,15 @@ from experiments.card_reading import Level, gravest
 
 LOW = 0.5
 """Position between independent columns (0) and real rows (1) below which more learning is advised."""
+OF_THE_DATA = ("dataset", "data_dir", "output_dir")
 
 
 def next_step(report: Report, position: float | None) -> str:
     """The most urgent step, and what comes before a release: a line each, with its command."""
     config = report["config"]
     if str((config.get("generator") or {}).get("_target_", "")).startswith("baselines.anchors."):
-        return f"These rows are an anchor to compare with, nothing to release: {_command(report, 'generator=harmonic')}"
+        compared = _command(report, "generator=harmonic_dense")
+        return f"These rows are an anchor to compare with, nothing to release: {compared}"
     steps = [*_mending(report, position), *_looking(report)][:1] + [*_before_release(report)][:1]
     return "\n".join(f"{why}: {_command(report, change)}" for why, change in steps)
 
@@ -32,7 +34,7 @@ def _mending(report: Report, position: float | None) -> Iterator[tuple[str, str]
         elif report["generator"].startswith("harmonic"):
             yield "what other methods give away, side by side", "-m experiment=privacy"
         else:
-            yield "for less leak another method", "generator=harmonic"
+            yield "for less leak another method", "generator=harmonic_dense"
     if position is not None and position < LOW:
         yield _learning(report, tuning)
 
@@ -42,12 +44,10 @@ def _learning(report: Report, tuning: dict[str, Any]) -> tuple[str, str]:
     most, rows = tuning.get("max_examples"), report.get("rows", {}).get("train", 0)
     if most is not None and most < rows:
         return f"for more use learn from all {rows:,} rows", "generator.tuning.max_examples=null"
-    for key in ("minutes", "epochs"):
-        if tuning.get(key):
-            return "for more use tune longer", f"generator.tuning.{key}={2 * tuning[key]:g}"
-    if (report["config"].get("scale") or {}).get("name") in ("quick", "smoke") and tuning:
-        return "for more use train longer", "scale=paper"
-    return "for more use another method", "generator=harmonic"
+    limits = [key for key in ("passes", "max_tokens", "minutes") if tuning.get(key)] or ["epochs"]
+    if tuning.get(limits[0]):
+        return "for more use tune longer", " ".join(f"generator.tuning.{key}={2 * tuning[key]:.12g}" for key in limits)
+    return "for more use another method", "generator=harmonic_dense"
 
 
 def _looking(report: Report) -> Iterator[tuple[str, str]]:
@@ -74,13 +74,11 @@ def _command(report: Report, change: str) -> str:
     given = report.get("overrides")
     if given is None:
         return f"harmonic {change}, with the other settings of this run"
-    changed = change.removeprefix("-m ").partition("=")[0]
-    if changed == "experiment":  # a preset has parts of its own
-        kept = [
-            one for one in given if one.partition("=")[0].partition(".")[0] in ("dataset", "data_dir", "output_dir")
-        ]
+    changed = [word.partition("=")[0] for word in change.split() if word != "-m"]
+    if changed == ["experiment"]:  # a preset has parts of its own
+        kept = [one for one in given if one.partition("=")[0].partition(".")[0] in OF_THE_DATA]
     else:
-        kept = [one for one in given if not _of(one, changed)]
+        kept = [one for one in given if not any(_of(one, key) for key in changed)]
     return " ".join(["harmonic", *map(shlex.quote, kept), change])
 
 

@@ -196,9 +196,13 @@ def steps(given: dict[str, Any]) -> list[str]:
         (USELESS | ATTACKED, {"tuning": {"max_examples": 112, "epochs": 1}}, "generator.tuning.max_examples=null"),
         (USELESS | ATTACKED, LEARNT, "generator.tuning.epochs=6"),
         (USELESS | ATTACKED, LEARNT | {"tuning": {"epochs": 1, "minutes": 4}}, "generator.tuning.minutes=8"),
-        (USELESS | ATTACKED, {"k": 5}, "generator=harmonic"),
+        (
+            USELESS | ATTACKED, {"tuning": {"epochs": 1, "passes": 6, "max_tokens": 1_200_000}},
+            "generator.tuning.passes=12 generator.tuning.max_tokens=2400000",
+        ),
+        (USELESS | ATTACKED, {"k": 5}, "generator=harmonic_dense"),
         (USEFUL | LEAKY, LEARNT, "generator.sampling.context=synthetic"),
-        (USEFUL | LEAKY, {"k": 5}, "generator=harmonic"),
+        (USEFUL | LEAKY, {"k": 5}, "generator=harmonic_dense"),
         (USELESS | LEAKY, LEARNT, "generator.sampling.context=synthetic"),
     ],
 )  # fmt: skip
@@ -230,7 +234,7 @@ def test_the_command_is_the_runs_own_with_one_change() -> None:
     own += ["evaluator=[fidelity,utility]", "~evaluator.privacy", "+generator.weights=x"]
     audit, other = (steps(report(metrics, overrides=own)) for metrics in (USEFUL | ATTACKED, USEFUL | LEAKY))
     assert shlex.split(audit[0]) == ["harmonic", *own[:4], own[6], "evaluator=audit"]
-    assert shlex.split(other[0]) == ["harmonic", *own[:2], *own[4:6], "generator=harmonic"]
+    assert shlex.split(other[0]) == ["harmonic", *own[:2], *own[4:6], "generator=harmonic_dense"]
     harmonic = report(USEFUL | LEAKY, overrides=own, generator="harmonic")
     assert shlex.split(steps(harmonic)[0]) == ["harmonic", *own[:2], "-m", "experiment=privacy"]
 

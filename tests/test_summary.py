@@ -49,7 +49,7 @@ def test_a_short_summary_begins_with_five_lines_in_words(tmp_path: Path, capsys:
     text = printed(REPORT, capsys, tmp_path)
     titles = [line.split()[0] for line in text.splitlines() if line and line[0].isalpha()]
     assert titles[:6] == ["smote", "useful", "alike", "attacks", "rows", "next"]
-    assert "An attacker can tell" in text and "harmonic generator=harmonic, with the other settings" in text
+    assert "An attacker can tell" in text and "harmonic generator=harmonic_dense, with the other settings" in text
     assert "stages:" not in text and "summary=all prints them" in text
     assert f"wrote {tmp_path / 'synthetic.csv'}" in text and "wandb sync x" in text
 
