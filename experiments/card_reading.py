@@ -70,9 +70,25 @@ def reading(report: Report) -> str:
     said = [sentence for part in PARTS for sentence in part(report)]
     if not said:
         return "Nothing was measured that could say what the synthetic rows give away."
-    opening = OPENINGS[max(sentence.level for sentence in said)]
+    opening = OPENINGS[gravest(report)]
     said.sort(key=lambda sentence: -sentence.level)
     return " ".join([opening, *(sentence.words for sentence in said), CLOSING])
+
+
+def gravest(report: Report) -> Level:
+    """The level of the gravest sentence; NOTHING where nothing was measured."""
+    return max((sentence.level for part in PARTS for sentence in part(report)), default=Level.NOTHING)
+
+
+def brief(report: Report) -> str:
+    """The reading in a few sentences: how it opens, why, and what attacks and a search for copies found."""
+    said = [(part, sentence) for part in PARTS for sentence in part(report)]
+    if not said:
+        return "Nothing was measured that could say what the synthetic rows give away."
+    most = gravest(report)
+    shown = [s.words for part, s in said if part in (_membership, _copies) or s.level == most > Level.NOTHING]
+    untried = [] if any(part is _membership for part, _ in said) else ["No attack on membership gave a number."]
+    return " ".join([OPENINGS[most], *shown, *untried])
 
 
 def _membership(report: Report) -> Iterator[Said]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.shown_metrics import headline_of
 from experiments.summary import find
 from experiments.variants import name_variants
 from harmonic.errors import ConfigError
@@ -124,7 +125,6 @@ def read_run(folder: Path) -> RunRecord:
 
 def _record(folder: Path, report: dict[str, Any]) -> RunRecord:
     config, error = report["config"], report["error"]
-    regression = any(name.endswith("/r2") for name in report["metrics"])
     for value in report["metrics"].values():
         if value is not None and not isinstance(value, int | float):
             raise TypeError(f"a metric is {value!r}")
@@ -141,7 +141,7 @@ def _record(folder: Path, report: dict[str, Any]) -> RunRecord:
         llm=(config.get("llm") or {}).get("name", ""),
         scale=(config.get("scale") or {}).get("name", ""),
         n_samples=config.get("n_samples"),
-        headline=config["dataset"].get("headline") or ("r2" if regression else "f1_macro"),
+        headline=headline_of(report),
         evaluated_on=config.get("evaluate_on") or "test",
         error="{stage}: {type}: {message}".format(**error) if error else "",
         report=report,

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments import charts, run_charts
+from experiments.answer import in_words
 from experiments.card import concerns_privacy
 from experiments.card_reading import reading
 from experiments.collect import RunRecord
@@ -227,7 +228,7 @@ def _run(record: RunRecord, labels: dict[str, str]) -> dict[str, Any]:
         f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"
         for name, stage in report.get("stages", {}).items()
     )
-    facts = {
+    facts = in_words(report) | {
         "folder": str(record.folder), "began": report.get("created"), "ended": report.get("finished"),
         "revision": (report.get("git") or {}).get("revision"), "stages": stages,
         "peak memory": f"{report['peak_rss_mb']:.0f} MB" if report.get("peak_rss_mb") else None,

@@ -18,8 +18,8 @@ from experiments.measuring import measured_by, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.errors import ConfigError
-from harmonic.evaluation.answering import keeping
 from harmonic.evaluation.base import Evaluator
+from harmonic.evaluation.keeping import keeping
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.runs.cache import Entry
 from harmonic.runs.run import Run
@@ -55,6 +55,7 @@ class Pipeline:
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
+    overrides: list[str] | None = None  # of the command line, for the report; None: there was none
     _loaded: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +78,7 @@ class Pipeline:
         self.tracker.start(self.run)
         try:
             with self.run:
+                self.run.report["overrides"] = self.overrides
                 self.run.report["stages"]["split"] = {"seconds": round(self.split_seconds, 3), "cached": False}
                 self._stages(last)
         finally:
@@ -98,7 +100,7 @@ class Pipeline:
         """Print the run's metrics, its files, and how to upload it."""
         report = json.loads((self.run.folder / "report.json").read_text(encoding="utf-8"))
         metrics = [metric for evaluator in self.evaluators.values() for metric in evaluator.metrics]
-        print_summary(report, self.run.folder, metrics, self.tracker.sync_hint())
+        print_summary(report, self.run.folder, metrics, self.tracker.sync_hint(), self.config["summary"])
 
     def plan(self) -> None:
         """Prepare the prompts in the cache, check them, and print what a run would do."""

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.devices import claim_gpu
 from experiments.grid import data_read, ground, key_for, number_of
 from experiments.search import objective
+from experiments.summary import SUMMARIES
 from experiments.sweep import concluded, recorded
 from harmonic.errors import ConfigError, HarmonicError, suggest
 from harmonic.tuning.weights import processes, rank
@@ -48,20 +49,24 @@ def job(config: DictConfig) -> float | None:
             if not (config.force or config.dry_run):  # such a job is never left out
                 record["key"] = key_for(overrides, ground(context))
             claim_gpu()
-            return objective(run_job(config, choices, record), context.sweeper.get("metric"))
+            return objective(run_job(config, choices, record, overrides), context.sweeper.get("metric"))
         return None
     try:
-        run_job(config, choices)
+        run_job(config, choices, overrides=list(context.overrides.task))
     except HarmonicError as error:
         logger.error("error: %s", error)
         sys.exit(1)
     return None
 
 
-def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None) -> Path:
+def run_job(
+    config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None,
+    overrides: list[str] | None = None,
+) -> Path:  # fmt: skip
     """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder.
 
     `record`, in a sweep, is told the folder as "run", the "data" read, and "skipped" where there was nothing to do.
+    `overrides` are those of the command line, from which the summary makes the command of the next step.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if config.stage not in STAGES:
@@ -72,6 +77,8 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
     if config.evaluate_on not in EVALUATE_ON:
         fix = suggest(config.evaluate_on, EVALUATE_ON)
         raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
+    if config.summary not in SUMMARIES:
+        raise ConfigError("summary", config.summary, "is no summary", suggest(str(config.summary), SUMMARIES))
     from experiments.pipeline import Pipeline
     from harmonic.runs.run import Run
 
@@ -85,7 +92,14 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
         config.seed, data=splits.fingerprint(), force=config.force,
     )  # fmt: skip
     pipeline = Pipeline(
-        run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
+        run,
+        splits,
+        plain,
+        parts["generator"],
+        parts["evaluator"],
+        parts["tracker"],
+        time.monotonic() - started,
+        overrides,
     )
     if record is not None:
         record["run"] = str(run.folder)

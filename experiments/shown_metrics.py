@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,15 @@ PRIVACY = (
 ABLATION = (*MAIN, *PRIVACY[:6])
 
 
+HEADLINES = (
+    "mle/{headline}", "lle/{headline}", "mle/class_balance_gap", "column_shapes", "correlation_similarity",
+    "contingency_similarity", "c2st", "nrs", "dcr/share", "mia/worst", "prompt_copy/rows", "dlt_holdout", "canary/auc",
+    "anonymeter/singling_out", "anonymeter/linkability", "anonymeter/inference",
+)  # fmt: skip
+"""What a run shows at its end, the first MOST_HEADLINES that it has a value of."""
+MOST_HEADLINES = 12
+
+
 EFFICIENCY = (
     Measure("fit, s", "time/fit_s"),
     Measure("sample, s", "time/sample_s"),
@@ -68,6 +79,23 @@ EFFICIENCY = (
     Measure("memory, MB", "peak_rss_mb"),
     Measure("valid answers", "validity/raw"),
 )
+
+
+def headline_of(report: Mapping[str, Any]) -> str:
+    """The score of learners to look at first: the dataset's, else r2 for a numeric target and f1_macro for classes."""
+    regression = any(name.endswith("/r2") for name in report["metrics"])
+    return str((report["config"].get("dataset") or {}).get("headline") or ("r2" if regression else "f1_macro"))
+
+
+def headlines(metrics: Mapping[str, float | None], headline: str) -> list[str]:
+    """Names of the metrics to look at first: those of HEADLINES that have a value; all where there are few."""
+    ends = ("/low", "/high")
+    whole = [name for name, value in metrics.items() if value is not None and not name.endswith(ends)]
+    if len(whole) <= MOST_HEADLINES:
+        return whole
+    wanted = [name.format(headline=headline) for name in HEADLINES]
+    found = [name for name in wanted if metrics.get(name) is not None]
+    return (found or whole)[:MOST_HEADLINES]
 
 
 def number(value: float) -> str:

@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.answer import answer
+from experiments.shown_metrics import headline_of, headlines
 from harmonic.evaluation.base import Metric
 from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+logger = logging.getLogger(__name__)
+
+SUMMARIES = ("short", "all")
 _SHOWN = 24  # characters of a value
 _DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$)")
 
 
-def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:
-    """Print the table of metrics, the stages, the files, and how to upload an offline run."""
-    from rich.table import Column
-    from rich.table import Table as Grid
+def print_summary(
+    report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None, shown: str = "short"
+) -> None:
+    """Print what the rows are worth, metrics, the files, and how to upload an offline run.
 
+    `shown`: one of SUMMARIES; "short" has the headline metrics, "all" has all of them, answers and stages as well.
+    """
     console = wide_console()
     if report["metrics"]:
-        title = f"{report['generator']} on {report['dataset']}, seed {report['seed']}"
-        grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning", title=title)
-        shown = [name for name in report["metrics"] if not _DETAIL.search(name)]
-        for name in shown:
-            metric = find(name, metrics)
-            grid.add_row(name, _value(name, report), _arrow(metric), metric.meaning if metric else "")
-        console.print(grid)
-        if hidden := len(report["metrics"]) - len(shown):
-            console.print(f"{hidden} more metrics, ends of intervals among them, are in report.json", highlight=False)
+        _print_answer(report, console)
+        _print_metrics(report, metrics, shown, console)
     form = report.get("prompts") or {}
     if form.get("k", 0) < form.get("wanted", 0):
         few = f"prompts: {form['k']} of {form['wanted']} examples each, since rows are too long for more"
         console.print(few, highlight=False)
-    if report["validity"]:
+    if report["validity"] and (shown == "all" or not report["metrics"]):
         counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
         console.print(f"answers: {counts}", highlight=False)
-    seconds = ", ".join(
-        f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"
-        for name, stage in report["stages"].items()
-    )
-    console.print(f"stages: {seconds}", highlight=False)
+    if shown == "all" or not report["metrics"]:
+        seconds = ", ".join(
+            f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"
+            for name, stage in report["stages"].items()
+        )
+        console.print(f"stages: {seconds}", highlight=False)
     for name in ("report.json", "privacy_card.md", "synthetic.csv", "synthetic.parquet", "adapter", "prompts"):
         if (folder / name).exists():
             console.print(f"wrote {folder / name}", highlight=False)
@@ -54,15 +57,57 @@ def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric
         console.print(f"to upload this run to W&B: {sync_hint}", highlight=False)
 
 
+def _print_answer(report: dict[str, Any], console: Console) -> None:
+    """The five lines, each behind its title; an odd report must not cost the rest."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    try:
+        lines = answer(report)
+    except Exception:
+        logger.exception("no answer could be made of the report")
+        return
+    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    steps = lines.pop("next").splitlines()  # with commands to copy: not to be broken
+    for title, text in lines.items():
+        grid.add_row(title, Text(text))
+    console.print(f"{report['generator']} on {report['dataset']}, seed {report['seed']}", style="bold", highlight=False)
+    console.print(grid)
+    for title, step in zip_longest(["next"], steps, fillvalue=""):
+        console.print(Text(title.ljust(9), "bold") + Text(step))
+
+
+def _print_metrics(report: dict[str, Any], metrics: Sequence[Metric], shown: str, console: Console) -> None:
+    """The headline metrics, or all; how many are not shown."""
+    from rich.table import Column
+    from rich.table import Table as Grid
+
+    every = [name for name in report["metrics"] if not _DETAIL.search(name)]
+    names = every if shown == "all" else headlines(report["metrics"], headline_of(report))
+    grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning")
+    for name in names:
+        metric = find(name, metrics)
+        grid.add_row(name, _value(name, report), _arrow(metric), metric.meaning if metric else "")
+    console.print(grid)
+    if hidden := len(report["metrics"]) - len(names):
+        all_of_them = "" if shown == "all" else "; summary=all prints them"
+        told = f"{hidden} more metrics, ends of intervals among them, are in report.json{all_of_them}"
+        console.print(told, highlight=False)
+
+
 def _value(name: str, report: dict[str, Any]) -> str:
     """The metric with its interval and its note, or why there is none."""
+    from rich.markup import escape
+
     metrics = report["metrics"]
     if metrics[name] is None:
-        return f"[dim]{report['unavailable'].get(name, 'not available')}"
+        return f"[dim]{escape(report['unavailable'].get(name, 'not available'))}"
     low, high = (metrics.get(f"{name}/{end}") for end in ("low", "high"))
     interval = "" if low is None or high is None else f" \\[{low:.4g}, {high:.4g}]"
     note = report.get("notes", {}).get(name)
-    return f"{metrics[name]:.4g}{interval}" + (f" ({note})" if note else "")
+    return f"{metrics[name]:.4g}{interval}" + (f" ({escape(note)})" if note else "")
 
 
 def print_plan(

@@ -109,6 +109,15 @@ def test_running_again_computes_nothing(finished: tuple[Path, Path], capsys: pyt
     assert "nrs" in printed and printed.splitlines()[-1] == f"run: {finished[1]}"
 
 
+def test_all_metrics_of_a_finished_run_are_printed_without_another_run(
+    finished: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmonic(finished[0], "summary=all") == finished[1]
+    printed = capsys.readouterr().out
+    assert " on diabetes, seed 0" in printed.splitlines()[0] and "useful" in printed
+    assert "nndr" in printed and "dlt_holdout" in printed and "stages:" in printed
+
+
 def test_an_added_evaluator_computes_only_itself(finished: tuple[Path, Path]) -> None:
     folder = harmonic(finished[0], "evaluator=fidelity", base=WHOLE)
     assert computed(folder) == {"split", "evaluate", "evaluate_fidelity"}
@@ -154,6 +163,7 @@ def test_a_run_killed_while_sampling_goes_on_from_what_is_there(finished: tuple[
     [
         ([*OWN_FILE, "dataset.target=Outcom"], ["dataset.target", "did you mean 'Outcome'"]),
         (["stage=smaple"], ["stage=smaple", "sample"]),
+        (["summary=al"], ["summary=al", "did you mean 'all'"]),
         (["generator.neighbors.k=5000"], ["generator.neighbors.k=5000", "fix"]),
         (["llm.context=300"], ["llm.context=300", "tokens"]),
         (["output_dir=/dev/null/x"], ["output_dir"]),
@@ -179,6 +189,7 @@ def test_a_failing_command_prints_one_error_and_the_folder_with_its_report(
     folder = Path(done.out.splitlines()[-1].removeprefix("run: "))
     failed = report_of(folder)
     assert failed["status"] == "failed" and failed["error"]["stage"] == "prompts"
+    assert failed["overrides"][-1] == "llm.context=300"
     assert not (folder / "DONE").exists()
 
 

@@ -1,29 +1,26 @@
 """A language model tuned on questions and answers: kept for all who ask for the same one, and asked.
 
-LLM Effectiveness and the canary audit want the same model, tuned on the synthetic rows, and a run that goes on
-after a kill wants it again: within `keeping` its adapter stays in the stage cache, under everything it depends on.
+LLM Effectiveness and the canary audit want the same model, tuned on the synthetic rows: its adapter is kept
+(harmonic.evaluation.keeping).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonic.evaluation.keeping import kept
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.prompt import Prompt
-from harmonic.runs.cache import Cache
 from harmonic.tuning.lora import load_tuned, tune
 from harmonic.tuning.settings import Tuning
 
@@ -34,17 +31,6 @@ FORMAT = 2
 """Raised by hand when tuning starts to give other adapters for the same inputs."""
 
 _BATCH_ROWS = 32  # decoded at once
-_kept: ContextVar[tuple[Cache, bool] | None] = ContextVar("kept", default=None)
-
-
-@contextmanager
-def keeping(cache: Cache, *, force: bool = False) -> Iterator[None]:
-    """Within it, tuned models are kept in the cache's stage "lle"; `force` tunes anew all the same."""
-    token = _kept.set((cache, force))
-    try:
-        yield
-    finally:
-        _kept.reset(token)
 
 
 def tuned_on(
@@ -55,15 +41,8 @@ def tuned_on(
     def build(folder: Path) -> dict[str, Any]:
         return dict(tune(llm, examples, settings, seed=seed, directory=folder, stage="tune lle"))
 
-    kept = _kept.get()
-    if kept is not None:
-        cache, force = kept
-        entry = cache.compute("lle", _inputs(examples, llm, settings, seed), build, force=force)
-        model, tokenizer = load_tuned(llm, entry.path / "adapter")
-    else:
-        with TemporaryDirectory(prefix="lle-") as folder:
-            build(Path(folder))
-            model, tokenizer = load_tuned(llm, Path(folder) / "adapter")
+    with kept("lle", _inputs(examples, llm, settings, seed), build) as (folder, _):
+        model, tokenizer = load_tuned(llm, folder / "adapter")
     return model, Chat(tokenizer)
 
 

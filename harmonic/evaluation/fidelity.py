@@ -7,6 +7,7 @@ distance; SDMetrics for column shapes, correlations and contingencies.
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -191,7 +192,10 @@ def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -
     """SDMetrics' KSComplement of each numeric column and TVComplement of each category column, in [0, 1]."""
     from sdmetrics.single_column import KSComplement, TVComplement
 
-    with np.errstate(over="ignore"):  # KSComplement rounds to 14 decimals; a huge value stays huge
+    # KSComplement rounds to 14 decimals; a huge value stays huge.
+    with np.errstate(over="ignore"), warnings.catch_warnings():
+        # The p-value of columns that are nearly equal, which nobody asks for, may have no exact form.
+        warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful", RuntimeWarning)
         numeric = [float(KSComplement.compute(real[name], synthetic[name])) for name in schema.numeric]
     return numeric, [float(TVComplement.compute(real[name], synthetic[name])) for name in schema.categorical]
 

@@ -30,7 +30,7 @@ from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, sto
 
 logger = logging.getLogger(__name__)
 
-NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "hydra"}
+NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra"}
 """Top-level config keys that do not change a run's results. `data_dir` says where the rows are; which rows
 they are, their fingerprint says."""
 

@@ -10,8 +10,9 @@ import torch
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation import answering
-from harmonic.evaluation.answering import answer_losses, keeping, tuned_on
+from harmonic.evaluation.answering import answer_losses, tuned_on
 from harmonic.evaluation.canary import CanaryExposure
+from harmonic.evaluation.keeping import keeping
 from harmonic.evaluation.llm import LanguageModelEffectiveness
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
