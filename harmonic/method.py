@@ -185,7 +185,7 @@ class HarmonicGenerator(LanguageGenerator):
                 among=among,
             )  # fmt: skip
             shown = self._fit.table(self._quantiles.encode(train))
-            first = [self._fit.aliases.get(name, name) for name in conditions]
+            first = rounds.first()
             return rounds.source.prompts(shown, context, settings.prompts_needed(count), first=first)
 
         return rounds.sample(prompts, n, seed=seed, directory=directory)
@@ -326,13 +326,9 @@ class HarmonicGenerator(LanguageGenerator):
 
     def _longest_row(self) -> int:
         """Room for a row, in tokens, from the rows that were learnt."""
-        learnt = [
-            Prompt((part,), document=prompt.document)
-            for prompt in read_prompts(self._prepared / "train.jsonl")
-            for part in prompt.parts
-            if part.learnt
-        ]
-        return answer_room(max(self._chat.lengths(learnt)))
+        prompts = read_prompts(self._prepared / "train.jsonl")
+        rows = [part.text for prompt in prompts for part in prompt.parts if part.learnt]
+        return answer_room(max(map(len, self._chat.lines(rows) if self._lists else self._chat.completions(rows))))
 
     def _scored(self, model: PreTrainedModel, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
         """Negative log-likelihood of each token of each row's text: (tokens,) a row, nats."""

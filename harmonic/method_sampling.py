@@ -57,6 +57,8 @@ class PromptSource:
             return NeighborRows(nearest()[:, : self.k], seed, centers=centers if len(centers) else self.rows)
         # Of a single row nearly all are shown by some tuning prompt: the few others would be the odd ones out. A list
         # teaches all of its rows, so that none of them is an answer that a prompt could give away.
+        if among is not None:
+            among = np.intersect1d(among, self.rows)
         exclude = taken if not self.lists and (self.k > 1 or self.wanted == 1) else ()
         return RandomRows(self.rows, self.k, seed, metric=self.metric, exclude=exclude, among=among)
 
@@ -100,6 +102,12 @@ class Rounds:
             decoder.close()
         return Sample(sample.frame, sample.validity | {"first_round": float(count)})
 
+    def first(self) -> list[str]:
+        """The columns that stand first in a row's order: those of the conditions, unless orders are all the same."""
+        if self.source.orders.permutation == "none":
+            return []
+        return [self.fit.aliases.get(name, name) for name in self.conditions]
+
     def _round(
         self, decoder: Decodes, context: int, prompts: list[Prompt], n: int, seed: int, directory: Path
     ) -> Sample:
@@ -118,5 +126,4 @@ class Rounds:
         k, metric = self.source.k, self.source.metric
         context = synthetic_context(drawn, self.train, k=k, metric=metric, seed=seed)
         shown = self.fit.table(self.quantiles.encode(drawn))
-        first = [self.fit.aliases.get(name, name) for name in self.conditions]
-        return self.source.prompts(shown, context, self.settings.prompts_needed(n), first=first, real=False)
+        return self.source.prompts(shown, context, self.settings.prompts_needed(n), first=self.first(), real=False)

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harmonic.prompts.prompt_sets import sampling_prompts
-from harmonic.prompts.row_json import InvalidAnswer
 
 from experiments.run import configured
 from harmonic.decoding.decoder import Decoder
 from harmonic.prompts.chat import Chat
+from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.contexts import RandomRows
+from harmonic.prompts.row_format import InvalidAnswer, RowFormat, row_format
+from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0

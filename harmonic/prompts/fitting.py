@@ -11,16 +11,17 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
 from harmonic.llm import LanguageModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.file_tokenizer import FileTokenizer
-from harmonic.prompts.prompt import Part, Prompt
+from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.short_names import short_names
 from harmonic.storage import write_json
 from harmonic.tables.table import Schema, Table
@@ -34,6 +35,8 @@ _SAMPLE = 256  # texts whose tokens are counted before it is decided which other
 _MARGIN = 1.1  # how much more tokens a character another text may take than those
 _CHUNK = 1024  # prompts tokenized at once
 _ROWS = 4096  # prompts whose rows are looked at first
+
+_Piece = TypeVar("_Piece")
 
 PromptSets = tuple[list[Prompt], list[Prompt]]
 """Tuning prompts and sampling prompts."""
@@ -117,13 +120,11 @@ class Gauge:
 
     def measure(self, fit: PromptFit, train: Sequence[Prompt], ask: Sequence[Prompt]) -> PromptFit:
         """The decision with its counts filled in. Maxima are exact where they come near the context."""
-        rows = [Prompt((part,), document=prompt.document) for prompt in train[:_ROWS] for part in _row_parts(prompt)]
-        row, mean_row = self._longest(rows, np.inf)
+        row, mean_row = self._longest_row(train[:_ROWS], np.inf)
         room = self.max_new_tokens or answer_room(row)
         shown, shown_mean = self._longest(ask, self.context - _MARGIN * room)
         if self.max_new_tokens is None and shown + _MARGIN * room > self.context:
-            rows = [Prompt((part,), document=prompt.document) for prompt in train for part in _row_parts(prompt)]
-            row, mean_row = self._longest(rows, 0)
+            row, mean_row = self._longest_row(train, 0)
             room = answer_room(row)
         longest, mean = self._longest(train, self.context)
         return replace(
@@ -142,22 +143,37 @@ class Gauge:
 
     def _longest(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
         """The most tokens of a prompt, exact from near `limit` on, and about the mean."""
-        if not prompts:
-            return 0, 0.0
-        sizes = np.array([sum(len(part.text) for part in prompt.parts) for prompt in prompts])
-        some = np.unique(np.linspace(0, len(prompts) - 1, min(len(prompts), _SAMPLE)).astype(int))
-        first = np.union1d(some, np.argsort(-sizes, kind="stable")[:_SAMPLE])
-        counts = np.zeros(len(prompts), dtype=np.int64)
-        counts[first] = self._counts([prompts[place] for place in first])
-        rate = (counts[first] / np.maximum(sizes[first], 1)).max() * _MARGIN
-        doubtful = np.setdiff1d(np.flatnonzero(sizes * rate > limit), first)
-        counts[doubtful] = self._counts([prompts[place] for place in doubtful])
-        return int(counts.max()), float(counts[some].mean())
+        sizes = [sum(len(part.text) for part in prompt.parts) for prompt in prompts]
+        return _most(prompts, sizes, self.chat.lengths, limit)
 
-    def _counts(self, prompts: Sequence[Prompt]) -> list[int]:
-        """Tokens of each prompt."""
-        chunks = (prompts[start : start + _CHUNK] for start in range(0, len(prompts), _CHUNK))
-        return [count for chunk in chunks for count in self.chat.lengths(chunk)]
+    def _longest_row(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
+        """The same of the rows that these prompts have the model write."""
+        rows = [part.text for prompt in prompts for part in prompt.parts if part.learnt]
+        tokenized = self.chat.lines if prompts and prompts[0].document else self.chat.completions
+        return _most(rows, list(map(len, rows)), lambda texts: [len(ids) for ids in tokenized(texts)], limit)
+
+
+def _most(
+    pieces: Sequence[_Piece], sizes: Sequence[int], count: Callable[[Sequence[_Piece]], list[int]], limit: float
+) -> tuple[int, float]:
+    """The most tokens of a piece, exact from near `limit` on, and about the mean. sizes: their characters."""
+    if not pieces:
+        return 0, 0.0
+
+    def counted(places: NDArray[np.int64]) -> list[int]:
+        chunks = np.split(places, range(_CHUNK, len(places), _CHUNK))
+        return [found for chunk in chunks for found in count([pieces[place] for place in chunk])]
+
+    characters = np.array(sizes)
+    some = np.unique(np.linspace(0, len(pieces) - 1, min(len(pieces), _SAMPLE)).astype(int))
+    first = np.union1d(some, np.argsort(-characters, kind="stable")[:_SAMPLE])
+    counts = np.zeros(len(pieces), dtype=np.int64)
+    counts[first] = counted(first)
+    rate = (counts[first] / np.maximum(characters[first], 1)).max() * _MARGIN
+    doubtful = np.setdiff1d(np.flatnonzero(characters * rate > limit), first)
+    if len(doubtful):
+        counts[doubtful] = counted(doubtful)
+    return int(counts.max()), float(counts[some].mean())
 
 
 def _from_files(llm: LanguageModel) -> tuple[Any, int | None] | None:
@@ -172,11 +188,6 @@ def _from_files(llm: LanguageModel) -> tuple[Any, int | None] | None:
         return tokenizer, config.get("max_position_embeddings")
     except Exception:  # a tokenizer of another kind: transformers knows them all
         return None
-
-
-def _row_parts(prompt: Prompt) -> list[Part]:
-    """The rows that a tuning prompt has the model write."""
-    return [part for part in prompt.parts if part.learnt]
 
 
 def _counted(mean: float, most: float) -> dict[str, float]:

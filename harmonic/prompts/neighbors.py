@@ -30,7 +30,7 @@ from harmonic.tables.table import Table
 
 Metric = Literal["mixed", "reference", "random"]
 
-_RANDOM = 3  # first entry of the seed sequence; prompt_sets.py has 1 and 2
+_RANDOM = 3  # first entry of the seed sequence; training_prompts.py has 1, contexts.py 2
 _TIE_GRID = 2.0**40  # squared distances are compared in steps of 2**-40, about 1e-12
 _BLOCK_CELLS = 2**20  # distances held at once by one thread: 4 MB of float32, near the cache
 

@@ -27,6 +27,8 @@ CODES = 100
 FEW = 10
 """Columns with so many distinct values, or fewer, stay as they are."""
 
+_MOST_STEPS = 2.0**52  # in a bin: a float tells no more apart
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bins:
@@ -84,8 +86,11 @@ class Bins:
         low, high = self._bounds(condition)
         bins = place[given].astype(int)
         step = 10.0**-self.column.decimals
-        count = np.rint((high[bins] - low[bins]) / step) + 1
-        drawn = low[bins] + np.minimum(np.floor(uniforms[given] * count), count - 1) * step
+        with np.errstate(all="ignore"):  # of numbers near the ends of what a float holds
+            count = np.nan_to_num(np.rint((high[bins] - low[bins]) / step) + 1, nan=1, posinf=_MOST_STEPS)
+        grid = np.where(count < _MOST_STEPS, step, (high[bins] - low[bins]) / _MOST_STEPS)
+        count = np.minimum(count, _MOST_STEPS)
+        drawn = low[bins] + np.minimum(np.floor(uniforms[given] * count), count - 1) * grid
         found[given] = np.round(drawn, self.column.decimals)
         return found
 

@@ -32,23 +32,28 @@ class Minutes(TrainerCallback):
     def __init__(self, trainer: AnswerTrainer, minutes: float, directory: Path) -> None:
         self.trainer, self.seconds, self.file = trainer, 60 * minutes, directory / "steps.json"
         self.started = self.first = 0.0
+        self.from_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The clock starts; or the number of steps is known."""
-        self.started = time.monotonic()
+        self.started, self.from_step = time.monotonic(), state.global_step
         if self.file.is_file():
             self.trainer.total_steps = min(json.loads(self.file.read_text()), state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure, decide, and stop after the last step."""
         now = time.monotonic()
-        if state.global_step == _TIMED[0]:
+        done = state.global_step - self.from_step
+        if done == _TIMED[0]:
             self.first = now
-        if state.global_step == _TIMED[1] and not self.file.is_file():
+        if done == _TIMED[1] and not self.file.is_file():
             step = (now - self.first) / (_TIMED[1] - _TIMED[0])
             left = max(self.seconds - (now - self.started), 0.0)
-            self.trainer.total_steps = min(state.global_step + int(left / step), state.max_steps)
-            self.file.write_text(json.dumps(self.trainer.total_steps))
+            wanted = torch.tensor([state.global_step + int(left / step)], device=self.trainer.accelerator.device)
+            # The slowest of several processes decides: all must take the same number of steps.
+            self.trainer.total_steps = min(int(self.trainer.accelerator.gather(wanted).min()), state.max_steps)
+            if state.is_world_process_zero:
+                self.file.write_text(json.dumps(self.trainer.total_steps))
         if state.global_step >= self.trainer.total_steps:
             control.should_training_stop = True
 
@@ -82,12 +87,13 @@ class Validation(TrainerCallback):
         self.points.append((state.global_step, loss))
         if self.report is not None:
             self.report({"validation/loss": loss}, state.global_step)
-        if loss <= min(point for _, point in self.points):
+        if loss <= self.lowest and state.is_world_process_zero:
             self.trainer.accelerator.unwrap_model(self.trainer.model).save_pretrained(self.best)
-        elif all(point > self.lowest for _, point in self.points[-_PATIENCE:]) and len(self.points) > _PATIENCE:
+        if all(point > self.lowest for _, point in self.points[-_PATIENCE:]) and len(self.points) > _PATIENCE:
             control.should_training_stop = True
-        self.best.mkdir(parents=True, exist_ok=True)
-        self.losses.write_text(json.dumps(self.points))
+        if state.is_world_process_zero:
+            self.best.mkdir(parents=True, exist_ok=True)
+            self.losses.write_text(json.dumps(self.points))
 
     @property
     def lowest(self) -> float:

@@ -125,6 +125,8 @@ class Reporter(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         new, self.tokens = self.trainer.tokens_seen - self.tokens, self.trainer.tokens_seen
         if state.is_world_process_zero:
+            if self.trainer.total_steps < state.max_steps:  # tuning.minutes has ended it sooner
+                self.progress.total = self.rows_after(self.trainer.total_steps)
             self.progress.advance(self.rows_after(state.global_step) - self.progress.done, tokens=new * processes())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:

@@ -67,7 +67,9 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def harmonic(output: Path, *overrides: str) -> dict[str, Any]:
-    """The report of one job in this process."""
+    """The report of one job in this process: of the paper's method, whose prompts name their examples."""
+    if not any(override.startswith("generator=") for override in overrides):
+        overrides = ("generator=harmonic", *overrides)
     with initialize_config_module("conf", version_base="1.3"):
         config = compose(
             "config", [*SETTINGS, "evaluator=prompt_copy", f"output_dir={output}", *overrides], return_hydra_config=True

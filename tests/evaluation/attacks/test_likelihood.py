@@ -12,6 +12,8 @@ from row_texts import row_text
 from harmonic.evaluation.attacks.likelihood import calibrated_loss, min_k
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.membership import MembershipInference
+from harmonic.prompts.instruction import question
+from harmonic.prompts.row_format import row_format
 from harmonic.tables.table import Splits
 from harmonic.tiny_model import TinyModel
 
@@ -96,14 +98,17 @@ def test_token_losses_add_up_and_the_base_model_comes_and_goes(few, fitted, tmp_
 
 
 def test_the_base_model_is_the_one_that_was_not_tuned(few, fitted, tmp_path):
-    """Against a plain forward pass over prompt and text."""
+    """Against a plain forward pass over the text behind a row of the validation part."""
     import torch
 
     model = fitted(few, tmp_path, epochs=1, learning_rate=1e-2)
     found = model.token_nll(few.test.frame[:1], base=True)[0]
     plain, tokenizer = model.llm.load()
     text = row_text(few.test.frame.iloc[0], few.schema)
-    turns = [{"role": "user", "content": "Row: "}, {"role": "assistant", "content": text}]
+    order = tuple(range(len(few.schema.columns)))
+    shown = row_text(few.val.frame.iloc[0], few.schema)
+    asked = question(row_format("json", few.schema), [(shown, None, order)], None, order).prompt
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]
     ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
     with torch.inference_mode():
         logs = plain(input_ids=torch.tensor([ids])).logits[0].log_softmax(dim=-1)
