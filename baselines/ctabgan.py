@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from baselines.encoding_rules import EncodingRules, fit_encoding
 from baselines.mode_encoding import RowEncoding
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, suggest
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
 from harmonic.tables.table import Splits
@@ -43,6 +43,8 @@ class CtabganGenerator(Generator):
     training: settings of `Training`. encoding: settings of `EncodingRules`. device: "auto" (a GPU where there is one),
     "cpu" or "cuda".
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     training: dict[str, Any] = field(default_factory=dict)
     encoding: dict[str, Any] = field(default_factory=dict)

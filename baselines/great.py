@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from baselines.foreign_training import muted
 from baselines.great_training import GreatTuning, be_great, load_trained, longest_row, prepared_tokenizer, train
 from baselines.row_text import RowReader, row_texts
-from harmonic.generator import LanguageGenerator, Sample
+from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table
@@ -60,6 +60,8 @@ class GreatSampling(Budget):
 @dataclass(kw_only=True)
 class GreatGenerator(LanguageGenerator):
     """GReaT on `llm`. tuning: see GreatTuning; sampling: see GreatSampling."""
+
+    versions: ClassVar[Versions] = Versions()
 
     llm: LanguageModel
     tuning: dict[str, Any] = field(default_factory=dict)

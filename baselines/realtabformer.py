@@ -23,7 +23,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from baselines.foreign_training import muted
 from baselines.realtabformer_encoding import RowTokens
 from baselines.realtabformer_training import RealTabFormerTuning, train
 from harmonic.errors import ConfigError
-from harmonic.generator import LanguageGenerator, Sample
+from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.lora import free_memory
@@ -58,6 +58,8 @@ class RealTabFormerGenerator(LanguageGenerator):
 
     tuning: see RealTabFormerTuning; sampling: see RealTabFormerSampling; device: see baselines/device.py.
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ from baselines.tabsyn_diffusion import Denoiser, DiffusionSettings, denoised, no
 from baselines.tabsyn_encoding import TableEncoding
 from baselines.tabsyn_training import Training
 from harmonic.errors import ConfigError, DataError
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
@@ -88,6 +88,8 @@ class TabSynGenerator(Generator):
     autoencoder, diffusion: see AutoencoderSettings and DiffusionSettings. device: "auto" (a GPU where there is one),
     "cpu" or "cuda".
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     autoencoder: dict[str, Any] = field(default_factory=dict)
     diffusion: dict[str, Any] = field(default_factory=dict)

@@ -72,6 +72,7 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
     if config.evaluate_on not in EVALUATE_ON:
         fix = suggest(config.evaluate_on, EVALUATE_ON)
         raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
+    from experiments.keys import configured_versions
     from experiments.pipeline import Pipeline
     from harmonic.runs.run import Run
 
@@ -83,6 +84,7 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
     run = Run.open(
         plain, plain["output_dir"], plain["experiment_name"], plain["dataset"]["name"], str(choices["generator"]),
         config.seed, data=splits.fingerprint(), force=config.force,
+        versions=configured_versions(plain),
     )  # fmt: skip
     pipeline = Pipeline(
         run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started
@@ -104,6 +106,8 @@ def run_job(config: DictConfig, choices: dict[str, str | None], record: dict[str
                 else:
                     record["skipped"] = True
             else:
+                if changed := run.outdated:
+                    logger.info("done before by older code (%s): what it changed is computed anew", "; ".join(changed))
                 pipeline.execute(config.stage)
     finally:
         print(f"run: {run.folder}", flush=True)

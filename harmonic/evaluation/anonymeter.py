@@ -88,6 +88,7 @@ class Anonymeter(Evaluator):
     secret: str | None = None
     confidence: float = 0.95
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_declared("singling_out", "a predicate found in the synthetic rows fits one training row alone"),
         *_declared("linkability", "two halves of a training row are put together"),

@@ -90,6 +90,7 @@ class CanaryExposure(Evaluator):
     confidence: float = 0.95
     resamples: int = 2000
 
+    version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
 
     metrics: ClassVar[tuple[Metric, ...]] = (

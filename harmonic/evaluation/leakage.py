@@ -34,6 +34,7 @@ class DataLeakageTest(Evaluator):
     max_rows: int | None = 1000
     resamples: int = 2000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("dlt", True, meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test"),
         Metric("dlt/low", None, meaning="lower end of the 95% bootstrap interval of dlt"),

@@ -79,6 +79,7 @@ class MembershipInference(Evaluator):
     confidence: float = 0.95
     resamples: int = 1000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5),
         *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),

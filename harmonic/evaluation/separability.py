@@ -29,6 +29,7 @@ class Separability(Evaluator):
 
     max_rows: int = 5000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("c2st", True, 0, 1, 1, "1 - |2 AUC - 1| of boosted trees told to tell synthetic from unseen real rows"),
     )

@@ -1,8 +1,8 @@
 """Is the synthetic table worth training on? Machine-learning efficacy: train on it, test on real rows.
 
-The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on the real
-validation rows, and the model so chosen is tested on the real test rows. The same learners trained on
-the real training rows give the ceiling.
+The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on real validation
+rows (half of them, `Splits.reference`), and the model so chosen is tested on the real test rows. The same learners
+trained on the real training rows give the ceiling.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class MachineLearningEfficacy(Evaluator):
     svm_max_rows: int | None = 5000
     n_jobs: int | None = None
 
+    version: ClassVar[int] = 1
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_under("mle/*/", "one learner"),
@@ -78,7 +79,7 @@ class MachineLearningEfficacy(Evaluator):
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Train on `synthetic`, tune on `splits.val`, test on `splits.test`; `scorer` is not used.
+        """Train on `synthetic`, tune on `splits.reference`, test on `splits.test`; `scorer` is not used.
 
         Raises ConfigError for a model that does not exist.
         """
@@ -103,7 +104,7 @@ class MachineLearningEfficacy(Evaluator):
         train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
         if train.teach_nothing:
             log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
-        val, test = problem.examples(splits.val.frame), problem.examples(splits.test.frame)
+        val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
         for model, (scores, reason) in zip(self.models, self._trained(problem, train, val, test, seed), strict=True):
             for name in problem.score_names:
                 _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)

@@ -7,12 +7,14 @@ it says about someone no metric here measures: its cells are left blank.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -91,6 +93,14 @@ class Layout:
 
     names: tuple[str, ...]
     asides: tuple[Aside, ...] = ()
+
+    version: ClassVar[int] = 1
+    """Raised when `release` writes another file for the same rows."""
+
+    def fingerprint(self) -> str:
+        """sha256 over all that `release` depends on, the real identifiers that new ones must avoid among it."""
+        taken = [sorted(aside.taken) for aside in self.asides]
+        return hashlib.sha256(repr((self.names, self.asides, taken)).encode()).hexdigest()
 
     def release(self, texts: pd.DataFrame, seed: int, after: int = 0) -> pd.DataFrame:
         """The synthetic file's cells: `texts`, (n, modelled columns) of str, and the rest, in the file's order.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,9 @@ class Completion:
     fills: dict[str, float]
     known: dict[str, NDArray[np.float64]]
     flags: dict[str, str]
+
+    version: ClassVar[int] = 1
+    """Raised when the same table is completed in another way."""
 
     @classmethod
     def of(cls, train: Table, only: Collection[str] | None = None) -> Completion:
@@ -117,7 +120,7 @@ class Completion:
 
     def splits(self, splits: Splits, *, drawn: bool = False) -> Splits:
         """The completed splits; see `frame`."""
-        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys")}
+        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys", "kept_apart")}
         whole: dict[str, Any] = {
             name: self.table(table, drawn=drawn) for name, table in tables.items() if table is not None
         }
