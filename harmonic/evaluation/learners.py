@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import Encoder, category_codes
+from harmonic.evaluation.resampling import label_scores, value_scores
 from harmonic.tables.table import Column, Splits
 
 Candidate = dict[str, Any]
@@ -153,6 +154,14 @@ class Problem:
     def scores(self, examples: Examples, predicted: NDArray[np.float64]) -> dict[str, float]:
         """Compare a prediction with the truth; NaN where a score is undefined. Names: `score_names`."""
         return self._label_scores(examples, predicted) if self.classify else self._value_scores(examples, predicted)
+
+    def resampled_scores(
+        self, examples: Examples, predicted: NDArray[np.float64], counts: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """`scores` of the examples repeated by each row of `counts` (resamples, examples): (resamples,) by name."""
+        if self.classify:
+            return label_scores(examples.target, predicted, counts)
+        return value_scores(examples.target * self.scale, predicted * self.scale, counts)
 
     def _label_scores(self, examples: Examples, scores: NDArray[np.float64]) -> dict[str, float]:
         from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
