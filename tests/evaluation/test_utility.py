@@ -169,17 +169,20 @@ def test_intervals_cover_what_a_model_is_worth_on_all_rows():
     assert 0.9 <= inside / 300 <= 0.98
 
 
-def test_every_mean_over_learners_has_an_interval_as_wide_as_the_test_rows_are_few(toy, diabetes_progression):
+def test_every_mean_over_learners_has_an_interval_that_narrows_with_the_root_of_the_test_rows(
+    toy, diabetes_progression
+):
     for splits in (toy, diabetes_progression):
         evaluator = MachineLearningEfficacy(models=["linear"], max_candidates=1)
-        few = replace(splits, test=splits.test.take(range(20)))
-        wide, narrow = (evaluator.evaluate(one, splits.train, seed=0) for one in (few, splits))
+        ninefold = splits.test.take(np.tile(np.arange(len(splits.test)), 9))
+        wide, narrow = (
+            evaluator.evaluate(one, splits.train, seed=0) for one in (splits, replace(splits, test=ninefold))
+        )
         for score in Problem.of(splits).score_names:
-            for measures in (wide, narrow):
-                assert measures[f"mle/{score}/low"] <= measures[f"mle/{score}"] <= measures[f"mle/{score}/high"]
-        score = "accuracy" if splits is toy else "mae"
-        sizes = [found[f"mle/{score}/high"] - found[f"mle/{score}/low"] for found in (wide, narrow)]
-        assert sizes[0] > 1.5 * sizes[1] > 0
+            low, high = wide[f"mle/{score}/low"], wide[f"mle/{score}/high"]
+            assert low < wide[f"mle/{score}"] < high
+            assert wide[f"mle/{score}"] == pytest.approx(narrow[f"mle/{score}"])
+            assert 2.5 < (high - low) / (narrow[f"mle/{score}/high"] - narrow[f"mle/{score}/low"]) < 3.6
 
 
 def test_wrong_settings_of_the_intervals_are_told(toy):
