@@ -75,7 +75,7 @@ class CtabganGenerator(Generator):
         self._schema = splits.schema
         self._code, self._conditions = RowEncoding.from_list(plain["columns"]), Conditions(plain["counts"])
         inputs = settings.noise + self._conditions.width
-        with seeded(0):  # the initial weights are drawn, and then replaced
+        with seeded(derive(0, "networks to fill")):  # the initial weights are drawn, and then replaced
             self._network = generator(inputs, side_of(self._code.width), settings.channels)
         self._network.load_state_dict(load_file(directory / _NETWORK))
         self._network.to(device).eval()

@@ -76,7 +76,6 @@ class GreatGenerator(LanguageGenerator):
         settings = GreatTuning(**self.tuning)
         settings.check(self.llm)
         GreatSampling(**self.sampling).check()
-        seed = derive(seed, "great")
         return train(self.llm, splits.train, settings, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
@@ -91,7 +90,7 @@ class GreatGenerator(LanguageGenerator):
         reader, model = RowReader(self._splits.schema), self._trained  # loaded before the clock starts
 
         def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
-            with muted(), seeded(seed):
+            with muted(), seeded(derive(seed, "great", "sample")):
                 return self._answers(model, reader, settings, size, deadline)
 
         schema = self._splits.schema

@@ -73,7 +73,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         settings = RealTabFormerTuning(**self.tuning)
         settings.check()
         self._checked_sampling()
-        seed, device = derive(seed, "realtabformer"), resolved_device(self.device)
+        device = resolved_device(self.device)
         return train(splits.train, settings, device=device, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
@@ -87,7 +87,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         settings = self._checked_sampling()
 
         def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
-            with muted(), seeded(seed):
+            with muted(), seeded(derive(seed, "realtabformer", "sample")):
                 return [self._row(ids) for ids in self._answers(settings, size, deadline)]
 
         return draw_rows(ask, n, self._schema, settings, seed=seed, directory=directory, advice=_ADVICE)

@@ -129,7 +129,7 @@ class TabSynGenerator(Generator):
         state = json.loads((directory / "tabsyn.json").read_text(encoding="utf-8"))
         self._schema, self._encoding = splits.schema, TableEncoding.from_dict(state["encoding"])
         self._settings = DiffusionSettings(**state["diffusion"])
-        with seeded(0):  # whatever is drawn is overwritten
+        with seeded(derive(0, "tabsyn", "networks to fill")):  # whatever is drawn is overwritten
             self._networks = Networks.build(self._encoding, AutoencoderSettings(**state["autoencoder"]), self._settings)
         load_model(self._networks.parts, directory / "tabsyn.safetensors")
         self._networks.parts.to(resolved_device(self.device)).eval()

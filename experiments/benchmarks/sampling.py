@@ -32,6 +32,7 @@ from harmonic.prompts.row_json import InvalidAnswer
 from experiments.run import configured
 from harmonic.decoding.decoder import Decoder
 from harmonic.prompts.chat import Chat
+from harmonic.randomness import derive
 from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
@@ -98,7 +99,7 @@ def ours_constrained(
 
 def draws(count: int) -> list[np.random.Generator]:
     """Each row's random numbers."""
-    return [np.random.default_rng([SEED, row]) for row in range(count)]
+    return [np.random.default_rng(derive(SEED, "answers", row)) for row in range(count)]
 
 
 def is_row(text: str, form: RowFormat) -> bool:

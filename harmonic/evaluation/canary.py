@@ -186,7 +186,7 @@ class CanaryExposure(Evaluator):
         found = exposures(canaries, decoys)
         measures[f"{path}/exposure"], measures[f"{path}/exposure_max"] = float(found.mean()), float(found.max())
         measures[f"{path}/exposure/low"], measures[f"{path}/exposure/high"] = mean_interval(
-            found, np.log2(len(decoys) + 1), confidence, resamples=self.resamples, seed=derive(seed, "canary")
+            found, np.log2(len(decoys) + 1), confidence, resamples=self.resamples, seed=seed
         )
         measures[f"{path}/auc"] = roc.area(-canaries, -decoys)
         interval = roc.area_interval(-canaries, -decoys, confidence)
@@ -224,7 +224,7 @@ def mean_interval(
     if np.ptp(values) > 0:
         drawn = bootstrap(
             (values,), np.mean, n_resamples=resamples, method="percentile", confidence_level=confidence,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(derive(seed, "canary")),
         ).confidence_interval  # fmt: skip
         low, high = min(low, drawn.low), max(high, drawn.high)
     return float(low), float(min(high, limit))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import Encoder, category_codes
 from harmonic.evaluation.resampling import label_scores, value_scores
+from harmonic.randomness import derive
 from harmonic.tables.table import Column, Splits
 
 Candidate = dict[str, Any]
@@ -205,19 +206,19 @@ def _build(name: str, candidate: Candidate, classify: bool, categorical: list[in
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         forest = RandomForestClassifier if classify else RandomForestRegressor
-        return forest(n_estimators=100, random_state=seed, n_jobs=1, **candidate)
+        return forest(n_estimators=100, random_state=derive(seed, name), n_jobs=1, **candidate)
     if name == "xgboost":
         from xgboost import XGBClassifier, XGBRegressor
 
         boosted = XGBClassifier if classify else XGBRegressor
-        return boosted(n_estimators=100, random_state=seed, n_jobs=1, verbosity=0, **candidate)
+        return boosted(n_estimators=100, random_state=derive(seed, name), n_jobs=1, verbosity=0, **candidate)
     if name == "catboost":
         from catboost import CatBoostClassifier, CatBoostRegressor
 
         trees = CatBoostClassifier if classify else CatBoostRegressor
         return trees(
             iterations=200,
-            random_seed=seed,
+            random_seed=derive(seed, name),
             thread_count=1,
             cat_features=categorical,
             allow_writing_files=False,

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.randomness import derive
 from harmonic.tables.columns import Kind
 from harmonic.tables.dates import find_format
 from harmonic.tables.typing import infer_kind
@@ -107,15 +108,12 @@ class Layout:
 
         `after`: rows released before, whose identifiers are not to come again.
         """
-        draw = np.random.default_rng([_STREAM, seed])
+        draw = np.random.default_rng(derive(seed, "identifiers"))
         rest = {aside.name: aside.cells(len(texts), draw, after) for aside in self.asides if aside.written}
         cells = {
             name: texts[name] if name in texts else rest[name] for name in self.names if name in texts or name in rest
         }
         return pd.DataFrame(cells, index=texts.index, dtype=object)
-
-
-_STREAM = 11  # first entry of the seed sequence of new identifiers
 
 
 def find_layout(

@@ -19,12 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.generator import Generator, LanguageGenerator, Sample
+from harmonic.randomness import derive
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.table import Schema, Splits, Table, Task
 
 MISSING, GIVEN = "missing", "given"
 _FEW_CLASSES = 20
-_DRAWN = 12  # the seed of the draws that stand for missing numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Completion:
         drawn from the training values instead of their median (the same rows in the same order alike): a generator
         that learns columns one by one would bring the median too often.
         """
-        draw = np.random.default_rng(_DRAWN)
+        draw = np.random.default_rng(derive(0, "missing numbers"))  # whatever the run's seed
         cells: dict[str, Any] = {}
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]

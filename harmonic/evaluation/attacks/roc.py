@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonic.randomness import derive
+
 
 def area(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     """P(a member's score is above a non-member's), ties half: the area under the ROC curve, in [0, 1]."""
@@ -111,7 +113,7 @@ def true_positive_intervals(
 
     drawn = bootstrap(
         (members, others), statistic, n_resamples=resamples, batch=100, method="percentile",
-        confidence_level=confidence, rng=np.random.default_rng(seed),
+        confidence_level=confidence, rng=np.random.default_rng(derive(seed, "true-positive rates")),
     ).confidence_interval  # fmt: skip
     intervals = []
     for value, low, high in zip(true_positive_rates(members, others, rates), drawn.low, drawn.high, strict=True):
