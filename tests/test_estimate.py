@@ -59,9 +59,7 @@ def test_times_are_work_over_speed(speed: None) -> None:
 
 
 def test_more_tokens_at_once_take_more_memory(speed: None) -> None:
-    longer = PromptFit(
-        **{**{name: getattr(FIT, name) for name in FIT.__slots__}, "tuning": {"mean": 1e6, "max": 10**6}}
-    )
+    longer = PromptFit(**{**{name: getattr(FIT, name) for name in FIT.__slots__}, "tuning": {"mean": 1e6, "max": 10**6}})
     assert gigabytes(lines(fit=longer)[0]) > gigabytes(lines()[0])
     assert gigabytes(lines()[1]) >= 0.9
 

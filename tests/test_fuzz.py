@@ -256,8 +256,7 @@ def test_tables_that_once_went_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "examples"),
-    [("run", 12), ("learn", 3), ("learn densely", 3), ("text", 60), ("constraint", 15), ("bytes", 150)],
+    ("name", "examples"), [("run", 12), ("learn", 3), ("learn densely", 3), ("text", 60), ("constraint", 15), ("bytes", 150)]
 )
 def test_odd_tables_are_given_back_or_refused_in_words(name: str, examples: int) -> None:
     explore(name, examples)

@@ -24,7 +24,7 @@ from harmonic.storage import key_of
 from harmonic.tables.table import Splits
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-GENERATORS = ("harmonic", "great", "smote", "tabsyn")  # one of each make
+GENERATORS = ("harmonic", "harmonic_dense", "great", "smote")  # one of each make
 EVALUATORS = "evaluator=[full,canary,anonymeter]"
 Keys = dict[str, str]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harmonic.prompts.row_json import parse_row, row_json
 from transformers import PreTrainedTokenizerFast
 
 from harmonic.decoding.constraints import RowConstraints, column_pattern
 from harmonic.prompts.chat import Chat
+from harmonic.prompts.row_json import parse_row, row_json
 from harmonic.tables.columns import Style
 from harmonic.tables.table import Column, Kind, Schema, Task
 from harmonic.tiny_model import TinyModel

@@ -55,7 +55,10 @@ def prepared(context: int | None, folder: Path, **changes: Any) -> tuple[Form, i
     train, ask = read_prompts(folder / "train.jsonl"), read_prompts(folder / "sample.jsonl")
     form = Form.read(folder, 5)
     assert {len(prompt.rows) for prompt in [*train, *ask]} == {form.k}
-    tuning = [len(chat.prompts([prompt.prompt])[0]) + len(chat.completions([prompt.completion])[0]) for prompt in train]
+    tuning = [
+        len(chat.prompts([prompt.prompt])[0]) + len(chat.completions([prompt.completion])[0])
+        for prompt in train
+    ]
     answer = max(len(chat.completions([prompt.completion])[0]) for prompt in train)
     sampling = [len(chat.prompts([prompt.prompt])[0]) + int(1.25 * answer) + 1 for prompt in ask]
     return form, max(tuning), max(sampling)
