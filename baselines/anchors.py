@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive
 from harmonic.tables.table import Splits
 
@@ -38,6 +38,8 @@ class RealRows(Generator):
     As long as n is at most the rows there are, each comes at most once; beyond that they repeat, all equally
     often (up to one), and a warning says so: the holdout is half of the validation rows, and often smaller than n.
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     rows: str = "train"
 
@@ -64,6 +66,8 @@ class RealRows(Generator):
 @dataclass(kw_only=True)
 class Marginals(Generator):
     """Each column of the training rows, shuffled on its own: true marginals, independent columns."""
+
+    versions: ClassVar[Versions] = Versions()
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Keep the training rows."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from baselines.encoding_rules import EncodingRules, fit_encoding
 from baselines.mode_encoding import RowEncoding
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, suggest
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
 from harmonic.tables.table import Splits
@@ -43,6 +43,8 @@ class CtabganGenerator(Generator):
     training: settings of `Training`. encoding: settings of `EncodingRules`. device: "auto" (a GPU where there is one),
     "cpu" or "cuda".
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     training: dict[str, Any] = field(default_factory=dict)
     encoding: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class CtabganGenerator(Generator):
         self._schema = splits.schema
         self._code, self._conditions = RowEncoding.from_list(plain["columns"]), Conditions(plain["counts"])
         inputs = settings.noise + self._conditions.width
-        with seeded(0):  # the initial weights are drawn, and then replaced
+        with seeded(derive(0, "networks to fill")):  # the initial weights are drawn, and then replaced
             self._network = generator(inputs, side_of(self._code.width), settings.channels)
         self._network.load_state_dict(load_file(directory / _NETWORK))
         self._network.to(device).eval()

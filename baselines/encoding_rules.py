@@ -176,7 +176,7 @@ def gaussian_modes(scaled: Numbers, rules: EncodingRules, seed: int) -> tuple[Nu
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(derive(seed, "rows of the mixture"))
     if len(scaled) > MIXTURE_ROWS:
         scaled = random.choice(scaled, MIXTURE_ROWS, replace=False)
     mean, deviation = float(scaled.mean()), float(scaled.std())  # the mixture's tolerances are absolute

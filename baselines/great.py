@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from baselines.foreign_training import muted
 from baselines.great_training import GreatTuning, be_great, load_trained, longest_row, prepared_tokenizer, train
 from baselines.row_text import RowReader, row_texts
-from harmonic.generator import LanguageGenerator, Sample
+from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table
@@ -61,6 +61,8 @@ class GreatSampling(Budget):
 class GreatGenerator(LanguageGenerator):
     """GReaT on `llm`. tuning: see GreatTuning; sampling: see GreatSampling."""
 
+    versions: ClassVar[Versions] = Versions()
+
     llm: LanguageModel
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +76,6 @@ class GreatGenerator(LanguageGenerator):
         settings = GreatTuning(**self.tuning)
         settings.check(self.llm)
         GreatSampling(**self.sampling).check()
-        seed = derive(seed, "great")
         return train(self.llm, splits.train, settings, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
@@ -89,7 +90,7 @@ class GreatGenerator(LanguageGenerator):
         reader, model = RowReader(self._splits.schema), self._trained  # loaded before the clock starts
 
         def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
-            with muted(), seeded(seed):
+            with muted(), seeded(derive(seed, "great", "sample")):
                 return self._answers(model, reader, settings, size, deadline)
 
         schema = self._splits.schema

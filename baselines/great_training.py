@@ -13,7 +13,7 @@ from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
 from harmonic.progress import Progress
-from harmonic.randomness import seeded
+from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Table
 from harmonic.tuning.lora import free_memory, load_tuned
 from harmonic.tuning.settings import History
@@ -65,7 +65,7 @@ def train(
     "tokens_per_s", "loss" (mean of the last five points)}.
     """
     try:
-        with muted(), seeded(seed):
+        with muted(), seeded(derive(seed, "great", "fit")):
             return _train(llm, table, settings, seed, directory, history)
     finally:
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # empty: be-great's trainer makes it
@@ -146,8 +146,8 @@ def _trainer(
         bf16=half == "bf16",
         fp16=half == "fp16",
         use_cpu=llm.resolved_device() == "cpu",
-        seed=seed,
-        data_seed=seed,
+        seed=derive(seed, "great", "trainer"),
+        data_seed=derive(seed, "great", "order"),
         logging_steps=logging_steps(limit or steps),
         save_strategy="no",
         report_to=[],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from baselines.encoding import Encoding
 from harmonic.errors import ConfigError
+from harmonic.randomness import derive
 from harmonic.tables.table import Table
 
 
@@ -49,7 +50,8 @@ def mutual_information(table: Table, seed: int) -> dict[str, float]:
     target = table.target.to_numpy()
     if table.schema.task.is_classification:
         target = np.unique(target, return_inverse=True)[1]
-    scores = measure(encoding.encode(table.frame), target, discrete_features=discrete, random_state=seed)
+    drawn = derive(seed, "mutual information")
+    scores = measure(encoding.encode(table.frame), target, discrete_features=discrete, random_state=drawn)
     found = dict(zip(names, scores.tolist(), strict=True))
     return {column.name: found[column.name] for column in table.schema.features}
 

@@ -23,7 +23,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from baselines.foreign_training import muted
 from baselines.realtabformer_encoding import RowTokens
 from baselines.realtabformer_training import RealTabFormerTuning, train
 from harmonic.errors import ConfigError
-from harmonic.generator import LanguageGenerator, Sample
+from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.lora import free_memory
@@ -59,6 +59,8 @@ class RealTabFormerGenerator(LanguageGenerator):
     tuning: see RealTabFormerTuning; sampling: see RealTabFormerSampling; device: see baselines/device.py.
     """
 
+    versions: ClassVar[Versions] = Versions()
+
     tuning: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
@@ -71,7 +73,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         settings = RealTabFormerTuning(**self.tuning)
         settings.check()
         self._checked_sampling()
-        seed, device = derive(seed, "realtabformer"), resolved_device(self.device)
+        device = resolved_device(self.device)
         return train(splits.train, settings, device=device, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
@@ -85,7 +87,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         settings = self._checked_sampling()
 
         def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
-            with muted(), seeded(seed):
+            with muted(), seeded(derive(seed, "realtabformer", "sample")):
                 return [self._row(ids) for ids in self._answers(settings, size, deadline)]
 
         return draw_rows(ask, n, self._schema, settings, seed=seed, directory=directory, advice=_ADVICE)

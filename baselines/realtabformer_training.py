@@ -15,7 +15,7 @@ from baselines.foreign_training import binding, imported, logging_steps, muted, 
 from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
-from harmonic.randomness import seeded
+from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Kind, Table
 from harmonic.tuning.lora import free_memory
 from harmonic.tuning.settings import History
@@ -74,7 +74,7 @@ def train(
     """
     library()  # for its error
     try:
-        with muted(), seeded(seed):
+        with muted(), seeded(derive(seed, "realtabformer", "fit")):
             return _train(table, settings, device, seed, directory, history)
     finally:
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)
@@ -137,14 +137,14 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
         full_save_dir=str(checkpoints / "full"),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        random_state=seed,
+        random_state=derive(seed, "realtabformer", "split"),
         numeric_precision=settings.numeric_precision,
         numeric_max_len=settings.numeric_max_len or _characters(table),
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=settings.learning_rate,
         max_steps=limit or -1,
-        seed=seed,
-        data_seed=seed,
+        seed=derive(seed, "realtabformer", "trainer"),
+        data_seed=derive(seed, "realtabformer", "order"),
         use_cpu=device == "cpu",
         logging_steps=logging_steps(limit or steps),
         save_strategy="no",  # but for the epochs' ends

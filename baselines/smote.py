@@ -20,7 +20,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from baselines.encoding import Encoding
 from baselines.neighborhood import relevance_weights, weighted_neighbors
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, DataError
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive
 from harmonic.tables.table import Splits, Table
 
@@ -48,6 +48,8 @@ class SmoteGenerator(Generator):
     smaller the exponent, the more the most relevant feature counts (1: all alike); features whose weight (all
     weights add up to 1) lies below the threshold are left out of the distance.
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     k: int = 5
     balance: bool = False

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ import pandas as pd
 from baselines.device import resolved_device
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, SamplingError, suggest
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table
@@ -54,6 +54,8 @@ class SynthcityGenerator(Generator):
     n_iter, which counts epochs, is lowered to those that have at most so many batches, one at least (None: it is not).
     device: "auto" (a GPU where there is one), "cpu" or "cuda".
     """
+
+    versions: ClassVar[Versions] = Versions()
 
     plugin: str
     settings: dict[str, Any] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ from baselines.tabsyn_diffusion import Denoiser, DiffusionSettings, denoised, no
 from baselines.tabsyn_encoding import TableEncoding
 from baselines.tabsyn_training import Training
 from harmonic.errors import ConfigError, DataError
-from harmonic.generator import Generator, Sample
+from harmonic.generator import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.storage import write_json
@@ -89,6 +89,8 @@ class TabSynGenerator(Generator):
     "cpu" or "cuda".
     """
 
+    versions: ClassVar[Versions] = Versions()
+
     autoencoder: dict[str, Any] = field(default_factory=dict)
     diffusion: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
@@ -127,7 +129,7 @@ class TabSynGenerator(Generator):
         state = json.loads((directory / "tabsyn.json").read_text(encoding="utf-8"))
         self._schema, self._encoding = splits.schema, TableEncoding.from_dict(state["encoding"])
         self._settings = DiffusionSettings(**state["diffusion"])
-        with seeded(0):  # whatever is drawn is overwritten
+        with seeded(derive(0, "tabsyn", "networks to fill")):  # whatever is drawn is overwritten
             self._networks = Networks.build(self._encoding, AutoencoderSettings(**state["autoencoder"]), self._settings)
         load_model(self._networks.parts, directory / "tabsyn.safetensors")
         self._networks.parts.to(resolved_device(self.device)).eval()

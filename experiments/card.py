@@ -17,7 +17,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.card_limits import not_tested, warnings
-from experiments.card_numbers import Report, attacks_made, candidates, confidence, measured, rate_text, worst_attack
+from experiments.card_numbers import (
+    Report,
+    attacks_made,
+    candidates,
+    confidence,
+    measured,
+    rate_text,
+    worst_attack,
+    worst_named,
+)
 from experiments.card_reading import reading
 from experiments.collect import declared_metrics, read_runs
 from experiments.summary import find
@@ -66,7 +75,7 @@ def overview(reports: Sequence[Report]) -> str:
         run = f"{report['generator']} on {report['dataset']}, seed {report['seed']} ({report['run_id']})"
         keys = [f"mia/{worst}/{key}" if key in RATES else key for key in SIDE_BY_SIDE.values()]
         cells = [str(measured(report, key) or "–") for key in keys]
-        cells[0] += f" ({worst})" if worst else ""
+        cells[0] += f" ({worst_named(report)})" if worst else ""
         rows.append([escape_markdown(run), "–" if size is None else f"{size:,}", *cells])
     header = ["run", "synthetic rows", *SIDE_BY_SIDE]
     shown = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]
@@ -108,7 +117,7 @@ def _attacks(report: Report) -> list[str]:
     told = f"Intervals: {level}, each for itself. –: not to be had, see below."
     if worst := measured(report, "mia/worst"):
         told += (
-            f" Worst: AUC {worst}, of {worst_attack(report)}; this interval holds at {level} for all attacks at once."
+            f" Worst: AUC {worst}, of {worst_named(report)}; this interval holds at {level} for all attacks at once."
         )
     return [_table(header, rows), told]
 

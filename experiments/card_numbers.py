@@ -47,14 +47,20 @@ def measured(report: Report, name: str) -> Number | None:
 
 
 def attacks_made(report: Report) -> list[str]:
-    """Names of the membership attacks that gave numbers, the strongest first."""
+    """Names of the membership attacks that gave numbers, the strongest first, whatever its direction."""
     parts = [(name.split("/"), value) for name, value in report["metrics"].items() if value is not None]
     areas = {part[1]: value for part, value in parts if len(part) == 3 and (part[0], part[2]) == ("mia", "auc")}
-    return sorted(areas, key=lambda name: -areas[name])
+    return sorted(areas, key=lambda name: -abs(areas[name] - 0.5))
 
 
 def worst_attack(report: Report) -> str | None:
-    """The attack with the largest AUC."""
+    """The attack that tells most."""
+    named = worst_named(report)
+    return named.partition(",")[0] if named else None
+
+
+def worst_named(report: Report) -> str | None:
+    """The attack that tells most, and whether it is reversed, in words."""
     attacks = attacks_made(report)
     return report.get("notes", {}).get("mia/worst", attacks[0]) if attacks else None
 

@@ -22,6 +22,7 @@ from experiments.card_numbers import (
     rate_text,
     setting,
     worst_attack,
+    worst_named,
 )
 from harmonic.evaluation.membership import RATES
 
@@ -101,8 +102,8 @@ def _membership(report: Report) -> Iterator[Said]:
         yield Said(
             Level.FOUND,
             "An attacker can tell training rows from unseen ones better than by guessing: the attack "
-            f"{name} ranks a training row before an unseen one in {worst.value:.0%} of pairs, where guessing has 50% "
-            f"({together}:{worst.interval(percent)}).",
+            f"{worst_named(report)} ranks a training row before an unseen one in {worst.value:.0%} of pairs, where "
+            f"guessing has 50% ({together}:{worst.interval(percent)}).",
         )
         return
     size, visible = candidates(report, name), least_visible(report)
@@ -110,8 +111,8 @@ def _membership(report: Report) -> Iterator[Said]:
     unseen = f" (an AUC below about {visible:.2f} would not have been seen)" if visible else ""
     yield Said(
         Level.NOTHING,
-        f"No attack did better than guessing as far as {rows} can tell{unseen}: the largest AUC, that of {name}, is "
-        f"{worst} ({together}), and guessing has 0.5.",
+        f"No attack did better than guessing as far as {rows} can tell{unseen}: the largest AUC, that of "
+        f"{worst_named(report)}, is {worst} ({together}), and guessing has 0.5.",
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.older_code import mark_outdated
 from experiments.shown_metrics import headline_of
 from experiments.summary import find
 from experiments.variants import name_variants
@@ -38,7 +39,7 @@ EFFICIENCY = (
 
 RUN_COLUMNS = [
     "experiment", "dataset", "generator", "llm", "scale", "n_samples", "variant", "seed", "run_id", "status",
-    "superseded", "evaluated_on", "headline", "data", "created", "finished", "revision", "error", "folder",
+    "superseded", "outdated", "evaluated_on", "headline", "data", "created", "finished", "revision", "error", "folder",
 ]  # fmt: skip
 METRIC_COLUMNS = ["metric", "value", "higher_is_better", "ideal", "reason"]
 
@@ -54,6 +55,7 @@ class RunRecord:
     says which run it was. `n_samples` None: as many rows as the training split has. `evaluated_on` is "test", or
     "validation" for the trials of a search, whose metrics are no results. `variant` says in which settings the run
     differs from others of its generator, "" in none. `superseded`: the same run was found elsewhere, finished or later.
+    `outdated`: the stages, with their versions, of which another of the runs has a newer one; "" if there is none.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class RunRecord:
     report: dict[str, Any] = field(default_factory=dict)
     variant: str = ""
     superseded: bool = False
+    outdated: str = ""
 
     @property
     def is_result(self) -> bool:
@@ -90,7 +93,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunRecord]:
     Raises ConfigError for a folder that does not exist, and if there is no report at all.
     """
     paths = {path.resolve(): path for folder in folders for path in _reports(folder)}
-    records = _with_variants(_mark_superseded([read_run(path.parent) for path in paths.values()]))
+    records = mark_outdated(_with_variants(_mark_superseded([read_run(path.parent) for path in paths.values()])))
     records += [record for folder in folders for record in _failed_jobs(folder)]
     if not records:
         shown = ", ".join(map(str, folders))

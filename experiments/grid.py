@@ -28,6 +28,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.keys import configured_versions
 from harmonic.runs.done import finished
 from harmonic.storage import key_of, write_json
 
@@ -151,10 +152,19 @@ def find_done(jobs: Sequence[Sequence[str]], hydra: Any, sweeps: Path) -> dict[i
         record = records.get(key or "")
         if record is None or any(signed(root) != was for root, was in record["data"].items()):
             continue
-        if finished(Path(record["run"])):
+        if _whole(Path(record["run"])):
             kept = {name: record[name] for name in ("run", "key", "data")}
             done[number] = {"number": number, "overrides": overrides, "status": "skipped", **kept}
     return done
+
+
+def _whole(folder: Path) -> bool:
+    """Whether the run in the folder is finished, by the code as it is now."""
+    try:
+        config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
+        return finished(folder, configured_versions(config))
+    except Exception:  # whatever cannot be told makes the job run
+        return False
 
 
 def _records(wanted: set[str], sweeps: Path) -> dict[str, dict[str, Any]]:
@@ -186,9 +196,14 @@ def _contents(source: Any) -> dict[str, str]:
 @functools.cache
 def _code() -> str:
     """The digest of what makes rows and a run's identity out of a configuration; taken once, when work begins."""
-    parts = ("experiments/run.py", "harmonic/*.py", "harmonic/data/*.csv")
-    files = [path for part in parts for path in sorted(CODE.glob(part))]
-    return _digest("".join(f"{path.relative_to(CODE)} {_digest(path.read_text('utf-8'))}\n" for path in files))
+    return _digest("".join(f"{path.relative_to(CODE)} {_digest(path.read_text('utf-8'))}\n" for path in code_files()))
+
+
+def code_files() -> list[Path]:
+    """The files of that code, and of the packaged tables."""
+    parts = ["experiments/run.py", "experiments/keys.py"]
+    parts += [f"harmonic/{part}" for part in ("*.py", "tables/*.py", "runs/*.py", "data/*.csv")]
+    return [path for part in parts for path in sorted(CODE.glob(part))]
 
 
 def _digest(text: str) -> str:

@@ -86,7 +86,7 @@ def _sweep_charts(
     for scatter in charts.utility_against_privacy(values):
         caption = (
             "Utility against privacy, mean and standard deviation over seeds; up and to the right is better. Diamonds "
-            "on the line: the Pareto front, which no other generator beats in both. Hollow grey circles: anchors."
+            "on the line: the Pareto front, which no other generator beats in both. Hollow grey: anchors, older code."
         )
         drawn.append(Chart(scatter, caption))
     found: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
@@ -100,7 +100,7 @@ def _sweep_charts(
         dataset: {label: np.concatenate(kept) for label, kept in rows.items() if kept}
         for dataset, rows in found.items()
     }
-    boxes = charts.distances(pooled, set(values["label"][values["anchor"]]))
+    boxes = charts.distances(pooled, set(values["label"][values["unranked"]]))
     if boxes:
         caption = (
             "Distance of each synthetic row to its closest training row, all seeds together: median, middle half, "

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.card import place_card
+from experiments.keys import StageInputs, stage_versions
 from experiments.measuring import measured_by, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
@@ -31,15 +32,6 @@ from harmonic.tables.table import Splits, Table
 from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)
-
-FORMAT = {"prompts": 2, "fit": 3, "sample": 3, "evaluate": 6}
-"""Raised by hand when a stage's code starts to give other results for the same inputs."""
-
-SHAPE_PROMPTS = {
-    "tuning": ("passes", "max_tokens", "validation"),
-    "sampling": ("context", "first_round", "rows_per_prompt", "max_new_tokens"),
-}
-"""The settings of tuning and sampling that prompts depend on."""
 
 TUNED_ON = ("train.jsonl", "validation.jsonl")
 
@@ -60,6 +52,8 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         """Fit the generator to tables with missing values, dates or no target, if it does not take them itself."""
+        versions = stage_versions(type(self.generator), {name: type(one) for name, one in self.evaluators.items()})
+        self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
         self.completion = Completion.of(self.splits.train)
         self.generator = completed(self.generator, self.completion)
 
@@ -91,7 +85,7 @@ class Pipeline:
             prepared = Path(folder)
             self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=prepared)
             digests = [_digest(file) if file.is_file() else None for file in map(prepared.joinpath, TUNED_ON)]
-            inputs = self._fit_inputs(*digests)
+            inputs = self.inputs.fit(*digests)
             if self.run.force or self.run.cache.find("fit", inputs) is None:
                 shared = self.run.cache.partial("fit", inputs)  # checkpoints are read by every process
                 self.generator.fit(self.splits, seed=self.run.seed, prepared=prepared, directory=shared)
@@ -125,19 +119,11 @@ class Pipeline:
         self.run.finish(*found)
 
     def _prompts(self) -> Entry:
-        settings = without(self.config["generator"], "llm", "tuning", "sampling")
-        inputs = {"format": FORMAT["prompts"], "data": self.run.data, "generator": settings, "n": self.n}
-        inputs["seed"] = self.run.seed
-        inputs["llm"] = self.config["generator"].get("llm")  # how many rows fit into a prompt depends on it
-        for part, names in SHAPE_PROMPTS.items():
-            given = self.config["generator"].get(part) or {}
-            inputs[part] = {name: given[name] for name in names if name in given}
-
         def build(folder: Path) -> dict[str, Any]:
             self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=folder)
             return {file.stem: _digest(file) for file in sorted(folder.glob("*.jsonl"))}  # train, sample, validation
 
-        entry = self.run.stage("prompts", inputs, build)
+        entry = self.run.stage("prompts", self.inputs.prompts(), build)
         if entry.facts.get("train"):
             self.run.place(entry.path, "prompts")
         if (entry.path / "prompt_fit.json").is_file():
@@ -145,8 +131,6 @@ class Pipeline:
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:
-        inputs = self._fit_inputs(prompts.facts.get("train"), prompts.facts.get("validation"))
-
         def build(folder: Path) -> dict[str, Any]:
             if isinstance(self.generator, LanguageGenerator):
                 self.generator.history = self.tracker.log
@@ -154,7 +138,7 @@ class Pipeline:
                 logger.info("%s", line)
             return self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
 
-        entry = self.run.stage("fit", inputs, build)
+        entry = self.run.stage("fit", self.inputs.fit(*map(prompts.facts.get, ("train", "validation"))), build)
         if (entry.path / "adapter").is_dir():
             self.run.place(entry.path / "adapter", "adapter")
         if (entry.path / "history.json").is_file():
@@ -164,17 +148,7 @@ class Pipeline:
         self.run.record(efficiency=_efficiency("fit", entry))
         return entry
 
-    def _fit_inputs(self, train_digest: str | None, validation_digest: str | None) -> dict[str, Any]:
-        settings = without(self.config["generator"], "sampling")
-        inputs = {"format": FORMAT["fit"], "data": self.run.data, "generator": settings, "prompts": train_digest}
-        return inputs | {"validation": validation_digest, "seed": self.run.seed}
-
     def _sample(self, prompts: Entry, fitted: Entry) -> Entry:
-        inputs = {
-            "format": FORMAT["sample"], "fit": fitted.key, "sampling": self.config["generator"].get("sampling"),
-            "prompts": prompts.facts.get("sample"), "n": self.n, "seed": self.run.seed,
-        }  # fmt: skip
-
         def build(folder: Path) -> dict[str, Any]:
             self._load(prompts, fitted)
             started = time.monotonic()
@@ -191,7 +165,7 @@ class Pipeline:
                 "csv": _digest(folder / "synthetic.csv"),
             }
 
-        entry = self.run.stage("sample", inputs, build)
+        entry = self.run.stage("sample", self.inputs.sample(fitted.key, prompts.facts.get("sample")), build)
         for name in ("synthetic.csv", "synthetic.parquet"):
             if (entry.path / name).is_file():
                 self.run.place(entry.path / name, name)
@@ -212,11 +186,7 @@ class Pipeline:
             if evaluator.needs_target and not splits.schema.has_target:
                 unavailable[name] = "the table has no target (dataset.target=null)"
                 continue
-            inputs = {
-                "format": FORMAT["evaluate"], "data": self.run.data, "synthetic": sampled.facts["csv"],
-                "fit": fitted.key, "prompts": prompts.facts.get("sample"), "evaluator": self.config["evaluator"][name],
-                "seed": self.run.seed, "on": on,
-            }  # fmt: skip
+            inputs = self.inputs.evaluate(name, fitted.key, prompts.facts.get("sample"), sampled.facts["csv"])
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = scorer_of(self.generator, partial(self._load, prompts, fitted), prompts.path)
@@ -247,11 +217,6 @@ class Pipeline:
         if not self._loaded:
             self.generator.load(self.splits, prepared=prompts.path, directory=fitted.path)
             self._loaded = True
-
-
-def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The settings less these keys."""
-    return {key: value for key, value in settings.items() if key not in names}
 
 
 def _efficiency(stage: str, entry: Entry) -> dict[str, float]:

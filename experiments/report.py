@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     options = argparse.ArgumentParser(
         prog="harmonic-report", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
-        description="Collect runs into tables (mean ± standard deviation over seeds, best in bold, paired tests)\n"
+        description="Collect runs into tables (mean ± standard deviation over seeds, paired tests)\n"
         "and one HTML page with charts. Runs that failed are listed, and never stop it.",
     )  # fmt: skip
     options.add_argument("outputs", nargs="+", type=Path, help="folders that runs wrote to, or parts of them")
@@ -99,6 +99,7 @@ def make_report(
     frame = tidy(records)
     values = measured(frame)
     chosen, remarks = _chosen(values, against)
+    remarks += _outdated(records)
     found = _tables(values, chosen)
     _print_overview(records, found, remarks)
     folder = to or outputs[0] / "report"
@@ -124,6 +125,18 @@ def _chosen(values: pd.DataFrame, against: str | None) -> tuple[str | None, list
     fix = f'name one of them: --against "{called[0]}"' if called else suggest(wanted, labels) if labels else "run it"
     problem = f"it ran in several settings: {'; '.join(called)}" if called else "no finished run is called that"
     raise ConfigError("--against", against, problem, fix)
+
+
+def _outdated(records: Sequence[RunRecord]) -> list[str]:
+    """A remark on runs of older code, if there are any."""
+    found = sorted({record.outdated for record in records if record.outdated})
+    if not found:
+        return []
+    count = sum(bool(record.outdated) for record in records)
+    return [
+        f"{count} of the runs were made by older code than others ({'; '.join(found)}): they are rows of their own and "
+        "not ranked. Their commands again compute anew what has changed."
+    ]
 
 
 def _tables(values: pd.DataFrame, chosen: str | None) -> list[Table]:

@@ -79,6 +79,7 @@ def run_job(
         raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
     if config.summary not in SUMMARIES:
         raise ConfigError("summary", config.summary, "is no summary", suggest(str(config.summary), SUMMARIES))
+    from experiments.keys import configured_versions
     from experiments.pipeline import Pipeline
     from harmonic.runs.run import Run
 
@@ -90,6 +91,7 @@ def run_job(
     run = Run.open(
         plain, plain["output_dir"], plain["experiment_name"], plain["dataset"]["name"], str(choices["generator"]),
         config.seed, data=splits.fingerprint(), force=config.force,
+        versions=configured_versions(plain),
     )  # fmt: skip
     pipeline = Pipeline(
         run,
@@ -118,6 +120,8 @@ def run_job(
                 else:
                     record["skipped"] = True
             else:
+                if changed := run.outdated:
+                    logger.info("done before by older code (%s): what it changed is computed anew", "; ".join(changed))
                 pipeline.execute(config.stage)
     finally:
         print(f"run: {run.folder}", flush=True)

@@ -23,6 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.randomness import derive
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Search(Sweeper):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
         # Another stream of draws for every start, or a resumed search would try the first values again.
-        study.sampler = samplers[self.sampler](seed=self.seed + len(study.trials))
+        study.sampler = samplers[self.sampler](seed=derive(self.seed, "search", len(study.trials)))
         return study
 
 

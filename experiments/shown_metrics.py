@@ -13,14 +13,18 @@ import pandas as pd
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column: its title, and the metric in it. "{headline}" is the dataset's headline score, f1_macro or r2."""
+    """A column: its title, and the metric in it. "{headline}" is the dataset's headline score, f1_macro or r2.
+
+    `interval`: the metric's own, <metric>/low and <metric>/high, stands beside it.
+    """
 
     title: str
     metric: str
+    interval: bool = False
 
-    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of this metric."""
-        names = [self.metric.format(headline=headline) for headline in frame["headline"]]
+    def of(self, frame: pd.DataFrame, end: str = "") -> pd.DataFrame:
+        """The rows of this metric; of the `end` of its interval, "/low" or "/high"."""
+        names = [self.metric.format(headline=headline) + end for headline in frame["headline"]]
         return frame[frame["metric"] == pd.Series(names, index=frame.index, dtype=object)]
 
 
@@ -28,7 +32,7 @@ MAIN = (
     Measure("DM", "data_mismatch"),
     Measure("WD", "wasserstein"),
     Measure("CS", "correlation_similarity"),
-    Measure("MLE", "mle/{headline}"),
+    Measure("MLE", "mle/{headline}", interval=True),
     Measure("LLE", "lle/{headline}"),
 )
 
@@ -51,8 +55,9 @@ PRIVACY = (
     Measure("DCR share", "dcr/share"),
     Measure("DLT", "dlt"),
     Measure("DLT holdout", "dlt_holdout"),
-    Measure("MIA worst", "mia/worst"),
-    Measure("prompt copy", "prompt_copy"),
+    Measure("MIA worst", "mia/worst", interval=True),
+    Measure("prompt copy", "prompt_copy/rows"),
+    Measure("prompt numbers", "prompt_copy/cells"),
     Measure("canary", "canary/exposure"),
     Measure("singling out", "anonymeter/singling_out"),
     Measure("linkability", "anonymeter/linkability"),
@@ -72,9 +77,15 @@ HEADLINES = (
 MOST_HEADLINES = 12
 
 
-EFFICIENCY = (
+SECONDS = (
     Measure("fit, s", "time/fit_s"),
     Measure("sample, s", "time/sample_s"),
+)
+"""What a score took, beside it."""
+
+
+EFFICIENCY = (
+    *SECONDS,
     Measure("rows/s", "sample/rows_per_s"),
     Measure("memory, MB", "peak_rss_mb"),
     Measure("valid answers", "validity/raw"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from experiments.paired_tests import holm, paired_tests
 from experiments.shown_metrics import Measure, direction, goodness, number
 from experiments.tables import Cell, Table, begin_blocks
 
@@ -41,7 +40,7 @@ class Comparison:
 def compare(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> list[Comparison]:
     """The label `against` compared with every other, measure by measure; `values` from `tables.measured`.
 
-    A pair is a (dataset, seed) on which both have a value, on the same rows. Anchors are not compared with. Where
+    A pair is a (dataset, seed) on which both have a value, on the same rows. Anchors and older code are left out. Where
     neither end of a metric is good, distances to its ideal are compared; a metric without direction is left out.
     """
     found = []
@@ -55,7 +54,7 @@ def compare(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> 
         table = rows.pivot(index=["dataset", "seed", "data"], columns="label", values="value")
         if against not in table:
             continue
-        anchors = set(rows["label"][rows["anchor"]])
+        anchors = set(rows["label"][rows["unranked"]])
         batch = [
             _compare(measure.title, label, table[[against, label]].dropna(), higher, ideal)
             for label in table.columns
@@ -78,25 +77,6 @@ def _compare(title: str, label: str, pairs: pd.DataFrame, higher: bool | None, i
         return replace(told, note="no difference in any pair")
     wilcoxon, t_test = paired_tests(tested[0], tested[1])
     return replace(told, wilcoxon=wilcoxon, t_test=t_test)
-
-
-def paired_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
-    """Two-sided p-values of SciPy's Wilcoxon signed-rank and paired t test, uncorrected."""
-    from scipy.stats import ttest_rel, wilcoxon
-
-    with warnings.catch_warnings():  # differences that are all alike: the t test's p is 0 then, and rightly
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return float(wilcoxon(first, second).pvalue), float(ttest_rel(first, second).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979), in the given order. NaN stays NaN and does not count."""
-    valid = sorted((p, position) for position, p in enumerate(p_values) if not math.isnan(p))
-    corrected, highest = [math.nan] * len(p_values), 0.0
-    for rank, (p, position) in enumerate(valid):
-        highest = max(highest, min(1.0, (len(valid) - rank) * p))
-        corrected[position] = highest
-    return corrected
 
 
 def _corrected(batch: list[Comparison]) -> list[Comparison]:

@@ -1,6 +1,7 @@
-"""The frame of runs as the paper's tables: datasets by generators, mean ± standard deviation over seeds, best in bold.
+"""The frame of runs as the paper's tables: datasets by generators, mean ± standard deviation over seeds.
 
-Anchors (real, copy, holdout, marginals) show whether a metric is in place; they are in every table and never ranked.
+Bold is what a paired test over seeds bears out. Anchors (real, copy, holdout, marginals) show whether a metric is in
+place; they are in every table and never ranked. Nor are runs of older code, which are rows of their own.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from experiments.paired_tests import FEWEST_SEEDS, LEVEL, borne_out
 from experiments.shown_metrics import (
     ABLATION,
     EFFICIENCY,
     FIDELITY,
     MAIN,
     PRIVACY,
+    SECONDS,
     Measure,
     arrow,
     direction,
-    goodness,
     number,
     spread,
 )
@@ -35,7 +37,7 @@ ABLATED = r"(.+?)_no_."
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in a table: its text, whether it is the best, and whether it is only for orientation."""
+    """What stands in a table: its text, whether it is bold, and whether it is only for orientation."""
 
     text: str
     best: bool = False
@@ -74,8 +76,9 @@ class Pooled:
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
     """What tables are made of: finished runs on test rows, one row a (dataset, label, seed, metric).
 
-    Adds "anchor", "usual" and "label": the generator, and what tells runs apart that must not be averaged: other
-    settings (`variant`), and LLM, scale and number of rows where they are not those of most runs, which "usual" says.
+    Adds "anchor", "unranked", "usual" and "label": the generator, and what tells runs apart that must not be averaged:
+    other settings (`variant`), older code (`outdated`), and LLM, scale and number of rows where they are not those of
+    most runs, which "usual" says. Unranked are anchors and what older code made.
     Of several runs of the same, the latest that has the metric counts.
     """
     results = (frame["status"] == "done") & (frame["evaluated_on"] == "test") & ~frame["superseded"]
@@ -85,10 +88,13 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     runs = told[~done["folder"].duplicated()]
     usual = {name: runs[name].mode().iloc[0] for name in told} if len(runs) else {}
     labels = []
-    for generator, variant, said in zip(done["generator"], done["variant"], told.to_dict("records"), strict=True):
+    names = zip(done["generator"], done["variant"], done["outdated"], told.to_dict("records"), strict=True)
+    for generator, variant, outdated, said in names:
         parts = [f"{name}={value}" for name, value in said.items() if value != usual[name]]
-        labels.append(", ".join([generator, *parts, *([variant] if variant else [])]))
+        parts += [variant] if variant else []
+        labels.append(", ".join([generator, *parts, *([f"outdated: {outdated}"] if outdated else [])]))
     done["label"], done["anchor"] = labels, done["generator"].isin(ANCHORS)
+    done["unranked"] = done["anchor"] | (done["outdated"] != "")
     done["usual"] = ", ".join(f"{name}={value}" for name, value in usual.items())
     done["_known"] = done["value"].notna()
     done = done.sort_values(["_known", "finished"], kind="stable")
@@ -96,20 +102,22 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
-    """(label, is an anchor): those of the generator `first` on top, the anchors at the bottom."""
+    """(label, is not ranked): those of the generator `first` on top, what is not ranked at the bottom."""
     known = values.drop_duplicates("label")
     found = sorted(
-        zip(known["anchor"], known["generator"] != first, known["label"], strict=True), key=lambda each: each
+        zip(known["unranked"], known["generator"] != first, known["label"], strict=True), key=lambda each: each
     )
-    return [(label, anchor) for anchor, _, label in found]
+    return [(label, unranked) for unranked, _, label in found]
 
 
 def result_table(
-    name: str, title: str, values: pd.DataFrame, measures: Iterable[Measure], first: str = "harmonic"
-) -> Table | None:
+    name: str, title: str, values: pd.DataFrame, measures: Iterable[Measure], first: str = "harmonic",
+    beside: Iterable[Measure] = (),
+) -> Table | None:  # fmt: skip
     """Datasets × generators by measures, from `measured(…)`; None if none of the measures has a value.
 
-    A measure without any value is left out, and the notes say why; so do they for each single cell without.
+    `beside` are measures that stand at the end, and are never bold. A measure without any value is left out, and the
+    notes say why; so do they for each single cell without.
     """
     shown, notes = [], []
     for measure in measures:
@@ -120,6 +128,7 @@ def result_table(
             notes.append(f"{measure.title}: {Pooled.of(rows).reason}.")
     if not shown:
         return None
+    aside = [(measure, rows, *direction(rows)) for measure in beside if (rows := measure.of(values))["value"].any()]
     index = [
         (str(dataset), label, anchor)
         for dataset, part in values.groupby("dataset", sort=True)
@@ -127,55 +136,63 @@ def result_table(
     ]
     columns = []
     missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
-    for measure, rows, higher, ideal in shown:
-        pooled = {(dataset, label): Pooled.of(part) for (dataset, label), part in rows.groupby(["dataset", "label"])}
+    for measure, rows, higher, ideal in [*shown, *aside]:
+        pooled = _pooled(rows)
         column = [pooled.get((dataset, label), Pooled(reason="not measured")) for dataset, label, _ in index]
         for (_, label, _), cell in zip(index, column, strict=True):
             if cell.n == 0:
                 missing[measure.title, cell.reason].add(label)
-        columns.append((column, _best(index, column, higher, ideal)))
-    usual = Counter(cell.n for column, _ in columns for cell in column if cell.n).most_common(1)[0][0]
-    cells = [[_cell(pooled, best, usual) for pooled, best in zip(*column, strict=True)] for column in columns]
+        bold = borne_out(rows, higher, ideal) if len(columns) < len(shown) else set()
+        ends = [_pooled(measure.of(values, end)) if measure.interval else {} for end in ("/low", "/high")]
+        intervals = [tuple(found.get((dataset, label), Pooled()).mean for found in ends) for dataset, label, _ in index]
+        columns.append((column, [(dataset, label) in bold for dataset, label, _ in index], intervals))
+    usual = Counter(cell.n for column, *_ in columns for cell in column if cell.n).most_common(1)[0][0]
+    cells = [[_cell(*parts, usual) for parts in zip(*column, strict=True)] for column in columns]
     body = [
         [Cell(dataset), Cell(label, quiet=anchor), *(replace(cell, quiet=anchor) for cell in row)]
         for (dataset, label, anchor), row in zip(index, zip(*cells, strict=True), strict=True)
     ]
-    notes = [_about_seeds(usual), f"Unless a label says otherwise: {values['usual'].iloc[0]}.", *notes]
+    with_interval = [measure.title for measure, *_ in shown if measure.interval]
+    notes = [
+        _about_seeds(usual),
+        *_about_intervals(with_interval),
+        f"Unless a label says otherwise: {values['usual'].iloc[0]}.",
+        *notes,
+    ]
     notes += _why_missing(missing)
-    header = ["dataset", "generator", *(measure.title + arrow(higher, ideal) for measure, _, higher, ideal in shown)]
+    header = [
+        "dataset",
+        "generator",
+        *(measure.title + arrow(higher, ideal) for measure, _, higher, ideal in [*shown, *aside]),
+    ]
     return Table(name, title, header, begin_blocks(body), notes)
 
 
-def _best(
-    index: Sequence[tuple[str, str, bool]], column: Sequence[Pooled], higher: bool | None, ideal: float
-) -> list[bool]:
-    """Which cells are the best of their dataset: all that print alike, unless every ranked one does."""
-    ranked: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for (dataset, _, anchor), cell in zip(index, column, strict=True):
-        good = goodness(cell.mean, higher, ideal) if cell.n else None
-        if good is not None and not anchor:
-            ranked[dataset].append((good, number(cell.mean)))
-    best = {}
-    for dataset, found in ranked.items():
-        top = max(good for good, _ in found)
-        texts = {text for good, text in found if good == top}
-        best[dataset] = texts if any(text not in texts for _, text in found) else set()
-    return [
-        bool(cell.n) and not anchor and number(cell.mean) in best.get(dataset, ())
-        for (dataset, _, anchor), cell in zip(index, column, strict=True)
-    ]
+def _pooled(rows: pd.DataFrame) -> dict[tuple[str, str], Pooled]:
+    """Of one metric's rows, by dataset and label."""
+    return {(dataset, label): Pooled.of(part) for (dataset, label), part in rows.groupby(["dataset", "label"])}
 
 
-def _cell(pooled: Pooled, best: bool, usual: int) -> Cell:
+def _cell(pooled: Pooled, bold: bool, interval: tuple[float, ...], usual: int) -> Cell:
     if pooled.n == 0:
         return Cell(MISSING)
-    return Cell(spread(pooled.mean, pooled.std) + (f" [{pooled.n}]" if pooled.n != usual else ""), best)
+    ends = "" if any(math.isnan(end) for end in interval) else f" ({', '.join(map(number, interval))})"
+    return Cell(spread(pooled.mean, pooled.std) + ends + (f" [{pooled.n}]" if pooled.n != usual else ""), bold)
 
 
 def _about_seeds(usual: int) -> str:
     seeds = "one seed" if usual == 1 else f"{usual} seeds"
     spreads = "" if usual == 1 else " ± standard deviation"
-    return f"Mean{spreads} over {seeds}, another number is in brackets. Bold: best of its dataset; anchors not ranked."
+    return (
+        f"Mean{spreads} over {seeds}, another number is in brackets. Bold: better than every other of its dataset in a "
+        f"paired t test over seeds ({FEWEST_SEEDS} at least), Holm-corrected, p < {LEVEL}; anchors not ranked."
+    )
+
+
+def _about_intervals(titles: Sequence[str]) -> list[str]:
+    if not titles:
+        return []
+    return [f"{', '.join(titles)}: in parentheses the ends of the 95% interval, what other test rows would do alone."]
 
 
 def _why_missing(missing: Mapping[tuple[str, str], set[str]]) -> list[str]:
@@ -206,12 +223,12 @@ def all_tables(values: pd.DataFrame, first: str = "harmonic") -> list[Table]:
     ablated = pd.Series([found is not None for found in bases], index=values.index)
     whole = values[~ablated]
     found = [
-        result_table("main", "Main results", whole, MAIN, first),
-        result_table("fidelity", "Fidelity, further measures", whole, FIDELITY, first),
-        result_table("privacy", "Privacy", whole, PRIVACY, first),
+        result_table("main", "Main results", whole, MAIN, first, SECONDS),
+        result_table("fidelity", "Fidelity, further measures", whole, FIDELITY, first, SECONDS),
+        result_table("privacy", "Privacy", whole, PRIVACY, first, SECONDS),
     ]
     for base in sorted({found[1] for found in bases if found}):
         family = values[values["generator"].str.fullmatch(rf"{re.escape(base)}(_no_.+)?") | values["anchor"]]
-        found.append(result_table(f"ablation_{base}", f"Ablation of {base}", family, ABLATION, base))
+        found.append(result_table(f"ablation_{base}", f"Ablation of {base}", family, ABLATION, base, SECONDS))
     found.append(result_table("cost", "Time and memory", whole, EFFICIENCY, first))
     return [table for table in found if table is not None]

@@ -31,6 +31,19 @@ class Sample:
     validity: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Of the code behind each stage of a generator.
+
+    A number is raised by whoever changes what that stage makes of the same inputs: results of the older code are then
+    computed anew, and those of the stages before are kept.
+    """
+
+    prompts: int = 1
+    fit: int = 1
+    sample: int = 1
+
+
 class Generator(ABC):
     """Learns from the training rows, then draws new ones.
 
@@ -40,6 +53,7 @@ class Generator(ABC):
     """
 
     takes_gaps: ClassVar[bool] = False
+    versions: ClassVar[Versions] = Versions()
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:  # noqa: B027 (optional)
         """Write what `fit` and `sample` will read, such as prompts. Nothing, unless overridden."""

@@ -1,4 +1,8 @@
-"""Seeding code that draws from global random state, and giving that state back afterwards."""
+"""One rule for seeds: whoever draws names the draw, `derive(seed, "name")`, and no two draws share a name.
+
+So two draws from one run's seed are independent, whatever else draws, and in whatever order; `default_rng(seed)` in
+two places would give both the same numbers. A test finds seeds that are used as they are, and names used twice.
+"""
 
 from __future__ import annotations
 

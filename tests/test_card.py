@@ -147,6 +147,16 @@ def test_what_was_not_measured_is_not_read() -> None:
     assert "could say" in reading(report({"mia/worst": None, "nrs": None}, unavailable={"nrs": "no rows"}))
 
 
+def test_an_attack_that_ranks_unseen_rows_first_is_told_as_reversed() -> None:
+    found = attacked({"dcr": (0.30, 0.24, 0.36), "levatt": (0.53, 0.47, 0.59)})
+    found |= {"mia/worst": 0.70, "mia/worst/low": 0.64, "mia/worst/high": 0.76}
+    told = report(found, notes={"mia/worst": "dcr, reversed"})
+    assert attacks_made(told) == ["dcr", "levatt"]
+    assert "the attack dcr, reversed ranks a training row before an unseen one in 70% of pairs" in reading(told)
+    assert "| dcr | synthetic rows | 154, 154 | 0.300 [0.240, 0.360] |" in card(told)
+    assert "Worst: AUC 0.700 [0.640, 0.760], of dcr, reversed;" in card(told)
+
+
 # ---- what to mind, what is missing
 
 

@@ -91,6 +91,16 @@ def test_every_field_of_a_generators_settings_is_in_its_file(generator: str, par
     assert set(configuration(f"generator={generator}").generator[part]) == {field.name for field in fields}
 
 
+def test_presets_that_compare_draw_as_many_rows_as_are_learnt_over_three_seeds_at_least() -> None:
+    presets = {path.stem: path.read_text(encoding="utf-8") for path in (CONF / "experiment").glob("*.yaml")}
+    comparing = {name for name, text in presets.items() if "PrintTables" in text} - {"quickstart"}  # a first look
+    assert comparing == {"ablation", "comparison", "main_results", "privacy"}
+    for name in comparing:
+        preset: Any = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
+        assert preset.n_samples is None and len(str(preset.hydra.sweeper.params.seed).split(",")) >= 3, name
+        assert configuration(f"experiment={name}", "scale=smoke").n_samples is None, name
+
+
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_file_opens_with_a_comment(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_module
 
-from experiments.grid import data_read, ground, key_for, signature
+from experiments.grid import code_files, data_read, ground, key_for, signature
+from experiments.keys import stage_versions
+from harmonic.datasets import Dataset
+from harmonic.runs.done import finished
+from harmonic.runs.run import identity
+from harmonic.tables.files import read_csv
+from harmonic.tables.splitting import split_rows
+from harmonic.tables.table import Splits
+from harmonic.tables.typing import type_table
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["generator=marginals,copy", "evaluator=fidelity", "tracker=off", "scale=smoke", "data_dir=null"]
@@ -91,6 +100,12 @@ def grounds(**changes: Any) -> dict[str, Any]:
     found = ground(hydra_of_a_job())
     assert found is not None and found["files"] and found["code"]
     return {**found, **changes}
+
+
+def test_the_code_behind_a_key_is_all_that_makes_rows_and_a_runs_identity() -> None:
+    made_by = (identity, finished, stage_versions, Dataset, Splits, split_rows, type_table, read_csv)
+    files = {Path(str(inspect.getsourcefile(part))).resolve() for part in made_by}
+    assert files <= set(code_files())
 
 
 def test_the_key_is_that_of_the_composed_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,16 @@ def test_a_search_takes_its_trials_and_goes_on_where_it_was(command: Callable[..
 def test_selection_leaves_the_test_rows_alone() -> None:
     splits = configured("dataset=diabetes", "generator=real", "data_dir=null")["dataset"].load(0)
     chosen = splits.for_selection()
-    rows = [set(map(tuple, part.frame.itertuples(index=False))) for part in (chosen.val, chosen.test, splits.test)]
-    assert len(chosen.val) + len(chosen.test) == len(splits.val)
-    assert not (rows[0] & rows[1]) and not (rows[1] & rows[2])
+    parts = (chosen.reference, chosen.test, chosen.holdout, splits.test)
+    rows = [set(map(tuple, part.frame.itertuples(index=False))) for part in parts]
+    assert [len(part) for part in parts] == [20, 41, 62, 154]
+    assert all(not (one & other) for place, one in enumerate(rows) for other in rows[place + 1 :])
+    assert rows[0] | rows[1] == set(map(tuple, splits.reference.frame.itertuples(index=False)))
+    assert rows[2] == set(map(tuple, splits.holdout.frame.itertuples(index=False)))
     assert chosen.train is splits.train
+
+
+def test_selection_on_the_fewest_validation_rows_still_has_one_to_test_on() -> None:
+    splits = configured("dataset=diabetes", "generator=real", "data_dir=null")["dataset"].load(0)
+    chosen = replace(splits, val=splits.val.take([0, 1])).for_selection()
+    assert [len(part) for part in (chosen.reference, chosen.test, chosen.holdout)] == [0, 1, 1]

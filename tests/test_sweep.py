@@ -127,7 +127,8 @@ def test_launchers_run_the_same_jobs(launcher: list[str], tmp_path: Path) -> Non
     [pytest.param(name, marks=pytest.mark.slow) for name in ("comparison", "main_results", "privacy", "ablation")],
 )
 def test_presets_run_at_smoke_scale(preset: str, tmp_path: Path) -> None:
-    found = swept(tmp_path, f"experiment={preset}", "dataset=diabetes", "seed=0", "llm=tiny", fixed=WHOLE)
+    words = [f"experiment={preset}", "dataset=diabetes", "seed=0", "llm=tiny", "n_samples=12"]
+    found = swept(tmp_path, *words, fixed=WHOLE)
     assert len(records(tmp_path)) >= 4, found.stderr[-3000:]
     failed = [record for record in records(tmp_path) if record["status"] != "done"]
     # Free text from a model of random weights is no row; all else ends well.

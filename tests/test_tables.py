@@ -17,13 +17,14 @@ from sweeps import failure, write_run
 
 from experiments.collect import read_runs, tidy
 from experiments.published import published_figures, published_table
-from experiments.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
+from experiments.shown_metrics import PRIVACY, Measure, goodness, number
 from experiments.significance import MIN_PAIRS, compare, holm, significance_table
 from experiments.tables import Cell, Table, all_tables, measured, result_table
 from experiments.typeset import escape_latex, escape_markdown, latex, markdown
 
 WD, MLE, NRS = Measure("WD", "wasserstein"), Measure("MLE", "mle/{headline}"), Measure("NRS", "nrs")
 SHARE, HOLDOUT = Measure("share", "dcr/share"), Measure("holdout", "dlt_holdout")
+ATTACK = Measure("attack", "mia/dcr/auc")
 NASTY = 'a_b & 50% $x$ #1 {c} ~d ^e \\f <script>alert("1")</script> | [g] *h* `i`'
 
 
@@ -35,6 +36,14 @@ def table_of(outputs: Path, *measures: Measure) -> Table:
     table = result_table("name", "Title", values_of(outputs), measures)
     assert table is not None
     return table
+
+
+def write_seeds(outputs: Path, metric: str, figures: dict[str, float], seeds: int = 5, **given: str) -> None:
+    """Runs of each generator over seeds, its figure give or take a thousandth."""
+    draw = np.random.default_rng(0)
+    for generator, value in figures.items():
+        for seed, noise in enumerate(draw.normal(0, 0.001, seeds)):
+            write_run(outputs, {metric: value + float(noise)}, generator=generator, seed=seed, **given)  # type: ignore[arg-type]
 
 
 def column(table: Table, title: str) -> dict[str, Cell]:
@@ -64,28 +73,96 @@ def test_one_seed_has_no_spread_and_another_number_of_seeds_is_said(tmp_path: Pa
     [
         (WD, "wasserstein", {"smote": 0.3, "tvae": 0.2, "ctgan": 0.4}, {"tvae"}),
         (NRS, "nrs", {"smote": 0.3, "tvae": 0.2, "ctgan": 0.4}, {"ctgan"}),
-        (NRS, "nrs", {"smote": 0.3, "tvae": 0.90001, "ctgan": 0.9}, {"tvae", "ctgan"}),  # they print alike
+        (NRS, "nrs", {"smote": 0.3, "tvae": 0.9001, "ctgan": 0.9}, set()),  # less between them than between seeds
         (NRS, "nrs", {"smote": 0.9, "tvae": 0.9}, set()),  # nothing to choose between
         (NRS, "nrs", {"smote": 0.9}, set()),
         (SHARE, "dcr/share", {"smote": 0.4, "tvae": 0.58, "ctgan": 0.9}, {"tvae"}),  # the nearest to 0.5
         (NRS, "nrs", {"smote": 0.3, "tvae": 0.2, "real": 0.9, "holdout": 1.0}, {"smote"}),  # anchors are not ranked
-        (HOLDOUT, "dlt_holdout", {"smote": -0.3, "tvae": -0.1, "ctgan": 0.1}, {"smote", "tvae"}),
+        (HOLDOUT, "dlt_holdout", {"smote": -0.3, "tvae": -0.1, "ctgan": 0.1}, set()),  # both are what is wanted
+        (HOLDOUT, "dlt_holdout", {"smote": -0.3, "tvae": 0.2, "ctgan": 0.1}, {"smote"}),
+        (ATTACK, "mia/dcr/auc", {"smote": 0.3, "tvae": 0.55, "ctgan": 0.9}, {"tvae"}),  # reversed is not perfect
         (Measure("low", "mia/dcr/auc/low"), "mia/dcr/auc/low", {"smote": 0.1, "tvae": 0.2}, set()),  # no direction
     ],
 )  # fmt: skip
-def test_the_best_by_direction_is_bold(
+def test_the_best_by_direction_is_bold_where_seeds_bear_it_out(
     tmp_path: Path, measure: Measure, name: str, figures: dict[str, float], best: set[str]
 ) -> None:
-    for generator, value in figures.items():
-        write_run(tmp_path, {name: value}, generator=generator)
+    write_seeds(tmp_path, name, figures)
     cells = column(table_of(tmp_path, measure), measure.title)
     assert {generator for generator, cell in cells.items() if cell.best} == best
 
 
+def test_a_difference_is_bold_only_where_its_paired_test_holds_after_correction(tmp_path: Path) -> None:
+    noise = np.array([-1.5, -1.0, -0.5, -0.1, 0.1, 0.5, 1.0, 1.5])
+    less = {name: 0.02 * (1.0 + np.roll(noise, turn)) for turn, name in enumerate(("tvae", "ctgan", "great"))}
+    less |= {"smote": np.zeros(8), "real": np.full(8, -9.0)}
+    raw = [stats.ttest_1samp(less[name], 0).pvalue for name in ("tvae", "ctgan", "great")]
+    assert max(raw) < 0.05 < max(holm(raw))  # each by itself would do, and together they do not
+    for more, best in ((0, set()), (8, {"smote"})):
+        for name, values in less.items():
+            for seed, value in enumerate(values):
+                write_run(tmp_path, {"nrs": 0.7 - float(value)}, generator=name, seed=seed + more)
+        cells = column(table_of(tmp_path, NRS), "NRS")
+        assert {name for name, cell in cells.items() if cell.best} == best
+
+
+def test_two_seeds_bear_out_nothing(tmp_path: Path) -> None:
+    for seeds, best in ((2, set()), (3, {"tvae"})):
+        write_seeds(tmp_path / str(seeds), "nrs", {"smote": 0.1, "tvae": 0.9}, seeds)
+        cells = column(table_of(tmp_path / str(seeds), NRS), "NRS")
+        assert {name for name, cell in cells.items() if cell.best} == best
+
+
+def test_a_score_stands_with_its_interval_and_the_seconds_it_took(tmp_path: Path) -> None:
+    stages = {
+        name: {"seconds": seconds, "cached": False, "key": "k"} for name, seconds in (("fit", 2.5), ("sample", 4))
+    }
+    for seed, (value, low, high) in enumerate(((0.7, 0.62, 0.78), (0.8, 0.74, 0.88))):
+        found = {"mle/f1_macro": value, "mle/f1_macro/low": low, "mle/f1_macro/high": high}
+        write_run(tmp_path, found, seed=seed, stages=stages)
+    (main, *_) = all_tables(values_of(tmp_path))
+    assert main.header == ["dataset", "generator", "MLE ↑", "fit, s ↓", "sample, s ↓"]
+    assert [cell.text for cell in main.rows[0]] == [
+        "german", "smote", "0.750 ± 0.071 (0.680, 0.830)", "2.500 ± 0.000", "4.000 ± 0.000",
+    ]  # fmt: skip
+    assert any("MLE: in parentheses" in note for note in main.notes)
+
+
+def versions(**changed: int) -> dict[str, int]:
+    return {"prompts": 1, "fit": 1, "sample": 1, "file": 1, "completion": 1, "evaluate_privacy": 2} | changed
+
+
+def test_runs_of_older_code_are_rows_of_their_own_and_not_ranked(tmp_path: Path) -> None:
+    for seed in range(4):
+        told = versions(evaluate_privacy=1) if seed == 3 else versions()
+        write_run(tmp_path, {"nrs": 0.9 if seed == 3 else 0.5 + seed / 1000}, seed=seed, stage_versions=told)
+        write_run(tmp_path, {"nrs": 0.3}, generator="tvae", seed=seed, stage_versions=versions())
+    table = table_of(tmp_path, NRS)
+    cells = column(table, "NRS")
+    assert cells["smote"].text == "0.501 ± 0.001" and cells["smote"].best
+    outdated = cells["smote, outdated: evaluate_privacy 1"]
+    assert outdated.text == "0.900 [1]" and outdated.quiet
+    assert [row[1].text for row in table.rows][-1] == "smote, outdated: evaluate_privacy 1"
+    assert all(each.pairs == 3 for each in compare(values_of(tmp_path), "smote", [NRS]))
+
+
+def test_older_code_of_one_generator_is_no_fault_of_another(tmp_path: Path) -> None:
+    write_run(tmp_path, {"nrs": 0.5}, stage_versions=versions(sample=3), settings={"_target_": "a.Smote"})
+    write_run(tmp_path, {"nrs": 0.5}, generator="tvae", stage_versions=versions(), settings={"_target_": "b.Tvae"})
+    assert {record.outdated for record in read_runs([tmp_path])} == {""}
+
+
+def test_runs_from_before_there_were_versions_are_older_than_all_others(tmp_path: Path) -> None:
+    write_run(tmp_path, {"nrs": 0.5})
+    write_run(tmp_path, {"nrs": 0.5}, seed=1)
+    assert {record.outdated for record in read_runs([tmp_path])} == {""}  # nothing to be older than
+    write_run(tmp_path, {"nrs": 0.5}, seed=2, stage_versions=versions())
+    assert [record.outdated for record in read_runs([tmp_path])] == ["completion 0, file 0, fit 0"] * 2 + [""]
+
+
 def test_the_best_is_that_of_its_dataset(tmp_path: Path) -> None:
     for dataset, smote, tvae in (("adult", 0.1, 0.2), ("german", 0.9, 0.8)):
-        write_run(tmp_path, {"nrs": smote}, dataset=dataset)
-        write_run(tmp_path, {"nrs": tvae}, dataset=dataset, generator="tvae")
+        write_seeds(tmp_path, "nrs", {"smote": smote, "tvae": tvae}, dataset=dataset)
     rows = table_of(tmp_path, NRS).rows
     assert [(row[0].text, row[1].text, row[2].best) for row in rows] == [
         ("adult", "smote", False), ("", "tvae", True), ("german", "smote", True), ("", "tvae", False),
@@ -321,17 +398,9 @@ def test_markdown_escapes_markup_and_keeps_names_with_underscores() -> None:
 
 def test_bold_and_quiet_cells_are_marked(tmp_path: Path) -> None:
     for generator, value in (("smote", 0.3), ("tvae", 0.2), ("real", 0.1)):
-        write_run(tmp_path, {"wasserstein": value}, generator=generator)
+        for seed in range(3):
+            write_run(tmp_path, {"wasserstein": value + seed / 1000}, generator=generator, seed=seed)
     tables = all_tables(values_of(tmp_path))[:1]
-    assert "| **0.200** |" in markdown(tables) and "| *real* | *0.100* |" in markdown(tables)
-    assert r"tvae & \textbf{0.200} \\" in latex(tables) and r"\textit{real}" in latex(tables)
+    assert "| **0.201 ± 0.001** |" in markdown(tables) and "| *real* | *0.101 ± 0.001* |" in markdown(tables)
+    assert r"tvae & \textbf{0.201 $\pm$ 0.001}" in latex(tables) and r"\textit{real}" in latex(tables)
     assert r"\toprule" in latex(tables) and r"WD $\downarrow$" in latex(tables)
-
-
-def test_every_measure_of_the_tables_is_declared_or_a_number_of_the_report() -> None:
-    from experiments.collect import declared_metrics
-    from experiments.summary import find
-
-    declared = declared_metrics()
-    for measure in MAIN:
-        assert find(measure.metric.format(headline="f1_macro"), declared), measure

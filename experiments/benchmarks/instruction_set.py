@@ -34,6 +34,7 @@ from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.row_format import row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers
+from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
@@ -56,7 +57,7 @@ def load(name: str, data_dir: str | None) -> Table:
 
 def made_up(rows: int, floats: int, cardinalities: tuple[int, ...], classes: int) -> Table:
     """Random rows: skewed categories and numbers that lean on the class, which is last."""
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(derive(SEED, "instruction set"))
     label = generator.integers(classes, size=rows)
     values: dict[str, Any] = {f"number {i}": generator.normal(label, 2.0).round(2) for i in range(floats)}
     for i, cardinality in enumerate(cardinalities):

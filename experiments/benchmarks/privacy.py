@@ -42,6 +42,7 @@ from harmonic.evaluation.matching import matching_rows
 from harmonic.evaluation.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy import Privacy, nearest_distances
 from harmonic.evaluation.separability import Separability
+from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
 from harmonic.tables.table import Splits, Table
 
@@ -68,7 +69,7 @@ def split(table: Table, *sizes: int) -> Splits:
 
 def synthetic(train: Table, rows: int) -> Table:
     """Independent columns; every tenth row a copy."""
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(derive(SEED, "made rows"))
     drawn = {name: values.to_numpy()[generator.integers(len(train), size=rows)] for name, values in train.frame.items()}
     frame = pd.DataFrame(drawn)
     frame.iloc[::10] = train.frame.iloc[generator.integers(len(train), size=len(frame.iloc[::10]))].to_numpy()

@@ -34,6 +34,7 @@ from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows
 from harmonic.prompts.row_format import InvalidAnswer, RowFormat, row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
+from harmonic.randomness import derive
 from harmonic.tuning.lora import load_tuned
 
 TEMPERATURE, SEED = 0.7, 0
@@ -100,7 +101,7 @@ def ours_constrained(
 
 def draws(count: int) -> list[np.random.Generator]:
     """Each row's random numbers."""
-    return [np.random.default_rng([SEED, row]) for row in range(count)]
+    return [np.random.default_rng(derive(SEED, "answers", row)) for row in range(count)]
 
 
 def is_row(text: str, form: RowFormat) -> bool:

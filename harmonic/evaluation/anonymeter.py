@@ -88,6 +88,7 @@ class Anonymeter(Evaluator):
     secret: str | None = None
     confidence: float = 0.95
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_declared("singling_out", "a predicate found in the synthetic rows fits one training row alone"),
         *_declared("linkability", "two halves of a training row are put together"),
@@ -144,7 +145,7 @@ class Anonymeter(Evaluator):
     def _singling_out(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         frames = (rows, splits.members.frame, splits.test.frame)
         columns = min(self.columns, len(splits.schema.columns))
-        found = singling_out(*frames, splits.schema, size, columns, np.random.default_rng(seed))
+        found = singling_out(*frames, splits.schema, size, columns, np.random.default_rng(derive(seed, "predicates")))
         if found.ceiling - found.control / found.attacks < _LEAST:
             raise DataError("too few test rows: predicates succeed among them as often as they can among training rows")
         return Outcome(found.main, found.control, found.naive, found.attacks, found.ceiling)
@@ -152,7 +153,7 @@ class Anonymeter(Evaluator):
     def _linkability(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         if len(splits.schema.columns) < 2:
             raise DataError("one column cannot be parted in two")
-        order = np.random.default_rng(seed).permutation(len(splits.schema.columns))
+        order = np.random.default_rng(derive(seed, "halves")).permutation(len(splits.schema.columns))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
         gower = Gower.fit(splits.train)
 
@@ -168,7 +169,7 @@ class Anonymeter(Evaluator):
         columns = splits.schema.columns
         if len(columns) < 2:
             raise DataError("one column has no others to be told from")
-        draw = np.random.default_rng(seed)
+        draw = np.random.default_rng(derive(seed, "secrets"))
         names = splits.schema.names
         secrets = draw.integers(len(columns), size=size) if self.secret is None else names.index(self.secret)
         secrets, guesses = np.broadcast_to(secrets, size), draw.integers(len(rows), size=size)

@@ -31,6 +31,7 @@ class SampleQuality(Evaluator):
 
     max_rows: int = 5000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("alpha_precision", True, 0, 1, 1, "synthetic rows fill the real ones' balls as they should"),
         Metric("beta_recall", True, 0, 1, 1, "real rows have a synthetic one as near as a real one, in every ball"),

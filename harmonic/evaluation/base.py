@@ -90,6 +90,8 @@ class Evaluator(ABC):
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
+    version: ClassVar[int]
+    """Of the evaluator's code: raised by whoever changes what it makes of the same rows. Stands in its own class."""
     takes_gaps: ClassVar[bool] = False
     needs_target: ClassVar[bool] = False
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.encoding import Encoder
+from harmonic.randomness import derive
 
 _MOST_CATEGORIES = 255
 
@@ -31,7 +32,8 @@ def boosted_trees(encoder: Encoder, *, classify: bool = True, seed: int, **setti
     categorical = [False] * len(encoder.numeric)
     categorical += [len(column.categories) <= _MOST_CATEGORIES for column in encoder.categorical]
     kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
-    return kind(categorical_features=categorical, early_stopping=False, random_state=seed, **settings)
+    drawn = derive(seed, "boosted trees")
+    return kind(categorical_features=categorical, early_stopping=False, random_state=drawn, **settings)
 
 
 def classifier_attack(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ def _declared(path: str, whose: str) -> tuple[Metric, ...]:
         Metric(f"{path}/exposure/low", None, 0, meaning=f"lower end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure/high", None, 0, meaning=f"upper end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure_max", False, 0, meaning=f"largest exposure of a canary in bits; {whose}"),
-        Metric(f"{path}/auc", False, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {whose}"),
+        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {whose}"),
         Metric(f"{path}/auc/low", None, 0, 1, meaning=f"lower end of the interval of {path}/auc"),
         Metric(f"{path}/auc/high", None, 0, 1, meaning=f"upper end of the interval of {path}/auc"),
     )
@@ -90,6 +90,7 @@ class CanaryExposure(Evaluator):
     confidence: float = 0.95
     resamples: int = 2000
 
+    version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
 
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -185,7 +186,7 @@ class CanaryExposure(Evaluator):
         found = exposures(canaries, decoys)
         measures[f"{path}/exposure"], measures[f"{path}/exposure_max"] = float(found.mean()), float(found.max())
         measures[f"{path}/exposure/low"], measures[f"{path}/exposure/high"] = mean_interval(
-            found, np.log2(len(decoys) + 1), confidence, resamples=self.resamples, seed=derive(seed, "canary")
+            found, np.log2(len(decoys) + 1), confidence, resamples=self.resamples, seed=seed
         )
         measures[f"{path}/auc"] = roc.area(-canaries, -decoys)
         interval = roc.area_interval(-canaries, -decoys, confidence)
@@ -223,7 +224,7 @@ def mean_interval(
     if np.ptp(values) > 0:
         drawn = bootstrap(
             (values,), np.mean, n_resamples=resamples, method="percentile", confidence_level=confidence,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(derive(seed, "canary")),
         ).confidence_interval  # fmt: skip
         low, high = min(low, drawn.low), max(high, drawn.high)
     return float(low), float(min(high, limit))

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
+from harmonic.randomness import derive
 from harmonic.tables.table import Column, Schema, Table
 
 FARTHEST = 1e6
@@ -34,7 +35,7 @@ def subsample(length: int, size: int, seed: int) -> NDArray[np.int64]:
     """
     if size >= length:
         return np.arange(length)
-    return np.sort(np.random.default_rng(seed).permutation(length)[:size])
+    return np.sort(np.random.default_rng(derive(seed, "subsample")).permutation(length)[:size])
 
 
 def category_codes(frame: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[np.int64]:

@@ -35,6 +35,7 @@ class Fidelity(Evaluator):
 
     max_rows: int = 2000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("data_mismatch", False, 0, 1, 0, "columns whose type is not the schema's / (columns + 1)"),
         Metric("wasserstein", False, 0, ideal=0, meaning="joint Sinkhorn distance of the min-max scaled tables"),

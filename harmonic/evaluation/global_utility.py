@@ -37,6 +37,7 @@ class GlobalUtility(Evaluator):
     max_rows: int = 2000
     iterations: int = 40
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("global_utility", True, 0, ideal=1, meaning="each column predicted from the others: synthetic / real"),
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import subsample, usable_rows
+from harmonic.randomness import derive
 from harmonic.tables.table import Splits, Table
 
 
@@ -34,6 +35,7 @@ class DataLeakageTest(Evaluator):
     max_rows: int | None = 1000
     resamples: int = 2000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("dlt", True, meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test"),
         Metric("dlt/low", None, meaning="lower end of the 95% bootstrap interval of dlt"),
@@ -119,7 +121,7 @@ def bootstrap_interval(
         n_resamples=resamples,
         batch=100,  # bounds the memory: 100 x rows at a time
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(derive(seed, "perplexities")),
     ).confidence_interval
     return float(interval.low), float(interval.high)
 

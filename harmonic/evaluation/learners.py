@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.encoding import Encoder, category_codes
+from harmonic.evaluation.resampling import label_scores, value_scores
+from harmonic.randomness import derive
 from harmonic.tables.table import Column, Splits
 
 Candidate = dict[str, Any]
@@ -154,6 +156,14 @@ class Problem:
         """Compare a prediction with the truth; NaN where a score is undefined. Names: `score_names`."""
         return self._label_scores(examples, predicted) if self.classify else self._value_scores(examples, predicted)
 
+    def resampled_scores(
+        self, examples: Examples, predicted: NDArray[np.float64], counts: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """`scores` of the examples repeated by each row of `counts` (resamples, examples): (resamples,) by name."""
+        if self.classify:
+            return label_scores(examples.target, predicted, counts)
+        return value_scores(examples.target * self.scale, predicted * self.scale, counts)
+
     def _label_scores(self, examples: Examples, scores: NDArray[np.float64]) -> dict[str, float]:
         from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
 
@@ -196,19 +206,19 @@ def _build(name: str, candidate: Candidate, classify: bool, categorical: list[in
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         forest = RandomForestClassifier if classify else RandomForestRegressor
-        return forest(n_estimators=100, random_state=seed, n_jobs=1, **candidate)
+        return forest(n_estimators=100, random_state=derive(seed, name), n_jobs=1, **candidate)
     if name == "xgboost":
         from xgboost import XGBClassifier, XGBRegressor
 
         boosted = XGBClassifier if classify else XGBRegressor
-        return boosted(n_estimators=100, random_state=seed, n_jobs=1, verbosity=0, **candidate)
+        return boosted(n_estimators=100, random_state=derive(seed, name), n_jobs=1, verbosity=0, **candidate)
     if name == "catboost":
         from catboost import CatBoostClassifier, CatBoostRegressor
 
         trees = CatBoostClassifier if classify else CatBoostRegressor
         return trees(
             iterations=200,
-            random_seed=seed,
+            random_seed=derive(seed, name),
             thread_count=1,
             cat_features=categorical,
             allow_writing_files=False,

@@ -57,6 +57,7 @@ class LanguageModelEffectiveness(Evaluator):
     decode: str = "likelihood"
     max_test_rows: int | None = None
 
+    version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (

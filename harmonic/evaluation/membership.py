@@ -48,9 +48,9 @@ RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
 """False-positive rates at which the true-positive rate is told; the names say percent."""
 
 
-def _with_interval(name: str, meaning: str, ideal: float | None = None) -> tuple[Metric, ...]:
+def _with_interval(name: str, meaning: str, ideal: float, higher: bool | None = False) -> tuple[Metric, ...]:
     return (
-        Metric(name, False, 0, 1, ideal, meaning),
+        Metric(name, higher, 0, 1, ideal, meaning),
         Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
         Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
     )
@@ -65,9 +65,10 @@ class MembershipInference(Evaluator):
     all synthetic rows are used. `confidence` is that of the intervals, `resamples` the bootstrap draws behind
     those of the true-positive rates (see harmonic/evaluation/roc.py).
 
-    `mia/worst` is the largest area, and the largest of many is above 0.5 by chance alone. Its interval, from the
-    single ones at confidence 1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once:
-    rows that give nothing away have `mia/worst/low` above 0.5 in at most (1 - confidence) / 2 of cases.
+    `mia/worst` is the largest area of an attack or of its reverse, in [0.5, 1] (see `roc.worst_area` on why it is
+    two-sided), and the largest of many is above 0.5 by chance alone. Its interval, from the single ones at confidence
+    1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once: rows that give nothing away have
+    `mia/worst/low` above 0.5 in at most 1 - confidence of cases. `mia/<attack>/auc` is as it is, 0.3 is 0.3.
 
     A row that is in the training and the test split alike is a member and a non-member: with many of them, no
     attack reaches 1.
@@ -79,22 +80,23 @@ class MembershipInference(Evaluator):
     confidence: float = 0.95
     resamples: int = 1000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5),
+        *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5, None),
         *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
         *_with_interval("mia/*/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
         *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
         Metric("mia/*/members", None, 2, meaning="training rows that the attack was to tell from others"),
         Metric("mia/*/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
-        Metric("mia/worst", False, 0, 1, 0.5, "largest AUC of an attack"),
-        Metric("mia/worst/low", False, 0, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
-        Metric("mia/worst/high", None, 0, 1, meaning="no attack's AUC is above, for all attacks at once"),
+        Metric("mia/worst", False, 0.5, 1, 0.5, "largest AUC of an attack, or of its reverse"),
+        Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
+        Metric("mia/worst/high", None, 0.5, 1, meaning="no attack's AUC is above, for all attacks at once"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Attack `synthetic`, and through a TokenScorer the language generator itself.
 
-        `notes["mia/worst"]` names the attack with the largest area; `series` holds the scores,
+        `notes["mia/worst"]` names the attack that tells most, and whether it is reversed; `series` holds the scores,
         "mia/<attack>/members" and "mia/<attack>/non_members", for plots. Raises ConfigError for settings
         that cannot be.
         """
@@ -169,20 +171,17 @@ class MembershipInference(Evaluator):
 
     def _worst(self, measures: Measures) -> None:
         """Record the largest area, its attack, and the interval that holds for all attacks at once."""
-        areas = {name: measures[f"mia/{name}/auc"] for name in self.attacks if f"mia/{name}/members" in measures.series}
-        if not areas:
+        made = {
+            name: (measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"])
+            for name in self.attacks
+            if f"mia/{name}/members" in measures.series
+        }
+        if not made:
             self._unavailable(measures, "worst", "no attack could be made")
             return
-        worst = max(areas, key=areas.__getitem__)
-        together = 1 - (1 - self.confidence) / len(areas)
-        lows, highs = [], []
-        for name in areas:
-            members, others = (measures.series[f"mia/{name}/{kind}"] for kind in ("members", "non_members"))
-            low, high = roc.area_interval(members, others, together)
-            lows.append(low)
-            highs.append(high)
-        _put(measures, "mia/worst", areas[worst], (max(lows), max(highs)))
-        measures.notes["mia/worst"] = worst
+        worst, area, interval = roc.worst_area(made, self.confidence)
+        _put(measures, "mia/worst", area, interval)
+        measures.notes["mia/worst"] = f"{worst}, reversed" if measures[f"mia/{worst}/auc"] < 0.5 else worst
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:

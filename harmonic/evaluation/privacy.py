@@ -32,6 +32,7 @@ class Privacy(Evaluator):
 
     tolerance: float = 0.01
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("nrs", True, 0, 1, 1, "share of synthetic rows that match no training row"),
         Metric("dcr/mean", True, 0, meaning="mean distance from a synthetic row to its closest training row"),

@@ -40,6 +40,7 @@ class PromptCopy(Evaluator):
     confidence: float = 0.95
     resamples: int = 1000
 
+    version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("prompt_copy/rows", False, -1, 1, 0, "share of rows that equal a row of their prompt, less chance"),

@@ -15,6 +15,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
+from harmonic.randomness import derive
 from harmonic.tables.table import Splits, Table
 
 _FOLDS = 5
@@ -29,6 +30,7 @@ class Separability(Evaluator):
 
     max_rows: int = 5000
 
+    version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("c2st", True, 0, 1, 1, "1 - |2 AUC - 1| of boosted trees told to tell synthetic from unseen real rows"),
     )
@@ -62,7 +64,7 @@ def c2st(first: pd.DataFrame, second: pd.DataFrame, encoder: Encoder, *, seed: i
         boosted_trees(encoder, seed=seed),
         np.vstack([tree_matrix(rows, encoder) for rows in (first, second)]),
         label,
-        cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),
+        cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=derive(seed, "folds")),
         method="decision_function",
     )
     return float(1 - abs(2 * roc_auc_score(label, scores) - 1))

@@ -1,8 +1,8 @@
 """Is the synthetic table worth training on? Machine-learning efficacy: train on it, test on real rows.
 
-The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on the real
-validation rows, and the model so chosen is tested on the real test rows. The same learners trained on
-the real training rows give the ceiling.
+The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on real validation
+rows (half of them, `Splits.reference`), and the model so chosen is tested on the real test rows. The same learners
+trained on the real training rows give the ceiling.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
+from harmonic.evaluation.resampling import resamples_of
+from harmonic.randomness import derive
 from harmonic.tables.table import Splits, Table
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,13 @@ SCORES = (
 """Scores of a learner: the first six for a classification target, the last three for a regression target."""
 
 
+_ENDS = tuple(
+    Metric(f"mle/{s.name}/{end}", None, s.minimum, s.maximum, meaning=f"{words} end of the interval of mle/{s.name}")
+    for s in SCORES
+    for end, words in (("low", "lower"), ("high", "upper"))
+)
+
+
 def _under(prefix: str, note: str) -> tuple[Metric, ...]:
     return tuple(
         Metric(prefix + s.name, s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; {note}")
@@ -54,7 +63,9 @@ class MachineLearningEfficacy(Evaluator):
 
     `models` are names in `learners.CLASSIFIERS`. `max_candidates` caps the settings tried for each
     (1: no tuning). `max_rows` caps the synthetic rows to train on, `svm_max_rows` those of the SVM,
-    whose time grows with the square of them; None lifts a cap. `n_jobs` is how many models are trained at once, each
+    whose time grows with the square of them; None lifts a cap. `confidence` is that of the intervals of the means over
+    learners, from `resamples` bootstrap draws of the test rows (percentiles; a draw is of the same rows for all
+    learners): what other test rows would make of the same models. `n_jobs` is how many models are trained at once, each
     on one core, which is what makes the scores the same for any number; None: as many as this process was given
     cores, from PARALLEL_ROWS synthetic rows on (starting processes takes longer than training on fewer).
 
@@ -68,17 +79,21 @@ class MachineLearningEfficacy(Evaluator):
     max_rows: int | None = None
     svm_max_rows: int | None = 5000
     n_jobs: int | None = None
+    confidence: float = 0.95
+    resamples: int = 1000
 
+    version: ClassVar[int] = 1
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_under("mle/*/", "one learner"),
         *_under("mle/", "mean over learners"),
+        *_ENDS,
         Metric("mle/class_balance_gap", False, 0, 1, 0, "total variation of label shares, synthetic against training"),
         Metric("mle/labels_missing", False, 0, ideal=0, meaning="labels of the test rows that no synthetic row has"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Train on `synthetic`, tune on `splits.val`, test on `splits.test`; `scorer` is not used.
+        """Train on `synthetic`, tune on `splits.reference`, test on `splits.test`; `scorer` is not used.
 
         Raises ConfigError for a model that does not exist.
         """
@@ -92,7 +107,8 @@ class MachineLearningEfficacy(Evaluator):
         except DataError as error:
             balance = ["class_balance_gap", "labels_missing"] if problem.classify else []
             per_model = [f"{model}/{name}" for model in self.models for name in problem.score_names]
-            for name in [*problem.score_names, *per_model, *balance]:
+            ends = [f"{name}/{end}" for name in problem.score_names for end in ("low", "high")]
+            for name in [*problem.score_names, *per_model, *ends, *balance]:
                 measures.unavailable(f"mle/{name}", str(error))
             return measures
         if problem.classify:
@@ -103,14 +119,20 @@ class MachineLearningEfficacy(Evaluator):
         train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
         if train.teach_nothing:
             log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
-        val, test = problem.examples(splits.val.frame), problem.examples(splits.test.frame)
-        for model, (scores, reason) in zip(self.models, self._trained(problem, train, val, test, seed), strict=True):
+        val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
+        found = self._trained(problem, train, val, test, seed)
+        for model, (scores, _, reason) in zip(self.models, found, strict=True):
             for name in problem.score_names:
                 _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
+        predicted = [given for _, given, _ in found if given is not None]
+        intervals = self._intervals(problem, test, predicted, seed)
         for name in problem.score_names:
             each = {model: measures[f"mle/{model}/{name}"] for model in self.models}
             missing = [model for model, score in each.items() if np.isnan(score)]
-            _put(measures, f"mle/{name}", float(np.mean(list(each.values()))), f"missing for {', '.join(missing)}")
+            why = f"missing for {', '.join(missing)}"
+            _put(measures, f"mle/{name}", float(np.mean(list(each.values()))), why)
+            for end, value in zip(("low", "high"), intervals.get(name, (np.nan, np.nan)), strict=True):
+                _put(measures, f"mle/{name}/{end}", float("nan") if missing else float(value), why)
         return measures
 
     def _check(self) -> None:
@@ -123,11 +145,27 @@ class MachineLearningEfficacy(Evaluator):
         if self.n_jobs is not None and self.n_jobs < 1:
             key = "evaluator.machine_learning_efficacy.n_jobs"
             raise ConfigError(key, self.n_jobs, "must be at least 1", f"{key}=null")
+        check_confidence("evaluator.machine_learning_efficacy", self.confidence)
+        if self.resamples < 2:
+            key = "evaluator.machine_learning_efficacy.resamples"
+            raise ConfigError(key, self.resamples, "must be at least 2", f"{key}=1000")
 
-    def _trained(
-        self, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int
-    ) -> list[tuple[dict[str, float], str]]:
-        """Test scores by name of each model, and why any are missing."""
+    def _intervals(
+        self, problem: Problem, test: Examples, predicted: Sequence[NDArray[np.float64]], seed: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Ends of the interval of each score's mean over the learners, (2,); none without a prediction."""
+        drawn: dict[str, list[NDArray[np.float64]]] = {}
+        draw = np.random.default_rng(derive(seed, "mle test rows"))
+        for counts in resamples_of(len(test), self.resamples, draw) if predicted else ():
+            scores = [problem.resampled_scores(test, given, counts) for given in predicted]
+            for name in scores[0]:
+                drawn.setdefault(name, []).append(np.mean([one[name] for one in scores], axis=0))
+        ends = [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
+        pooled = {name: np.concatenate(parts) for name, parts in drawn.items()}
+        return {name: np.nanquantile(values, ends) for name, values in pooled.items() if np.isfinite(values).any()}
+
+    def _trained(self, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int) -> list[_Tested]:
+        """What became of each model on the test rows."""
         from joblib import Parallel, delayed
 
         jobs = self.n_jobs or (given_cores() if len(train) >= PARALLEL_ROWS else 1)
@@ -136,17 +174,18 @@ class MachineLearningEfficacy(Evaluator):
 
     def _test_scores(
         self, model: str, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int
-    ) -> tuple[dict[str, float], str]:
+    ) -> _Tested:
         from threadpoolctl import threadpool_limits
 
         try:
             with threadpool_limits(1):  # the linear algebra below the learners has threads of its own
-                scores = problem.scores(test, self._tuned(model, problem, train, val, seed)(test))
-            return scores, "undefined on these test rows: they are too few or all alike"
+                predicted = self._tuned(model, problem, train, val, seed)(test)
+                scores = problem.scores(test, predicted)
+            return scores, predicted, "undefined on these test rows: they are too few or all alike"
         except Exception as error:  # five foreign libraries, and rows that may be anything
             reason = f"{model}: {type(error).__name__}: {error}"
             log.warning("mle could not be computed for %s", reason)
-            return {}, reason
+            return {}, None, reason
 
     def _tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
         """The learner with the settings that do best on the validation rows, the first among equals."""
@@ -161,6 +200,10 @@ class MachineLearningEfficacy(Evaluator):
         scores = [problem.scores(val, predict(val)) for predict in fits]
         quality = [score["f1_macro"] if problem.classify else -score["rmse"] for score in scores]
         return fits[int(np.argmax(quality))]
+
+
+_Tested = tuple[dict[str, float], NDArray[np.float64] | None, str]
+"""A model's test scores by name, its predictions of the test rows (None: there are none), and why any are missing."""
 
 
 def given_cores() -> int:

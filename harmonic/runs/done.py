@@ -1,29 +1,36 @@
-"""DONE, the mark of a run that finished: which report and which products it ended with."""
+"""DONE, the mark of a run that finished: which report and products it ended with, and what code made them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harmonic.storage import write_json
 
 
-def mark_done(folder: Path, run_id: str, products: Iterable[str]) -> None:
-    """Write DONE into a run's folder, whose report says "done"; products are names of files and folders there."""
+def mark_done(folder: Path, run_id: str, products: Iterable[str], versions: Mapping[str, int] | None = None) -> None:
+    """Write DONE into a run's folder, whose report says "done"; products are names of files and folders there.
+
+    `versions` are those of the run's stages.
+    """
     files = [path for name in products for path in [folder / name, *(folder / name).rglob("*")] if path.is_file()]
     report = (folder / "report.json").read_bytes()
     done = {
         "run_id": run_id,
         "report_sha256": hashlib.sha256(report).hexdigest(),
+        "stage_versions": dict(versions or {}),
         "files": {str(path.relative_to(folder)): path.stat().st_size for path in sorted(files)},
     }
     write_json(folder / "DONE", done)
 
 
-def finished(folder: Path) -> bool:
-    """Whether DONE is in a run's folder, belongs to this run and this report, and no product has gone."""
+def finished(folder: Path, versions: Mapping[str, int] | None = None) -> bool:
+    """Whether DONE is in a run's folder, belongs to this run and this report, and no product has gone.
+
+    With `versions`, also whether each of its stages was made by that version of its code.
+    """
     try:
         done = json.loads((folder / "DONE").read_text(encoding="utf-8"))
         report = (folder / "report.json").read_bytes()
@@ -31,7 +38,18 @@ def finished(folder: Path) -> bool:
             done["run_id"] == folder.name.rpartition("-")[2]
             and done["report_sha256"] == hashlib.sha256(report).hexdigest()
             and json.loads(report)["status"] == "done"
+            and (versions is None or done["stage_versions"] == dict(versions))
             and all((folder / name).stat().st_size == size for name, size in done["files"].items())
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def outdated(folder: Path, versions: Mapping[str, int]) -> list[str]:
+    """What of a finished run was made by other versions than these, in words; nothing without a DONE."""
+    try:
+        had = json.loads((folder / "DONE").read_text(encoding="utf-8")).get("stage_versions", {})
+    except (OSError, ValueError, AttributeError):
+        return []
+    told = {name: (had.get(name, "none"), versions.get(name, "none")) for name in sorted({*had, *versions})}
+    return [f"{name}: version {before} -> {now}" for name, (before, now) in told.items() if before != now]

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (
     "accelerate", "be-great", "catboost", "datasets", "hydra-core", "imbalanced-learn", "numpy", "omegaconf", "pandas",

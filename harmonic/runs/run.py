@@ -24,7 +24,7 @@ from typing import Any
 
 from harmonic.errors import ConfigError
 from harmonic.runs.cache import Build, Cache, Entry
-from harmonic.runs.done import finished, mark_done
+from harmonic.runs.done import finished, mark_done, outdated
 from harmonic.runs.environment import git, peaks, reset_peaks, versions
 from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
 
@@ -67,6 +67,7 @@ class Run:
     seed: int
     data: str = ""
     force: bool = False
+    versions: dict[str, int] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     _at: str = "start"
     _placed: set[str] = field(default_factory=set)
@@ -84,13 +85,15 @@ class Run:
         *,
         data: str = "",
         force: bool = False,
+        versions: Mapping[str, int] | None = None,
     ) -> Run:
         """The run of this resolved config, its folder made and found writable; an earlier report is left alone.
 
-        `data` is the fingerprint of the splits: other rows make another run. `force` computes every stage
+        `data` is the fingerprint of the splits: other rows make another run. `versions` are those of the code
+        behind each stage: with others the run is the same, and no longer done. `force` computes every stage
         anew. Raises ConfigError if the output folder cannot be written to or has under 200 MB left.
         """
-        run = cls(config, Path(output_dir), experiment, dataset, generator, seed, data, force)
+        run = cls(config, Path(output_dir), experiment, dataset, generator, seed, data, force, dict(versions or {}))
         with storage_errors(run.output_dir):
             for folder in (run.folder, run.cache.root):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -117,8 +120,13 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether this run finished, and what it left is as it left it."""
-        return finished(self.folder)
+        """Whether this run finished, what it left is as it left it, and its stages' code is still of that version."""
+        return finished(self.folder, self.versions)
+
+    @property
+    def outdated(self) -> list[str]:
+        """Which stages of this finished run were made by code of another version, in words."""
+        return outdated(self.folder, self.versions)
 
     def __enter__(self) -> Run:
         """Take the folder for this process (another one at the same run is waited for); begin the report."""
@@ -136,9 +144,9 @@ class Run:
         self.report = {
             "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
             "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
-            "versions": versions(), "git": git(), "created": _now(), "finished": None, "stages": {},
-            "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {}, "notes": {},
-            "error": None,
+            "versions": versions(), "stage_versions": self.versions, "git": git(), "created": _now(), "finished": None,
+            "stages": {}, "peak_rss_mb": None, "validity": {}, "efficiency": {}, "metrics": {}, "unavailable": {},
+            "notes": {}, "error": None,
         }  # fmt: skip
         reset_peaks()
         self._write()
@@ -240,7 +248,7 @@ class Run:
         self.report["status"], self.report["finished"] = "done", _now()
         self.record(metrics=metrics, unavailable=unavailable)
         with storage_errors(self.output_dir):
-            mark_done(self.folder, self.run_id, self._placed)
+            mark_done(self.folder, self.run_id, self._placed, self.versions)
 
     def _observe_memory(self) -> None:
         """Keep the run's peaks: the highest of its stages, as computed, and of this process meanwhile."""

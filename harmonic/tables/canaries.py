@@ -36,7 +36,7 @@ def plant(splits: Splits, settings: Mapping[str, int] | None, seed: int) -> Spli
     count, repeats = _checked(settings or {})
     if not count:
         return splits
-    rows = _draw(splits, count + DECOYS, derive(seed, "canaries"))
+    rows = _draw(splits, count + DECOYS, seed)
     canaries, decoys = rows.take(range(count)), rows.take(range(count, len(rows)))
     frame = pd.concat([splits.train.frame, *[canaries.frame] * repeats], ignore_index=True)
     note = f"planted {count} made-up rows {repeats} times each behind {len(splits.train)} training rows"
@@ -76,7 +76,7 @@ def _checked(settings: Mapping[str, int]) -> tuple[int, int]:
 
 def _draw(splits: Splits, size: int, seed: int) -> Table:
     """So many rows of independent columns, each unlike the others and unlike every real row."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(derive(seed, "canaries"))
     frame = splits.train.frame
     seen = pd.concat([_hashes(part) for part in (splits.train, splits.val, splits.test)])
     found: list[pd.DataFrame] = []

@@ -38,6 +38,16 @@ def from_texts(texts: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(typed)
 
 
+def described(frame: pd.DataFrame) -> dict[str, str]:
+    """Each column's name as it is and its dtype with all its categories: equal where `from_texts` would write alike."""
+    found = {}
+    for place, name in enumerate(frame.columns):
+        dtype = frame.iloc[:, place].dtype
+        kinds = f" {list(dtype.categories)!r} {dtype.ordered}" if isinstance(dtype, pd.CategoricalDtype) else ""
+        found[str(name)] = f"{name!r} {dtype!r}{kinds}"
+    return found
+
+
 def _texts(values: pd.Series, name: str) -> np.ndarray:
     gaps = values.isna().to_numpy()
     if pd.api.types.is_datetime64_any_dtype(values.dtype):

@@ -7,17 +7,20 @@ it says about someone no metric here measures: its cells are left blank.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.randomness import derive
 from harmonic.tables.columns import Kind
 from harmonic.tables.dates import find_format
 from harmonic.tables.typing import infer_kind
@@ -92,20 +95,25 @@ class Layout:
     names: tuple[str, ...]
     asides: tuple[Aside, ...] = ()
 
+    version: ClassVar[int] = 1
+    """Raised when `release` writes another file for the same rows."""
+
+    def fingerprint(self) -> str:
+        """sha256 over all that `release` depends on, the real identifiers that new ones must avoid among it."""
+        taken = [sorted(aside.taken) for aside in self.asides]
+        return hashlib.sha256(repr((self.names, self.asides, taken)).encode()).hexdigest()
+
     def release(self, texts: pd.DataFrame, seed: int, after: int = 0) -> pd.DataFrame:
         """The synthetic file's cells: `texts`, (n, modelled columns) of str, and the rest, in the file's order.
 
         `after`: rows released before, whose identifiers are not to come again.
         """
-        draw = np.random.default_rng([_STREAM, seed])
+        draw = np.random.default_rng(derive(seed, "identifiers"))
         rest = {aside.name: aside.cells(len(texts), draw, after) for aside in self.asides if aside.written}
         cells = {
             name: texts[name] if name in texts else rest[name] for name in self.names if name in texts or name in rest
         }
         return pd.DataFrame(cells, index=texts.index, dtype=object)
-
-
-_STREAM = 11  # first entry of the seed sequence of new identifiers
 
 
 def find_layout(

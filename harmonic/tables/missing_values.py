@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.generator import Generator, LanguageGenerator, Sample
+from harmonic.randomness import derive
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.table import Schema, Splits, Table, Task
 
 MISSING, GIVEN = "missing", "given"
 _FEW_CLASSES = 20
-_DRAWN = 12  # the seed of the draws that stand for missing numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class Completion:
     fills: dict[str, float]
     known: dict[str, NDArray[np.float64]]
     flags: dict[str, str]
+
+    version: ClassVar[int] = 1
+    """Raised when the same table is completed in another way."""
 
     @classmethod
     def of(cls, train: Table, only: Collection[str] | None = None) -> Completion:
@@ -89,7 +92,7 @@ class Completion:
         drawn from the training values instead of their median (the same rows in the same order alike): a generator
         that learns columns one by one would bring the median too often.
         """
-        draw = np.random.default_rng(_DRAWN)
+        draw = np.random.default_rng(derive(0, "missing numbers"))  # whatever the run's seed
         cells: dict[str, Any] = {}
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
@@ -117,7 +120,7 @@ class Completion:
 
     def splits(self, splits: Splits, *, drawn: bool = False) -> Splits:
         """The completed splits; see `frame`."""
-        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys")}
+        tables = {name: getattr(splits, name) for name in ("train", "val", "test", "canaries", "decoys", "kept_apart")}
         whole: dict[str, Any] = {
             name: self.table(table, drawn=drawn) for name, table in tables.items() if table is not None
         }

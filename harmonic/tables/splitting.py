@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
+from harmonic.randomness import derive
 
 PARTS = ("train", "val", "test")
 MIN_TRAIN, MIN_HELD_OUT = 4, 2  # the validation rows are halved again, so that two are the least
@@ -86,13 +87,13 @@ def _split(
     """Test rows first, then validation rows of the rest. ValueError where stratifying is impossible."""
     from sklearn.model_selection import train_test_split
 
-    def halve(rows: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def halve(rows: NDArray[np.int64], size: int, part: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         strata = None if classes is None else classes[rows]
-        rest, part = train_test_split(rows, test_size=size, random_state=seed, stratify=strata)
-        return rest, part
+        rest, taken = train_test_split(rows, test_size=size, random_state=derive(seed, "split", part), stratify=strata)
+        return rest, taken
 
-    rest, test = halve(positions, sizes[2])
-    train, val = halve(rest, sizes[1])
+    rest, test = halve(positions, sizes[2], "test")
+    train, val = halve(rest, sizes[1], "val")
     return train, val, test
 
 

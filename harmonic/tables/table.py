@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import DataError, suggest
+from harmonic.randomness import derive
 from harmonic.tables.columns import Column, InvalidValue, Kind, Style, Value
 
 if TYPE_CHECKING:
@@ -182,10 +183,19 @@ class Table:
 class Splits:
     """One table, split once; every generator of a sweep sees the same split.
 
-    Members are those of `train` that the generator learnt; non-members, and the test rows for utility, are `test`. The
-    validation rows
-    serve three ends: model selection (all of them), the rows an attacker may hold (`reference`,
-    one half) and fresh real rows standing in for a generator (`holdout`, the other half).
+        table ─┬─ train ──────────── generators learn from them; fidelity compares with them; those that were learnt are
+               │                     the members of attacks
+               ├─ val ─┬─ reference  learners' settings are chosen on them (mle); attackers hold them
+               │       └─ holdout ── nothing but the anchor `holdout`: fresh real rows in the place of synthetic ones
+               └─ test ───────────── learners are tested on them; the non-members of attacks
+
+        evaluate_on=validation, to choose settings by a metric (`for_selection`):
+
+        reference ─┬─ two thirds ─── take the place of test
+                   └─ one third ──── takes the place of reference; test and holdout stay unseen
+
+    Small tables set the halves: more parts would leave fewer rows than choosing and testing take. Learners' settings
+    and attackers may share rows, since neither result goes into the other.
     """
 
     train: Table
@@ -197,6 +207,7 @@ class Splits:
     canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.tables.canaries)
     decoys: Table | None = None  # such rows that stand nowhere
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
+    kept_apart: Table | None = None  # the holdout rows, where `val` is without them
 
     @property
     def schema(self) -> Schema:
@@ -209,25 +220,36 @@ class Splits:
 
     @property
     def reference(self) -> Table:
-        return self.val.take(np.sort(self._halves()[0]))
+        return self.val if self.kept_apart is not None else _parted(self.val, len(self.val) // 2, "reference")[0]
 
     @property
     def holdout(self) -> Table:
-        return self.val.take(np.sort(self._halves()[1]))
+        if self.kept_apart is not None:
+            return self.kept_apart
+        return _parted(self.val, len(self.val) // 2, "reference")[1]
 
     def for_selection(self) -> Splits:
-        """The same split with half of the validation rows in the place of the test rows, and half left to validate.
+        """The same split with two thirds of the reference rows in the place of the test rows, and one third left.
 
-        For choosing settings by a metric: the test rows stay unseen.
+        For choosing settings by a metric: the test rows stay unseen, and so do those of `holdout`.
         """
-        return replace(self, val=self.holdout, test=self.reference)
-
-    def _halves(self) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng(0).permutation(len(self.val))
-        return order[: len(order) // 2], order[len(order) // 2 :]
+        reference = self.reference
+        val, test = _parted(reference, len(reference) // 3, "selection")
+        return replace(self, val=val, test=test, kept_apart=self.holdout)
 
     def fingerprint(self) -> str:
-        parts = [self.train.fingerprint(), self.val.fingerprint(), self.test.fingerprint()]
-        if self.layout is not None and self.layout.asides:
-            parts.append(repr(self.layout))
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
+        """sha256 over the rows and the layout of their file: equal for equal files, split alike."""
+        layout = "" if self.layout is None else self.layout.fingerprint()
+        return hashlib.sha256((self.rows_fingerprint() + layout).encode()).hexdigest()
+
+    def rows_fingerprint(self) -> str:
+        """sha256 over the rows of every part, all that generators and measures see of the file."""
+        tables = (self.train, self.val, self.test, self.reference, self.holdout, self.canaries, self.decoys)
+        parts = ["" if table is None else table.fingerprint() for table in tables]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _parted(table: Table, size: int, name: str) -> tuple[Table, Table]:
+    """So many of the rows, and the others, in the table's order; the same ones for any seed of a run."""
+    order = np.random.default_rng(derive(0, name)).permutation(len(table))
+    return table.take(np.sort(order[:size])), table.take(np.sort(order[size:]))

@@ -73,22 +73,33 @@ def test_values_are_those_of_the_scores_in_series(toy):
         low, high = area_interval(members, others)
         assert (measures[f"mia/{name}/auc/low"], measures[f"mia/{name}/auc/high"]) == (low, high)
         assert measures[f"mia/{name}/tpr_at_10"] == true_positive_rates(members, others, [0.1])[0]
-    assert measures["mia/worst"] == max(measures["mia/dcr/auc"], measures["mia/levatt/auc"])
+    areas = np.array([measures["mia/dcr/auc"], measures["mia/levatt/auc"]])
+    assert measures["mia/worst"] == 0.5 + np.abs(areas - 0.5).max()
+
+
+def test_an_attack_that_ranks_members_last_is_shown_as_it_is_and_counts_by_its_reverse(toy):
+    """As of a generator that drops rows too close to its training rows; here its rows are those never learnt."""
+    measures = evaluate(toy, toy.test, attacks=["dcr", "classifier"])
+    assert measures["mia/dcr/auc"] < 0.1 and measures["mia/dcr/auc/high"] < 0.2
+    assert measures["mia/worst"] == pytest.approx(1 - measures["mia/dcr/auc"]) and measures["mia/worst/low"] > 0.8
+    assert measures.notes["mia/worst"] == "dcr, reversed"
 
 
 def test_the_worst_attacks_interval_holds_for_all_at_once(toy):
     alone = evaluate(toy, toy.val, attacks=["dcr"])
-    assert alone["mia/worst/low"] == alone["mia/dcr/auc/low"]
+    low, high = alone["mia/dcr/auc/low"], alone["mia/dcr/auc/high"]
+    assert alone["mia/worst/low"] == max(0.5, low, 1 - high) and alone["mia/worst/high"] == max(high, 1 - low)
     several = evaluate(toy, toy.val, attacks=["dcr", "levatt", "mc", "domias"])
-    name = several.notes["mia/worst"]
-    assert several["mia/worst"] == several[f"mia/{name}/auc"]
-    single = [several[f"mia/{attack}/auc/low"] for attack in ("dcr", "levatt", "mc", "domias")]
-    assert several["mia/worst/low"] < max(single)
+    name = several.notes["mia/worst"].partition(",")[0]
+    assert several["mia/worst"] == 0.5 + abs(several[f"mia/{name}/auc"] - 0.5)
+    single = [several[f"mia/{attack}/auc/high"] for attack in ("dcr", "levatt", "mc", "domias")]
+    assert several["mia/worst/high"] > max(single)
     scores = [
         tuple(several.series[f"mia/{attack}/{kind}"] for kind in ("members", "non_members"))
         for attack in ("dcr", "levatt", "mc", "domias")
     ]
-    assert several["mia/worst/low"] == max(area_interval(*pair, confidence=1 - 0.05 / 4)[0] for pair in scores)
+    singles = [area_interval(*pair, confidence=1 - 0.05 / 4) for pair in scores]
+    assert several["mia/worst/low"] == max(0.5, *(max(low, 1 - high) for low, high in singles))
 
 
 def test_candidates_are_capped_and_members_drawn_from_the_training_rows(toy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from harmonic.errors import ConfigError
 from harmonic.evaluation import learners
 from harmonic.evaluation.learners import CLASSIFIERS, Problem
+from harmonic.evaluation.resampling import label_scores, resamples_of
 from harmonic.evaluation.utility import MachineLearningEfficacy
 from harmonic.tables.table import Table
 
@@ -126,6 +128,67 @@ def test_settings_are_chosen_on_the_validation_rows(toy, monkeypatch):
         monkeypatch.setitem(CLASSIFIERS, "linear", grid)
         values[name] = evaluator.evaluate(toy, toy.train, seed=0)["mle/linear/f1_macro"]
     assert values["hopeless"] < values["fair"] == values["both"]
+
+
+def test_the_holdout_rows_have_no_part_in_it(toy):
+    """They stand in the place of a generator's rows, and must not have chosen the learners they are judged by."""
+    holdout = with_target(toy.holdout, np.where(toy.holdout.target == "yes", "no", "yes"))
+    spoilt = replace(toy, val=toy.reference, kept_apart=holdout)
+    evaluator = MachineLearningEfficacy(models=["linear", "random_forest"])
+    assert evaluator.evaluate(spoilt, toy.train, seed=0) == evaluator.evaluate(toy, toy.train, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")  # scikit-learn, of one row over and over
+@pytest.mark.parametrize("name", ["toy", "iris", "diabetes_progression"])
+def test_scores_of_resampled_rows_are_those_of_the_rows_repeated(request, name):
+    splits = request.getfixturevalue(name)
+    problem, draw = Problem.of(splits), np.random.default_rng(0)
+    examples = problem.examples(splits.test.frame)
+    labels = len(problem.target.categories)
+    given = draw.normal(0, 1, (len(examples), labels) if problem.classify else len(examples)).round(1)  # with ties
+    (counts,) = resamples_of(len(examples), 40, draw)
+    counts[0], counts[1] = 1, 0  # all rows once; one row over and over
+    counts[1, 3] = len(examples)
+    found = problem.resampled_scores(examples, given, counts)
+    assert set(found) == set(problem.score_names)
+    for place, count in enumerate(counts):
+        rows = np.repeat(np.arange(len(examples)), count.astype(int))
+        expected = problem.scores(examples.take(rows), given[rows])
+        assert {score: values[place] for score, values in found.items()} == pytest.approx(expected, nan_ok=True)
+
+
+def test_intervals_cover_what_a_model_is_worth_on_all_rows():
+    """A model that is right in 7 of 10 cases, tested on 150 rows, 300 times over."""
+    draw, inside = np.random.default_rng(1), 0
+    for _ in range(300):
+        truth = draw.integers(2, size=150)
+        given = np.where(draw.random(150) < 0.7, truth, 1 - truth)
+        (counts,) = resamples_of(150, 400, draw)
+        low, high = np.quantile(label_scores(truth, np.eye(2)[given], counts)["accuracy"], [0.025, 0.975])
+        inside += low <= 0.7 <= high
+    assert 0.9 <= inside / 300 <= 0.98
+
+
+def test_every_mean_over_learners_has_an_interval_that_narrows_with_the_root_of_the_test_rows(
+    toy, diabetes_progression
+):
+    for splits in (toy, diabetes_progression):
+        evaluator = MachineLearningEfficacy(models=["linear"], max_candidates=1)
+        ninefold = splits.test.take(np.tile(np.arange(len(splits.test)), 9))
+        wide, narrow = (
+            evaluator.evaluate(one, splits.train, seed=0) for one in (splits, replace(splits, test=ninefold))
+        )
+        for score in Problem.of(splits).score_names:
+            low, high = wide[f"mle/{score}/low"], wide[f"mle/{score}/high"]
+            assert low < wide[f"mle/{score}"] < high
+            assert wide[f"mle/{score}"] == pytest.approx(narrow[f"mle/{score}"])
+            assert 2.5 < (high - low) / (narrow[f"mle/{score}/high"] - narrow[f"mle/{score}/low"]) < 3.6
+
+
+def test_wrong_settings_of_the_intervals_are_told(toy):
+    for wrong, words in (({"confidence": 1.0}, "confidence=1.0"), ({"resamples": 1}, "resamples=1")):
+        with pytest.raises(ConfigError, match=words):
+            MachineLearningEfficacy(**wrong).evaluate(toy, toy.train, seed=0)
 
 
 def test_one_candidate_means_no_tuning(toy, monkeypatch):
@@ -265,13 +328,12 @@ def test_a_learner_that_fails_is_a_reason_and_spares_the_others(toy, monkeypatch
 
 
 def test_scores_undefined_on_the_test_rows_are_reasons(toy, assert_sound):
-    from dataclasses import replace
-
     splits = replace(toy, test=toy.test.take(np.flatnonzero(toy.test.target == "yes")))
     evaluator = MachineLearningEfficacy(models=["linear"])
     measures = evaluator.evaluate(splits, toy.train, seed=0)
     assert_sound(evaluator, measures)
-    assert set(measures.reasons) == {"mle/linear/roc_auc", "mle/roc_auc"}
+    ends = {"mle/roc_auc/low", "mle/roc_auc/high"}
+    assert set(measures.reasons) == {"mle/linear/roc_auc", "mle/roc_auc", *ends}
     measures = evaluator.evaluate(replace(toy, test=toy.test.take([])), toy.train, seed=0)
     assert set(measures.reasons.values()) == {"the test split is empty"}
 

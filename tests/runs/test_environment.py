@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonic.runs.environment import git, peaks, versions
+from harmonic.runs.environment import CHECKOUT, git, peaks, versions
 
 
 def commit(folder: Path) -> str:
@@ -30,6 +30,10 @@ def test_git_tells_the_revision_and_whether_files_changed(tmp_path: Path) -> Non
     assert git(tmp_path) == {"revision": revision, "dirty": False}
     (tmp_path / "file").write_text("2")
     assert git(tmp_path) == {"revision": revision, "dirty": True}
+
+
+def test_the_checkout_is_the_folder_that_holds_the_project() -> None:
+    assert (CHECKOUT / "harmonic" / "runs" / "environment.py").is_file()
 
 
 def test_git_is_none_outside_of_the_projects_own_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ et al. 2022, arXiv 2112.03570, section III); the area is an average over thresho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harmonic.randomness import derive
 
 
 def area(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
@@ -37,6 +39,25 @@ def area_interval(
         return (bound, 1.0) if center else (0.0, 1 - bound)
     reach = norm.ppf((1 + confidence) / 2) * np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
     return max(0.0, float(center - reach)), min(1.0, float(center + reach))
+
+
+def worst_area(
+    scores: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], confidence: float = 0.95
+) -> tuple[str, float, tuple[float, float]]:
+    """The attack that tells most, the area of it or of its reverse, in [0.5, 1], and an interval for all at once.
+
+    `scores` are those of members and of non-members by attack. Two-sided: an attack that ranks members last gives as
+    much away as one that ranks them first, to whoever turns it round. A generator that drops rows too close to its
+    training rows does just that, and who knows of the filter knows the direction. So 0.3 counts as 0.7, and none
+    averages away over seeds. The interval is of max(area, 1 - area) over the attacks: from the single ones at
+    confidence 1 - (1 - confidence) / attacks (Bonferroni), which hold together, whatever their directions; scores
+    that say nothing have its lower end above 0.5 in at most 1 - confidence of cases.
+    """
+    areas = {name: area(*pair) for name, pair in scores.items()}
+    worst = max(areas, key=lambda name: abs(areas[name] - 0.5))
+    singles = [area_interval(*pair, 1 - (1 - confidence) / len(scores)) for pair in scores.values()]
+    low = max(0.5, *(max(start, 1 - end) for start, end in singles))
+    return worst, 0.5 + abs(areas[worst] - 0.5), (low, max(max(end, 1 - start) for start, end in singles))
 
 
 def _shares_below(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,7 +113,7 @@ def true_positive_intervals(
 
     drawn = bootstrap(
         (members, others), statistic, n_resamples=resamples, batch=100, method="percentile",
-        confidence_level=confidence, rng=np.random.default_rng(seed),
+        confidence_level=confidence, rng=np.random.default_rng(derive(seed, "true-positive rates")),
     ).confidence_interval  # fmt: skip
     intervals = []
     for value, low, high in zip(true_positive_rates(members, others, rates), drawn.low, drawn.high, strict=True):

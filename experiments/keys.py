@@ -1,0 +1,106 @@
+"""What each stage of a run depends on: the inputs that its key in the stage cache is made of.
+
+Whatever can change a stage's result must be here: a setting or an input left out would let a run take up the result
+of another one. Settings of the machine (output_dir, launcher, tracker) are left out on purpose.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harmonic.evaluation.base import Evaluator
+from harmonic.generator import Generator
+from harmonic.tables.dtypes import described
+from harmonic.tables.file_layout import Layout
+from harmonic.tables.files import is_parquet, parquet_dtypes
+from harmonic.tables.missing_values import Completion
+from harmonic.tables.table import Splits
+
+Inputs = dict[str, Any]
+
+SHAPE_PROMPTS = {
+    "tuning": ("passes", "max_tokens", "validation"),
+    "sampling": ("context", "first_round", "rows_per_prompt", "max_new_tokens"),
+}
+"""The settings of tuning and sampling that prompts depend on."""
+
+
+def stage_versions(generator: type[Generator], evaluators: Mapping[str, type[Evaluator]]) -> dict[str, int]:
+    """The versions of the code behind each stage of a run, from where they stand beside the code."""
+    own = generator.versions
+    found = {"prompts": own.prompts, "fit": own.fit, "sample": own.sample}
+    found |= {"file": Layout.version, "completion": Completion.version}
+    return found | {f"evaluate_{name}": evaluator.version for name, evaluator in evaluators.items()}
+
+
+def configured_versions(config: Mapping[str, Any]) -> dict[str, int]:
+    """`stage_versions` of the classes that a run's resolved configuration names. Raises where there are none such."""
+    from hydra.utils import get_class
+
+    evaluators = {name: get_class(part["_target_"]) for name, part in config["evaluator"].items()}
+    return stage_versions(get_class(config["generator"]["_target_"]), evaluators)
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """The inputs of each stage of one run; `versions` are its `stage_versions`, `n` the rows to draw."""
+
+    config: dict[str, Any]
+    splits: Splits
+    n: int
+    seed: int
+    versions: Mapping[str, int]
+
+    def prompts(self) -> Inputs:
+        """The settings of the generator, of tuning and sampling those that shape prompts."""
+        settings = without(self.config["generator"], "tuning", "sampling")
+        for part, names in SHAPE_PROMPTS.items():
+            given = self.config["generator"].get(part) or {}
+            settings[part] = {name: given[name] for name in names if name in given}
+        return self._common("prompts") | {"generator": settings, "n": self.n}
+
+    def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
+        """All settings of the generator but sampling, and what train.jsonl and validation.jsonl hold, if they are."""
+        settings = without(self.config["generator"], "sampling")
+        return self._common("fit") | {"generator": settings, "prompts": train_digest, "validation": validation_digest}
+
+    def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:
+        """The fit, the sampling settings, what sample.jsonl holds, and the make of the file of rows."""
+        return self._common("sample") | {
+            "fit": fit_key, "sampling": self.config["generator"].get("sampling"), "prompts": sample_digest, "n": self.n,
+            "file": self._file(),
+        }  # fmt: skip
+
+    def evaluate(self, name: str, fit_key: str, sample_digest: str | None, csv_digest: str) -> Inputs:
+        """The evaluator's settings, the synthetic rows, and what their prompts showed."""
+        return self._common(f"evaluate_{name}") | {
+            "fit": fit_key, "sampling": self.config["generator"].get("sampling"), "prompts": sample_digest,
+            "synthetic": csv_digest, "evaluator": self.config["evaluator"][name], "on": self.config["evaluate_on"],
+        }  # fmt: skip
+
+    @functools.cached_property
+    def _rows(self) -> str:
+        return self.splits.rows_fingerprint()
+
+    def _common(self, stage: str) -> Inputs:
+        return {
+            "version": self.versions[stage], "completion": self.versions["completion"],
+            "data": self._rows, "seed": self.seed,
+        }  # fmt: skip
+
+    def _file(self) -> Inputs:
+        """What decides the columns, the identifiers and the format of the synthetic file."""
+        source = str(self.config["dataset"].get("path"))
+        return {
+            "version": self.versions["file"],
+            "layout": self.splits.layout.fingerprint() if self.splits.layout else None,
+            "parquet": described(parquet_dtypes(source)) if is_parquet(source) else None,
+        }
+
+
+def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings less these keys."""
+    return {key: value for key, value in settings.items() if key not in names}
