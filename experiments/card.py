@@ -41,11 +41,18 @@ logger = logging.getLogger(__name__)
 CARD = "privacy_card.md"
 """The card's name in a run's folder."""
 ATTACKS = "mia"
-BESIDES = ("nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary", "anonymeter")
+BESIDES = (
+    "epsilon", "shadow", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary",
+    "anonymeter",
+)  # fmt: skip
 """Names, or first parts of names, of the measures that stand beside the attacks."""
 
+DETAILS = ("low", "high", "main", "control", "naive", "members", "non_members")
+"""Last parts of names that the value itself, or its note, tells of."""
+
 SIDE_BY_SIDE = {
-    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1", "nrs": "nrs", "dcr/share": "dcr/share",
+    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
+    "epsilon, at least": "epsilon", "shadow models, AUC": "shadow/auc", "nrs": "nrs", "dcr/share": "dcr/share",
     "prompt copies": "prompt_copy/rows", "dlt_holdout": "dlt_holdout", "canary AUC": "canary/auc",
     "linkability": "anonymeter/linkability", "inference": "anonymeter/inference",
 }  # fmt: skip
@@ -104,20 +111,26 @@ def _attacks(report: Report) -> list[str]:
     attacks = attacks_made(report)
     if not attacks:
         return [f"No attack gave a number: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
-    header = ["attack", "in hand", "members, non-members", "AUC"]
+    header = ["attack", "in hand", "members, non-members", "AUC", "AUC, rows apart"]
     header += [f"TPR at {rate_text(rate)} FPR" for rate in RATES.values()]
     rows = []
     for name in attacks:
         size = candidates(report, name)
         told = f"{size[0]:,}, {size[1]:,}" if size else "not recorded"
         rates = [str(measured(report, f"mia/{name}/{key}") or "–") for key in RATES]
-        area = str(measured(report, f"mia/{name}/auc"))
-        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, area, *rates))
+        areas = [str(measured(report, f"mia/{name}/{key}") or "–") for key in ("auc", "apart")]
+        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, *areas, *rates))
     level = f"{confidence(report):.0%}"
     told = f"Intervals: {level}, each for itself. –: not to be had, see below."
     if worst := measured(report, "mia/worst"):
         told += (
             f" Worst: AUC {worst}, of {worst_named(report)}; this interval holds at {level} for all attacks at once."
+        )
+    if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
+        name = report.get("notes", {}).get("mia/worst_apart")
+        told += (
+            f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
+            f"worst: AUC {apart}, of {name}, at {level} for all attacks at once."
         )
     return [_table(header, rows), told]
 
@@ -128,7 +141,7 @@ def _besides(report: Report) -> list[tuple[str, str, str, str]]:
     places = {name: place for place, name in enumerate(BESIDES)}
     twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # the signal that `canary/*` repeats
     names = [name for name in report["metrics"] if _belongs(name, BESIDES) and not name.startswith(twice)]
-    names = [name for name in names if name.rpartition("/")[2] not in ("low", "high", "main", "control", "naive")]
+    names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
     for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], 0))):
         if (value := measured(report, name)) is not None:
             metric, note = find(name, declared), report.get("notes", {}).get(name)

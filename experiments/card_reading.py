@@ -116,6 +116,26 @@ def _membership(report: Report) -> Iterator[Said]:
     )
 
 
+def _apart(report: Report) -> Iterator[Said]:
+    """Whether the training rows that are unlike all others can be told from unseen ones that are."""
+    worst, size = measured(report, "mia/worst_apart"), candidates(report, "worst_apart")
+    if worst is None or worst.low is None or size is None:
+        return
+    name, level = report.get("notes", {}).get("mia/worst_apart", "an attack"), f"{confidence(report):.0%}"
+    rows = f"{size[0]:,} training rows and {size[1]:,} unseen ones that stand apart from all others"
+    if worst.low > 0.5:
+        yield Said(
+            Level.FOUND,
+            f"Of {rows} the attack {name} ranks a training row first in {worst.value:.0%} of pairs ({level} interval "
+            f"for all attacks at once:{worst.interval(percent)}).",
+        )
+    else:
+        yield Said(
+            Level.NOTHING,
+            f"No attack did better than guessing on the {rows}, as far as so few can tell (largest AUC {worst}).",
+        )
+
+
 def _few_false_alarms(report: Report) -> Iterator[Said]:
     """The true-positive rate that stands out most from its false-positive rate; each interval is for itself alone."""
     looked = [
@@ -131,6 +151,45 @@ def _few_false_alarms(report: Report) -> Iterator[Said]:
             f"At {rate_text(rate)} false alarms the attack {name} finds {percent(found.value)} of the training rows"
             f"{found.interval(percent)}; of {len(looked)} such intervals some stand out by chance.",
         )
+
+
+def _epsilon(report: Report) -> Iterator[Said]:
+    """The epsilon that is refuted: always a lower bound, so that nothing follows from a small one."""
+    bound, most = measured(report, "epsilon"), measured(report, "epsilon/largest")
+    if bound is None or most is None:
+        return
+    kinds = ("members", "non_members", "tpr", "fpr")
+    members, others, hits, alarms = (report["metrics"].get(f"epsilon/{kind}") or 0 for kind in kinds)
+    level = f"{setting(report, 'empirical_epsilon', 'confidence', 0.95):.0%} confidence"
+    delta = f"delta {setting(report, 'empirical_epsilon', 'delta', 1e-5):g}"
+    shown = f"without a mistake these rows would show {most.value:.2f}"
+    if bound.value > 0:
+        yield Said(
+            Level.FOUND,
+            f"Differential privacy with an epsilon below {bound.value:.2f} ({delta}, one row replaced) is refuted at "
+            f"{level}: a rule chosen on other rows takes {percent(hits)} of {members:,.0f} training rows, and "
+            f"{percent(alarms)} of {others:,.0f} unseen rows, for training rows ({shown}).",
+        )
+    else:
+        yield Said(
+            Level.NOTHING,
+            f"No epsilon of differential privacy is refuted at {level} ({delta}), with {members:,.0f} training rows "
+            f"against {others:,.0f} unseen ones; {shown}.",
+        )
+
+
+def _shadow(report: Report) -> Iterator[Said]:
+    """What fitting the generator again and again tells."""
+    found = measured(report, "shadow/auc")
+    if found is None or found.low is None:
+        return
+    times, level = (setting(report, "shadow_models", *given) for given in (("models", 16), ("confidence", 0.95)))
+    who = f"Fitting the same generator {times:.0f} times, an attacker who knows all rows but not which were learnt"
+    if found.low > 0.5:
+        interval = f"{level:.0%} interval:{found.interval(percent)}"
+        yield Said(Level.FOUND, f"{who} ranks a training row first in {found.value:.0%} of pairs ({interval}).")
+    else:
+        yield Said(Level.NOTHING, f"{who} did no better than guessing, as far as the interval tells (AUC {found}).")
 
 
 def _copies(report: Report) -> Iterator[Said]:
@@ -216,7 +275,10 @@ def _guesses(report: Report) -> Iterator[Said]:
 
 PARTS: tuple[Callable[[Report], Iterator[Said]], ...] = (
     _membership,
+    _apart,
     _few_false_alarms,
+    _epsilon,
+    _shadow,
     _copies,
     _prompts,
     _memory,

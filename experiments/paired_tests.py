@@ -47,7 +47,7 @@ def borne_out(rows: pd.DataFrame, higher: bool | None, ideal: float) -> set[tupl
         return found
     ranked = rows[~rows["unranked"]].dropna(subset="value")
     for dataset, part in ranked.groupby("dataset"):
-        good = part.assign(value=[goodness(value, higher, ideal) for value in part["value"]])
+        good = part.assign(value=part["value"].map(lambda value: goodness(value, higher, ideal)))
         table = good.pivot(index=["seed", "data"], columns="label", values="value").astype(float)
         top = table.mean().idxmax()
         pairs = [table[[top, other]].dropna().to_numpy().T for other in table.columns if other != top]

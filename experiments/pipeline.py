@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from typing import Any
 
 from experiments.card import place_card
 from experiments.keys import StageInputs, stage_versions
-from experiments.measuring import measured_by, scorer_of, sizes
+from experiments.measuring import measured_by, refit_of, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.errors import ConfigError
@@ -48,6 +49,7 @@ class Pipeline:
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
     overrides: list[str] | None = None  # of the command line, for the report; None: there was none
+    _unfitted: Generator = field(init=False)  # for evaluators that fit it to rows of their own
     _loaded: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class Pipeline:
         self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
         self.completion = Completion.of(self.splits.train)
         self.generator = completed(self.generator, self.completion)
+        self._unfitted = copy.deepcopy(self.generator)
 
     @property
     def n(self) -> int:
@@ -190,8 +193,10 @@ class Pipeline:
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = scorer_of(self.generator, partial(self._load, prompts, fitted), prompts.path)
+                refit = refit_of(self._unfitted, self.splits, prompts.seconds + fitted.seconds + sampled.seconds)
                 given = splits, synthetic, self.completion
-                write_measures(measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer), folder)
+                found = measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer, refit=refit)
+                write_measures(found, folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}
 

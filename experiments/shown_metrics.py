@@ -56,6 +56,7 @@ PRIVACY = (
     Measure("DLT", "dlt"),
     Measure("DLT holdout", "dlt_holdout"),
     Measure("MIA worst", "mia/worst", interval=True),
+    Measure("ε, at least", "epsilon"),
     Measure("prompt copy", "prompt_copy/rows"),
     Measure("prompt numbers", "prompt_copy/cells"),
     Measure("canary", "canary/exposure"),

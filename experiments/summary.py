@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 SUMMARIES = ("short", "all")
 _SHOWN = 24  # characters of a value
-_DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$)")
+_DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$|apart$)|^epsilon/")
 
 
 def print_summary(

@@ -134,7 +134,7 @@ def result_table(
         for dataset, part in values.groupby("dataset", sort=True)
         for label, anchor in ordered(part, first)
     ]
-    columns = []
+    columns: list[list[Cell]] = []
     missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
     for measure, rows, higher, ideal in [*shown, *aside]:
         pooled = _pooled(rows)
@@ -170,7 +170,9 @@ def result_table(
 
 def _pooled(rows: pd.DataFrame) -> dict[tuple[str, str], Pooled]:
     """Of one metric's rows, by dataset and label."""
-    return {(dataset, label): Pooled.of(part) for (dataset, label), part in rows.groupby(["dataset", "label"])}
+    return {
+        (str(dataset), str(label)): Pooled.of(part) for (dataset, label), part in rows.groupby(["dataset", "label"])
+    }
 
 
 def _cell(pooled: Pooled, bold: bool, interval: tuple[float, ...], usual: int) -> Cell:

@@ -116,6 +116,54 @@ def test_no_reading_promises_anything() -> None:
         assert "no test of this kind is a guarantee" in text
 
 
+def test_rows_that_stand_apart_are_told_beside_all_others() -> None:
+    apart = {"mia/worst_apart/members": 15, "mia/worst_apart/non_members": 16}
+    for low, words in (
+        (0.6, "ranks a training row first in 80% of pairs (95% interval for all attacks at once: [60.0%, 90.0%])"),
+        (0.4, "No attack did better than guessing on the 15 training rows and 16 unseen ones that stand apart"),
+    ):
+        found = {"mia/worst_apart": 0.8, "mia/worst_apart/low": low, "mia/worst_apart/high": 0.9, "mia/dcr/apart": 0.7}
+        given = report(attacked(QUIET) | apart | found, notes={"mia/worst_apart": "mc"})
+        assert words in reading(given)
+        assert f"worst: AUC 0.800 [{low:.3f}, 0.900], of mc, at 95% for all attacks at once" in card(given)
+    assert "| dcr | synthetic rows | 154, 154 | 0.510 [0.450, 0.570] | 0.700 |" in card(given)
+
+
+def bounded(value: float) -> dict[str, Any]:
+    """Metrics of an empirical epsilon."""
+    found = {"epsilon": value, "epsilon/largest": 3.01, "epsilon/tpr": 0.5, "epsilon/fpr": 0.013}
+    return found | {"epsilon/members": 77.0, "epsilon/non_members": 78.0}
+
+
+def test_an_epsilon_that_is_refuted_is_told_with_what_could_have_been_shown() -> None:
+    text = reading(report(bounded(1.234)))
+    assert text.startswith("Traces of the training rows were found.")
+    assert "an epsilon below 1.23 (delta 1e-05, one row replaced) is refuted at 95% confidence" in text
+    assert "50.0% of 77 training rows, and 1.3% of 78 unseen rows" in text and "these rows would show 3.01" in text
+    settings = {"evaluator": {"empirical_epsilon": {"delta": 0.001, "confidence": 0.9}}}
+    assert "delta 0.001, one row replaced) is refuted at 90%" in reading(report(bounded(1.0), config=settings))
+
+
+def test_a_bound_of_zero_refutes_nothing_and_promises_nothing() -> None:
+    text = reading(report(bounded(0.0)))
+    assert text.startswith("No trace of the training rows was found, as far as")
+    assert "No epsilon of differential privacy is refuted at 95% confidence (delta 1e-05), with 77 training" in text
+    assert "without a mistake these rows would show 3.01" in text
+    written = card(report(bounded(0.0), notes={"epsilon": "dcr: takes 1 of 77"}))
+    assert "| epsilon | 0.000 (dcr: takes 1 of 77) |" in written and "epsilon/tpr" not in written
+
+
+def test_shadow_models_are_read_and_no_longer_missing() -> None:
+    for low, words in (
+        (0.6, "ranks a training row first in 70% of pairs (95% interval: [60.0%, 80.0%])"),
+        (0.4, "no better"),
+    ):
+        given = report({"shadow/auc": 0.7, "shadow/auc/low": low, "shadow/auc/high": 0.8})
+        assert words in reading(given) and "Fitting the same generator 16 times" in reading(given)
+        assert "(shadow models)" not in "\n".join(not_tested(given))
+    assert any("(shadow models): not measured" in line or "(shadow models)," in line for line in not_tested(report({})))
+
+
 def test_copies_are_counted_among_the_synthetic_rows() -> None:
     assert "None of the 491 synthetic rows matches a training row." in reading(report({"nrs": 1.0}))
     assert "3 of 491 synthetic rows match a training row (numbers to within 1%)" in reading(report({"nrs": 488 / 491}))
@@ -212,7 +260,7 @@ def test_the_card_is_a_function_of_the_reports_contents() -> None:
 
 def test_the_card_shows_every_attack_with_rates_and_intervals_and_the_sizes() -> None:
     text = card(report(attacked(LOUD) | {"mia/dcr/tpr_at_1": None}))
-    assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | 0.100 [0.050, 0.200] |" in text
+    assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | – | 0.100 [0.050, 0.200] |" in text
     assert text.index("| dcr |") < text.index("| levatt |")  # the strongest first
     assert "Worst: AUC 0.710 [0.650, 0.770], of dcr; this interval holds at 95% for all attacks at once." in text
     for row in ("training rows (members) | 491", "held-out rows (non-members) | 154", "synthetic rows | 491"):

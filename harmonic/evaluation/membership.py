@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.attacks import roc
+from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.attacker import Attack, Attacker
 from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
 from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
+from harmonic.evaluation.attacks.results import RATES, declared, measure, put, with_interval
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.boosting import classifier_attack
@@ -44,17 +46,6 @@ ON_ROWS: dict[str, Attack] = {
 ON_LIKELIHOODS = ("loss", "min_k")
 """Attacks with the language generator's likelihoods in hand."""
 
-RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
-"""False-positive rates at which the true-positive rate is told; the names say percent."""
-
-
-def _with_interval(name: str, meaning: str, ideal: float, higher: bool | None = False) -> tuple[Metric, ...]:
-    return (
-        Metric(name, higher, 0, 1, ideal, meaning),
-        Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
-        Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
-    )
-
 
 @dataclass(frozen=True, slots=True)
 class MembershipInference(Evaluator):
@@ -70,6 +61,10 @@ class MembershipInference(Evaluator):
     1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once: rows that give nothing away have
     `mia/worst/low` above 0.5 in at most 1 - confidence of cases. `mia/<attack>/auc` is as it is, 0.3 is 0.3.
 
+    `mia/*/apart` is the area among the candidates that stand apart, the share `apart` of them that is farthest from its
+    neighbours (harmonic/evaluation/attacks/apart.py), and `mia/worst_apart` the largest of these, with an interval like
+    that of `mia/worst`. They are few, and the intervals wide.
+
     A row that is in the training and the test split alike is a member and a non-member: with many of them, no
     attack reaches 1.
     """
@@ -79,15 +74,15 @@ class MembershipInference(Evaluator):
     max_scored_rows: int | None = 500
     confidence: float = 0.95
     resamples: int = 1000
+    apart: float = 0.1
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5, None),
-        *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
-        *_with_interval("mia/*/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
-        *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
-        Metric("mia/*/members", None, 2, meaning="training rows that the attack was to tell from others"),
-        Metric("mia/*/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
+        *declared("mia/*"),
+        *with_interval("mia/*/apart", "the AUC among rows that stand apart from all others", 0.5, None),
+        *with_interval(
+            "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that stand apart", 0.5
+        ),
         Metric("mia/worst", False, 0.5, 1, 0.5, "largest AUC of an attack, or of its reverse"),
         Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
         Metric("mia/worst/high", None, 0.5, 1, meaning="no attack's AUC is above, for all attacks at once"),
@@ -108,7 +103,7 @@ class MembershipInference(Evaluator):
                 raise DataError("needs two rows that were learnt and two test rows at least")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
-            for name in [*self.attacks, "worst"]:
+            for name in [*self.attacks, "worst", "worst_apart"]:
                 self._unavailable(measures, name, str(error))
             return measures
         candidates = _candidates(splits, size, seed)
@@ -116,6 +111,11 @@ class MembershipInference(Evaluator):
             rows, splits.reference.frame, splits.schema, Encoder.fit(splits.train), derive(seed, "membership")
         )
         losses = _Losses(_candidates(splits, min(size, self.max_scored_rows or size), seed), scorer)
+        real = real_rows(splits)
+        apart = {
+            len(rows): standing_apart(rows, real, attacker.encoder, self.apart)
+            for rows in (candidates, losses.candidates)
+        }
         for name in self.attacks:
             try:
                 scores = losses.attack(name) if name in ON_LIKELIHOODS else ON_ROWS[name](candidates, attacker)
@@ -128,8 +128,13 @@ class MembershipInference(Evaluator):
                 self._unavailable(measures, name, f"{type(error).__name__}: {error}")
             else:
                 members, others = np.split(scores, 2)
-                self._measure(measures, name, members, others, seed)
+                measure(
+                    measures, f"mia/{name}", members, others,
+                    confidence=self.confidence, resamples=self.resamples, seed=derive(seed, name),
+                )  # fmt: skip
+                self._measure_apart(measures, name, members, others, apart[len(scores)])
         self._worst(measures)
+        self._worst_apart(measures)
         return measures
 
     def _check(self) -> None:
@@ -146,28 +151,41 @@ class MembershipInference(Evaluator):
                 raise ConfigError(f"{key}.{name}", value, "must be at least 2", f"{name}=500, or null for all")
         if self.resamples < 2:
             raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
+        if not 0 < self.apart <= 1:
+            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", "apart=0.1")
 
-    def _measure(
-        self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64], seed: int
-    ) -> None:
-        """Record what the attack's scores of members and non-members are worth."""
-        measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"] = members, others
-        measures[f"mia/{name}/members"], measures[f"mia/{name}/non_members"] = float(len(members)), float(len(others))
-        interval = roc.area_interval(members, others, self.confidence)
-        _put(measures, f"mia/{name}/auc", roc.area(members, others), interval)
-        shown = {key: rate for key, rate in RATES.items() if roc.resolves(len(others), rate)}
-        for key in RATES.keys() - shown.keys():
-            needed = round(1 / RATES[key])
-            _put(measures, f"mia/{name}/{key}", f"needs {needed:,} non-members: there are {len(others):,}")
-        if not shown:
+    def _measure_apart(
+        self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],
+        apart: NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """Record the area among the rows that stand apart."""
+        few, fewer = (scores[chosen] for scores, chosen in zip((members, others), np.split(apart, 2), strict=True))
+        if min(len(few), len(fewer)) < 2:
+            reason = f"needs two rows of either kind that stand apart: there are {len(few)} and {len(fewer)}"
+            put(measures, f"mia/{name}/apart", reason)
             return
-        rates = list(shown.values())
-        found = roc.true_positive_rates(members, others, rates)
-        intervals = roc.true_positive_intervals(
-            members, others, rates, resamples=self.resamples, seed=derive(seed, name), confidence=self.confidence
+        measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"] = few, fewer
+        interval = roc.area_interval(few, fewer, self.confidence)
+        put(measures, f"mia/{name}/apart", roc.area(few, fewer), interval)
+
+    def _worst_apart(self, measures: Measures) -> None:
+        """Record the largest area among the rows that stand apart, as `_worst` does that of all rows."""
+        kinds = ("members", "non_members")
+        seen = {
+            name: (measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"])
+            for name in self.attacks
+            if f"mia/{name}/apart/members" in measures.series
+        }
+        if not seen:
+            self._unavailable(measures, "worst_apart", "no attack could be made on rows that stand apart")
+            return
+        worst, area, interval = roc.worst_area(seen, self.confidence)
+        put(measures, "mia/worst_apart", area, interval)
+        measures.update(
+            {f"mia/worst_apart/{kind}": float(len(part)) for kind, part in zip(kinds, seen[worst], strict=True)}
         )
-        for key, value, interval in zip(shown, found, intervals, strict=True):
-            _put(measures, f"mia/{name}/{key}", float(value), interval)
+        reversed_ = measures[f"mia/{worst}/apart"] < 0.5
+        measures.notes["mia/worst_apart"] = f"{worst}, reversed" if reversed_ else worst
 
     def _worst(self, measures: Measures) -> None:
         """Record the largest area, its attack, and the interval that holds for all attacks at once."""
@@ -180,14 +198,14 @@ class MembershipInference(Evaluator):
             self._unavailable(measures, "worst", "no attack could be made")
             return
         worst, area, interval = roc.worst_area(made, self.confidence)
-        _put(measures, "mia/worst", area, interval)
+        put(measures, "mia/worst", area, interval)
         measures.notes["mia/worst"] = f"{worst}, reversed" if measures[f"mia/{worst}/auc"] < 0.5 else worst
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:
-        """Record why an attack, or "worst", has no numbers."""
-        for key in [""] if name == "worst" else ["/auc", *(f"/{rate}" for rate in RATES)]:
-            _put(measures, f"mia/{name}{key}", reason)
+        """Record why an attack, "worst" or "worst_apart", has no numbers."""
+        for key in [""] if name.startswith("worst") else ["/auc", "/apart", *(f"/{rate}" for rate in RATES)]:
+            put(measures, f"mia/{name}{key}", reason)
 
 
 def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
@@ -218,12 +236,3 @@ class _Losses:
                 raise DataError(f"needs the likelihood of each token under {model}, which this generator does not give")
             self._found[base] = found
         return self._found[base]
-
-
-def _put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:
-    """Record a value and its interval, or, given a reason instead, that they are missing."""
-    if isinstance(value, str) or interval is None:
-        for key in (name, f"{name}/low", f"{name}/high"):
-            measures.unavailable(key, str(value))
-    else:
-        measures[name], measures[f"{name}/low"], measures[f"{name}/high"] = value, *interval

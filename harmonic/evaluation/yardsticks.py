@@ -53,6 +53,8 @@ class Yardsticks(Evaluator):
     max_rows: int = 1000
 
     takes_gaps: ClassVar[bool] = True  # whether there is a target only the table as it is tells
+    version: ClassVar[int] = 1
+
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
         Metric(f"yardstick/*/{score.name}", None, score.minimum, score.maximum, meaning=f"{score.meaning}; {_MEANING}")
         for score in SCORES
