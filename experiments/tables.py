@@ -134,7 +134,7 @@ def result_table(
         for dataset, part in values.groupby("dataset", sort=True)
         for label, anchor in ordered(part, first)
     ]
-    columns: list[list[Cell]] = []
+    columns: list[tuple[list[Pooled], list[bool], list[tuple[float, ...]]]] = []
     missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
     for measure, rows, higher, ideal in [*shown, *aside]:
         pooled = _pooled(rows)
