@@ -42,7 +42,7 @@ def report(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
     made = {
         "dataset": "diabetes", "generator": "smote", "seed": 0, "run_id": "00c0ffee", "status": "running",
         "config": {"scale": {"name": "quick"}, "generator": {"k": 5}, "evaluator": {}}, "metrics": metrics,
-        "rows": {"train": 491, "test": 154, "reference": 61, "synthetic": 491}, "unavailable": {}, "notes": {},
+        "rows": {"train": 491, "learnt": 491, "test": 154, "reference": 61, "synthetic": 491}, "unavailable": {}, "notes": {},
     }  # fmt: skip
     return made | changes
 
@@ -263,7 +263,7 @@ def test_the_card_shows_every_attack_with_rates_and_intervals_and_the_sizes() ->
     assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | – | 0.100 [0.050, 0.200] |" in text
     assert text.index("| dcr |") < text.index("| levatt |")  # the strongest first
     assert "Worst: AUC 0.710 [0.650, 0.770], of dcr; this interval holds at 95% for all attacks at once." in text
-    for row in ("training rows (members) | 491", "held-out rows (non-members) | 154", "synthetic rows | 491"):
+    for row in ("training rows | 491", "held-out rows (non-members) | 154", "synthetic rows | 491"):
         assert f"| {row} |" in text
 
 
@@ -327,7 +327,7 @@ def test_a_run_leaves_its_card_among_its_products_and_can_print_it_again(
     found = json.loads((folder / "report.json").read_text())
     written = (folder / "privacy_card.md").read_text(encoding="utf-8")
     assert written == card(found)
-    assert found["rows"] == {"train": 491, "test": 154, "reference": 61, "synthetic": 12}
+    assert found["rows"] == {"train": 491, "learnt": 491, "test": 154, "reference": 61, "synthetic": 12}
     assert "| dcr | synthetic rows | 154, 154 |" in written and "12 of 12 synthetic rows match" in written
     assert "privacy_card.md" in json.loads((folder / "DONE").read_text())["files"]
     capsys.readouterr()

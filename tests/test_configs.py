@@ -94,7 +94,7 @@ def test_every_field_of_a_generators_settings_is_in_its_file(generator: str, par
 def test_presets_that_compare_draw_as_many_rows_as_are_learnt_over_three_seeds_at_least() -> None:
     presets = {path.stem: path.read_text(encoding="utf-8") for path in (CONF / "experiment").glob("*.yaml")}
     comparing = {name for name, text in presets.items() if "PrintTables" in text} - {"quickstart"}  # a first look
-    assert comparing == {"ablation", "comparison", "main_results", "privacy"}
+    assert comparing == {"ablation", "comparison", "dense_ablation", "main_results", "privacy"}
     for name in comparing:
         preset: Any = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
         assert preset.n_samples is None and len(str(preset.hydra.sweeper.params.seed).split(",")) >= 3, name
@@ -117,8 +117,19 @@ def test_the_ablations_differ_from_harmonic_in_one_setting_each() -> None:
         assert OmegaConf.to_container(configuration(f"generator={name}").generator, resolve=True) == ablation
 
 
-def test_the_papers_settings_are_reachable_by_two_choices() -> None:
-    config = configuration("llm=llama2_7b_chat", "scale=paper")
+def test_the_ablations_of_the_dense_recipe_differ_from_it_in_one_ingredient_each() -> None:
+    whole = leaves(OmegaConf.to_container(configuration("generator=harmonic_dense").generator, resolve=True), "")
+    ablations = [name for name in CHOICES["generator"] if name.startswith("harmonic_dense_")]
+    assert len(ablations) > 5
+    for name in ablations:
+        own = leaves(OmegaConf.to_container(configuration(f"generator={name}").generator, resolve=True), "")
+        changed = sorted(path for (path, value), (_, other) in zip(whole, own, strict=True) if value != other)
+        # Random rows are neither neighbours in tuning nor shown in sampling.
+        assert len(changed) == (2 if name == "harmonic_dense_no_knn" else 1), (name, changed)
+
+
+def test_the_papers_settings_are_reachable_by_three_choices() -> None:
+    config = configuration("generator=harmonic", "llm=llama2_7b_chat", "scale=paper")
     tuning = config.generator.tuning
     assert (tuning.epochs, tuning.learning_rate, tuning.batch_size) == (1, 3e-4, 16)
     assert (tuning.scheduler, tuning.warmup_ratio, tuning.weight_decay) == ("cosine", 0.01, 1e-5)
@@ -129,5 +140,11 @@ def test_the_papers_settings_are_reachable_by_two_choices() -> None:
 
 
 def test_each_setting_of_the_scales_tuning_reaches_the_generator() -> None:
-    config = configuration()
-    assert set(config.generator.tuning) == set(config.scale.tuning)
+    config = configuration("generator=harmonic")
+    only_of_the_generator = {"passes", "max_tokens", "minutes", "validation", "vocabulary"}
+    assert set(config.generator.tuning) == set(config.scale.tuning) | only_of_the_generator
+    for name, value in config.scale.tuning.items():
+        assert config.generator.tuning[name] == value
+    dense = configuration("generator=harmonic_dense")
+    sizes = {**dense.generator.tuning, **dense.generator.sampling}
+    assert all(sizes[name] == value for name, value in dense.scale.dense.items())

@@ -92,7 +92,7 @@ def test_free_memory_does_not_decide_which_rows_are_drawn(
 
 def test_the_run_shows_short_names_in_its_prompts_and_its_own_everywhere_else(tuned: Path) -> None:
     prompt = json.loads((tuned / "prompts" / "sample.jsonl").read_text().splitlines()[0])["prompt"]
-    assert '"Diabetes": ' in prompt and "DiabetesPedigreeFunction" not in prompt
+    assert "Diabetes" in prompt.splitlines()[1].split("|") and "DiabetesPedigreeFunction" not in prompt
     report = json.loads((tuned / "report.json").read_text())
     assert report["prompts"]["k"] == report["prompts"]["wanted"] == 5
     assert report["prompts"]["aliases"]["DiabetesPedigreeFunction"] == "Diabetes"

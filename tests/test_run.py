@@ -165,7 +165,7 @@ def test_a_run_killed_while_sampling_goes_on_from_what_is_there(finished: tuple[
         (["stage=smaple"], ["stage=smaple", "sample"]),
         (["summary=al"], ["summary=al", "did you mean 'all'"]),
         (["generator.neighbors.k=5000"], ["generator.neighbors.k=5000", "fix"]),
-        (["llm.context=300"], ["llm.context=300", "tokens"]),
+        (["llm.context=30"], ["llm.context=30", "tokens"]),
         (["output_dir=/dev/null/x"], ["output_dir"]),
         (["dataset=csv", "dataset.path=nowhere.csv", "dataset.target=y"], ["nowhere.csv"]),
     ],
@@ -183,13 +183,13 @@ def test_bad_input_gives_one_clear_error_before_any_tuning(
 def test_a_failing_command_prints_one_error_and_the_folder_with_its_report(
     command: Callable[..., Any], tmp_path: Path
 ) -> None:
-    done = command(*TINY, f"output_dir={tmp_path}", "llm.context=300")
+    done = command(*TINY, f"output_dir={tmp_path}", "llm.context=30")
     assert done.code == 1
     assert "Traceback" not in done.err and done.err.count("error: ") == 1
     folder = Path(done.out.splitlines()[-1].removeprefix("run: "))
     failed = report_of(folder)
     assert failed["status"] == "failed" and failed["error"]["stage"] == "prompts"
-    assert failed["overrides"][-1] == "llm.context=300"
+    assert failed["overrides"][-1] == "llm.context=30"
     assert not (folder / "DONE").exists()
 
 
