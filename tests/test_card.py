@@ -42,7 +42,8 @@ def report(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
     made = {
         "dataset": "diabetes", "generator": "smote", "seed": 0, "run_id": "00c0ffee", "status": "running",
         "config": {"scale": {"name": "quick"}, "generator": {"k": 5}, "evaluator": {}}, "metrics": metrics,
-        "rows": {"train": 491, "learnt": 491, "test": 154, "reference": 61, "synthetic": 491}, "unavailable": {}, "notes": {},
+        "rows": {"train": 491, "learnt": 491, "test": 154, "reference": 61, "synthetic": 491},
+        "unavailable": {}, "notes": {},
     }  # fmt: skip
     return made | changes
 
