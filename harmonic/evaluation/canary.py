@@ -99,7 +99,7 @@ class CanaryExposure(Evaluator):
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Rank `splits.canaries` among `splits.decoys`; `scorer` is the signal "model".
+        """Rank `splits.learnt_canaries` among `splits.decoys`; `scorer` is the signal "model".
 
         `series` holds "canary/<signal>/exposures", (canaries,). Raises ConfigError for settings that cannot be.
         """
@@ -143,12 +143,15 @@ class CanaryExposure(Evaluator):
         self, name: str, splits: Splits, synthetic: Table, seed: int, scorer: Scorer | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The signal of each canary, and of each decoy; small where a row looks like one that was planted."""
-        if splits.canaries is None or splits.decoys is None:
+        canaries = splits.learnt_canaries
+        if canaries is None or splits.decoys is None:
             raise DataError(_NONE)
+        if len(canaries) < 2:
+            raise DataError(f"{len(canaries)} of {len(splits.canaries or ())} planted rows were learnt: two are needed")
         decoys = splits.decoys.frame
         if name != "nearest":
             decoys = decoys.iloc[: self.max_scored_decoys]
-        rows = pd.concat([splits.canaries.frame, decoys], ignore_index=True)
+        rows = pd.concat([canaries.frame, decoys], ignore_index=True)
         if name == "model":
             if scorer is None:
                 raise DataError("needs a language generator: this one gives rows no likelihood")
@@ -161,7 +164,7 @@ class CanaryExposure(Evaluator):
             losses = nearest_distances(complete.frame(rows), drawn, Encoder.fit(complete.table(splits.train)))[:, 0]
         if np.isnan(losses).any():
             raise DataError(f"{int(np.isnan(losses).sum())} of {len(losses)} rows have no signal")
-        return losses[: len(splits.canaries)], losses[len(splits.canaries) :]
+        return losses[: len(canaries)], losses[len(canaries) :]
 
     def _answer_losses(
         self, splits: Splits, synthetic: pd.DataFrame, rows: pd.DataFrame, seed: int

@@ -49,7 +49,7 @@ def plant(splits: Splits, settings: Mapping[str, int] | None, seed: int) -> Spli
 def uproot(splits: Splits) -> Splits:
     """The splits with the real training rows alone; canaries and decoys are still known.
 
-    Where the generator learnt a part of the training rows, the canaries are those that it learnt.
+    Where the generator learnt a part of the training rows, `learnt_canaries` are those of them that it learnt.
     """
     if splits.canaries is None:
         return splits
@@ -59,7 +59,7 @@ def uproot(splits: Splits) -> Splits:
         return replace(splits, train=train)
     learnt = splits.learnt[splits.learnt < real]
     planted = np.unique((splits.learnt[splits.learnt >= real] - real) % len(splits.canaries))
-    return replace(splits, train=train, learnt=learnt, canaries=splits.canaries.take(planted))
+    return replace(splits, train=train, learnt=learnt, planted=planted)
 
 
 def _checked(settings: Mapping[str, int]) -> tuple[int, int]:

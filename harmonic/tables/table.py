@@ -206,6 +206,7 @@ class Splits:
     layout: Layout | None = None  # of the file they came from; None: its columns are the table's
     canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.tables.canaries)
     decoys: Table | None = None  # such rows that stand nowhere
+    planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, where `val` is without them
 
@@ -217,6 +218,11 @@ class Splits:
     def members(self) -> Table:
         """The training rows that the generator learnt, or was shown: an attacker can find no trace of the others."""
         return self.train if self.learnt is None else self.train.take(self.learnt)
+
+    @property
+    def learnt_canaries(self) -> Table | None:
+        """The canaries that the generator learnt."""
+        return self.canaries if self.canaries is None or self.planted is None else self.canaries.take(self.planted)
 
     @property
     def reference(self) -> Table:
