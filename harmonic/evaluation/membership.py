@@ -23,6 +23,8 @@ from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
 from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
 from harmonic.evaluation.attacks.results import RATES, declared, measure, put, with_interval
+from harmonic.evaluation.attacks.shown import METRICS as SHOWN_METRICS
+from harmonic.evaluation.attacks.shown import PARTS, measure_shown
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.boosting import classifier_attack
@@ -83,6 +85,7 @@ class MembershipInference(Evaluator):
         *with_interval(
             "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that stand apart", 0.5
         ),
+        *SHOWN_METRICS,
         Metric("mia/worst", False, 0.5, 1, 0.5, "largest AUC of an attack, or of its reverse"),
         Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
         Metric("mia/worst/high", None, 0.5, 1, meaning="no attack's AUC is above, for all attacks at once"),
@@ -103,7 +106,7 @@ class MembershipInference(Evaluator):
                 raise DataError("needs two rows that were learnt and two test rows at least")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
-            for name in [*self.attacks, "worst", "worst_apart"]:
+            for name in [*self.attacks, "worst", "worst_apart", *(f"worst_{part}" for part in PARTS)]:
                 self._unavailable(measures, name, str(error))
             return measures
         candidates = _candidates(splits, size, seed)
@@ -135,6 +138,10 @@ class MembershipInference(Evaluator):
                 self._measure_apart(measures, name, members, others, apart[len(scores)])
         self._worst(measures)
         self._worst_apart(measures)
+        measure_shown(
+            measures, splits, self._made(measures), rows=len(synthetic), scorer=scorer, seed=seed,
+            confidence=self.confidence,
+        )  # fmt: skip
         return measures
 
     def _check(self) -> None:
@@ -187,13 +194,17 @@ class MembershipInference(Evaluator):
         reversed_ = measures[f"mia/{worst}/apart"] < 0.5
         measures.notes["mia/worst_apart"] = f"{worst}, reversed" if reversed_ else worst
 
-    def _worst(self, measures: Measures) -> None:
-        """Record the largest area, its attack, and the interval that holds for all attacks at once."""
-        made = {
+    def _made(self, measures: Measures) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """The scores of members and non-members of each attack that could be made."""
+        return {
             name: (measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"])
             for name in self.attacks
             if f"mia/{name}/members" in measures.series
         }
+
+    def _worst(self, measures: Measures) -> None:
+        """Record the largest area, its attack, and the interval that holds for all attacks at once."""
+        made = self._made(measures)
         if not made:
             self._unavailable(measures, "worst", "no attack could be made")
             return

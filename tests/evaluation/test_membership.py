@@ -151,7 +151,7 @@ def test_a_rate_that_the_non_members_cannot_show_is_a_reason(toy, assert_sound):
     measures = evaluate(toy, toy.val, attacks=["dcr"])  # 80 non-members
     assert_sound(MembershipInference(), measures)
     missing = {f"mia/dcr/{rate}{end}" for rate in ("tpr_at_0.1", "tpr_at_1") for end in ("", "/low", "/high")}
-    assert set(measures.reasons) == missing
+    assert {name for name in measures.reasons if "shown" not in name} == missing
     assert measures.reasons["mia/dcr/tpr_at_0.1"] == "needs 1,000 non-members: there are 80"
 
 
