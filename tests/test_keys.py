@@ -30,6 +30,7 @@ Keys = dict[str, str]
 
 CHANGES_NO_RESULT = {
     "output_dir": "where results are written",
+    "summary": "what is printed",
     "experiment_name": "the name of a folder",
     "stage": "how far the run goes",
     "force": "whether the cache is asked",

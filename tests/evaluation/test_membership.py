@@ -218,7 +218,7 @@ def test_splits_too_small_are_reasons(toy, assert_sound):
         measures = evaluate(splits, toy.val)
         assert_sound(MembershipInference(), measures)
         assert set(measures.reasons) == set(measures)
-        assert len(measures) == 3 * (len(ON_ROWS) * (2 + len(RATES)) + 2)
+        assert len(measures) == 3 * (len(ON_ROWS) * (2 + len(RATES)) + 4)
     measures = evaluate(replace(toy, val=toy.val.take([])), toy.val)
     assert_sound(MembershipInference(), measures)
     assert {name for name in ON_ROWS if f"mia/{name}/auc" in measures.reasons} == {"domias", "gen_lra", "classifier"}

@@ -9,6 +9,7 @@ import pytest
 
 from harmonic.evaluation.encoding import Encoder
 from harmonic.evaluation.separability import Separability, c2st
+from harmonic.randomness import derive
 from harmonic.tables.table import Table
 
 
@@ -23,9 +24,13 @@ def test_rows_of_another_kind_are_told(toy):
     rng = np.random.default_rng(0)
     shuffled = toy.train.frame.assign(label=rng.permutation(toy.train.frame["label"]))
     moved = toy.train.frame.assign(income=toy.train.frame["income"] + 60)
-    scores = [Separability().evaluate(toy, Table(frame, toy.schema), seed=0)["c2st"] for frame in (moved, shuffled)]
+    fresh = toy.val.frame
+    scores = [
+        np.mean([Separability().evaluate(toy, Table(frame, toy.schema), seed=seed)["c2st"] for seed in range(5)])
+        for frame in (moved, shuffled, fresh)
+    ]  # of five draws of the folds: a single one moves by .05
     assert scores[0] < 0.05
-    assert scores[1] < 0.75  # every column is right by itself
+    assert scores[1] < scores[2] - 0.1  # every column is right by itself
 
 
 def test_the_value_is_that_of_cross_validated_trees(toy):
@@ -40,7 +45,7 @@ def test_the_value_is_that_of_cross_validated_trees(toy):
     ]
     rows, label = np.vstack(coded), np.repeat([0, 1], [len(one), len(other)])
     scores = np.empty(len(label))
-    for train, test in StratifiedKFold(5, shuffle=True, random_state=3).split(rows, label):
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=derive(3, "folds")).split(rows, label):
         model = HistGradientBoostingClassifier(categorical_features=[2, 3], early_stopping=False, random_state=3)
         scores[test] = model.fit(rows[train], label[train]).decision_function(rows[test])
     expected = 1 - abs(2 * roc_auc_score(label, scores) - 1)
