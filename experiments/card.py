@@ -32,11 +32,17 @@ logger = logging.getLogger(__name__)
 CARD = "privacy_card.md"
 """The card's name in a run's folder."""
 ATTACKS = "mia"
-BESIDES = ("nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary", "anonymeter")
+BESIDES = (
+    "epsilon", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary", "anonymeter",
+)  # fmt: skip
 """Names, or first parts of names, of the measures that stand beside the attacks."""
 
+DETAILS = ("low", "high", "main", "control", "naive")
+"""Last parts of names that the value itself, or its note, tells of."""
+
 SIDE_BY_SIDE = {
-    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1", "nrs": "nrs", "dcr/share": "dcr/share",
+    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
+    "epsilon, at least": "epsilon", "nrs": "nrs", "dcr/share": "dcr/share",
     "prompt copies": "prompt_copy/rows", "dlt_holdout": "dlt_holdout", "canary AUC": "canary/auc",
     "linkability": "anonymeter/linkability", "inference": "anonymeter/inference",
 }  # fmt: skip
@@ -119,7 +125,7 @@ def _besides(report: Report) -> list[tuple[str, str, str, str]]:
     places = {name: place for place, name in enumerate(BESIDES)}
     twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # the signal that `canary/*` repeats
     names = [name for name in report["metrics"] if _belongs(name, BESIDES) and not name.startswith(twice)]
-    names = [name for name in names if name.rpartition("/")[2] not in ("low", "high", "main", "control", "naive")]
+    names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
     for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], 0))):
         if (value := measured(report, name)) is not None:
             metric, note = find(name, declared), report.get("notes", {}).get(name)

@@ -9,6 +9,7 @@ from experiments.typeset import escape_markdown
 from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS, RATES
 
 MEASURES = {
+    "epsilon": "how far from differential privacy the release is at least",
     "nrs": "copies of training rows",
     "dcr": "distances to training rows",
     "dlt_holdout": "the model's memory of training rows",

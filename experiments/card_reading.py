@@ -116,6 +116,31 @@ def _few_false_alarms(report: Report) -> Iterator[Said]:
         )
 
 
+def _epsilon(report: Report) -> Iterator[Said]:
+    """The epsilon that is refuted: always a lower bound, so that nothing follows from a small one."""
+    bound, most = measured(report, "epsilon"), measured(report, "epsilon/largest")
+    if bound is None or most is None:
+        return
+    kinds = ("members", "non_members", "tpr", "fpr")
+    members, others, hits, alarms = (report["metrics"].get(f"epsilon/{kind}") or 0 for kind in kinds)
+    level = f"{setting(report, 'empirical_epsilon', 'confidence', 0.95):.0%} confidence"
+    delta = f"delta {setting(report, 'empirical_epsilon', 'delta', 1e-5):g}"
+    shown = f"without a mistake these rows would show {most.value:.2f}"
+    if bound.value > 0:
+        yield Said(
+            Level.FOUND,
+            f"Differential privacy with an epsilon below {bound.value:.2f} ({delta}, one row replaced) is refuted at "
+            f"{level}: a rule chosen on other rows takes {percent(hits)} of {members:,.0f} training rows, and "
+            f"{percent(alarms)} of {others:,.0f} unseen rows, for training rows ({shown}).",
+        )
+    else:
+        yield Said(
+            Level.NOTHING,
+            f"No epsilon of differential privacy is refuted at {level} ({delta}), with {members:,.0f} training rows "
+            f"against {others:,.0f} unseen ones; {shown}.",
+        )
+
+
 def _copies(report: Report) -> Iterator[Said]:
     """Rows that are training rows; the share is one of these rows, not an estimate."""
     new, rows = measured(report, "nrs"), report.get("rows", {}).get("synthetic")
@@ -200,6 +225,7 @@ def _guesses(report: Report) -> Iterator[Said]:
 PARTS: tuple[Callable[[Report], Iterator[Said]], ...] = (
     _membership,
     _few_false_alarms,
+    _epsilon,
     _copies,
     _prompts,
     _memory,

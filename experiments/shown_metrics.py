@@ -50,6 +50,7 @@ PRIVACY = (
     Measure("DLT", "dlt"),
     Measure("DLT holdout", "dlt_holdout"),
     Measure("MIA worst", "mia/worst"),
+    Measure("ε, at least", "epsilon"),
     Measure("prompt copy", "prompt_copy"),
     Measure("canary", "canary/exposure"),
     Measure("singling out", "anonymeter/singling_out"),

@@ -116,6 +116,30 @@ def test_no_reading_promises_anything() -> None:
         assert "no test of this kind is a guarantee" in text
 
 
+def bounded(value: float) -> dict[str, Any]:
+    """Metrics of an empirical epsilon."""
+    found = {"epsilon": value, "epsilon/largest": 3.01, "epsilon/tpr": 0.5, "epsilon/fpr": 0.013}
+    return found | {"epsilon/members": 77.0, "epsilon/non_members": 78.0}
+
+
+def test_an_epsilon_that_is_refuted_is_told_with_what_could_have_been_shown() -> None:
+    text = reading(report(bounded(1.234)))
+    assert text.startswith("Traces of the training rows were found.")
+    assert "an epsilon below 1.23 (delta 1e-05, one row replaced) is refuted at 95% confidence" in text
+    assert "50.0% of 77 training rows, and 1.3% of 78 unseen rows" in text and "these rows would show 3.01" in text
+    settings = {"evaluator": {"empirical_epsilon": {"delta": 0.001, "confidence": 0.9}}}
+    assert "delta 0.001, one row replaced) is refuted at 90%" in reading(report(bounded(1.0), config=settings))
+
+
+def test_a_bound_of_zero_refutes_nothing_and_promises_nothing() -> None:
+    text = reading(report(bounded(0.0)))
+    assert text.startswith("No trace of the training rows was found, as far as")
+    assert "No epsilon of differential privacy is refuted at 95% confidence (delta 1e-05), with 77 training" in text
+    assert "without a mistake these rows would show 3.01" in text
+    written = card(report(bounded(0.0), notes={"epsilon": "dcr: takes 1 of 77"}))
+    assert "| epsilon | 0.000 (dcr: takes 1 of 77) |" in written and "epsilon/tpr" not in written
+
+
 def test_copies_are_counted_among_the_synthetic_rows() -> None:
     assert "None of the 491 synthetic rows matches a training row." in reading(report({"nrs": 1.0}))
     assert "3 of 491 synthetic rows match a training row (numbers to within 1%)" in reading(report({"nrs": 488 / 491}))
