@@ -23,20 +23,28 @@ def area_interval(
 ) -> tuple[float, float]:
     """Two-sided interval of the area, in [0, 1]; at least two scores of either kind.
 
-    DeLong's variance (1988): no assumption on the scores, ties included, nothing drawn. It is 0 where all pairs
-    are decided alike. For a complete separation the interval is then that of Clopper and Pearson for as many
-    independent pairs as there are, min(members, others), all decided alike; scores that all tie have area
-    0.5 for certain.
+    DeLong's variance (1988): no assumption on the scores, ties included, nothing drawn. The interval is symmetric on
+    the scale of log-odds, with the degrees of freedom of Brunner and Munzel (2000): the plain one, mean and quantiles of
+    the normal law, lies wholly above the area in 5 to 12% of cases, not 2.5%, where few rows are told apart well.
+    The variance is 0 where all pairs are decided alike. For a complete separation the interval is then that of Clopper
+    and Pearson for as many independent pairs as there are, min(members, others), all decided alike; scores that all
+    tie have area 0.5 for certain.
     """
-    from scipy.stats import norm
+    from scipy.special import expit, logit
+    from scipy.stats import t
 
     above, below = _shares_below(members, others), 1 - _shares_below(others, members)
     center = float(above.mean())
     if center in (0.0, 1.0):
         bound = ((1 - confidence) / 2) ** (1 / min(len(members), len(others)))
         return (bound, 1.0) if center else (0.0, 1 - bound)
-    reach = norm.ppf((1 + confidence) / 2) * np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
-    return max(0.0, float(center - reach)), min(1.0, float(center + reach))
+    parts = [shares.var(ddof=1) / len(shares) for shares in (above, below)]
+    variance = sum(parts)
+    if variance == 0:
+        return center, center
+    freedom = variance**2 / sum(part**2 / (len(shares) - 1) for part, shares in zip(parts, (above, below), strict=True))
+    reach = t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance) / (center * (1 - center))
+    return float(expit(logit(center) - reach)), float(expit(logit(center) + reach))
 
 
 def _shares_below(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -53,12 +53,20 @@ def test_scores_that_all_tie_are_worth_nothing_for_certain():
 
 
 def test_delongs_interval_is_the_definition():
+    from scipy.special import logit
+    from scipy.stats import brunnermunzel, t
+
     members, others = scores(2)
     wins = (members[:, None] > others) + 0.5 * (members[:, None] == others)
-    variance = wins.mean(axis=1).var(ddof=1) / len(members) + wins.mean(axis=0).var(ddof=1) / len(others)
-    low, high = area_interval(members, others, 0.9)
-    assert (low + high) / 2 == pytest.approx(wins.mean())
-    assert high - low == pytest.approx(2 * 1.6448536 * np.sqrt(variance), rel=1e-6)
+    parts = [wins.mean(axis=1).var(ddof=1) / len(members), wins.mean(axis=0).var(ddof=1) / len(others)]
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(members) - 1) + parts[1] ** 2 / (len(others) - 1))
+    tested = brunnermunzel(others, members)
+    assert abs(tested.statistic) == pytest.approx((wins.mean() - 0.5) / np.sqrt(sum(parts)))
+    assert tested.pvalue == pytest.approx(2 * t.sf(abs(tested.statistic), freedom))
+    low, high = logit(area_interval(members, others, 0.9))
+    assert (low + high) / 2 == pytest.approx(logit(wins.mean()))
+    slope = wins.mean() * (1 - wins.mean())
+    assert high - low == pytest.approx(2 * t.ppf(0.95, freedom) * np.sqrt(sum(parts)) / slope, rel=1e-6)
 
 
 def test_delongs_interval_agrees_with_the_bootstrap():
@@ -90,6 +98,18 @@ def test_area_intervals_cover_the_truth_as_often_as_they_promise(shift):
 
     found = [area_interval(*scores(seed, 80, 60, shift, decimals=9)) for seed in range(400)]
     assert 0.92 <= covered(found, norm.cdf(shift / np.sqrt(2))) <= 0.98
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize(("size", "confidence"), [(15, 0.95), (31, 0.95), (31, 0.99)])
+def test_area_intervals_of_few_rows_lie_above_the_truth_no_more_often_than_they_promise(shift, size, confidence):
+    from scipy.stats import norm
+
+    truth = norm.cdf(shift / np.sqrt(2))
+    found = [area_interval(*scores(seed, size, size, shift, decimals=9), confidence) for seed in range(1000)]
+    promised = (1 - confidence) / 2
+    assert np.mean([low > truth for low, _ in found]) <= promised + 2.5 * np.sqrt(promised / 1000)
+    assert np.mean([high < truth for _, high in found]) <= promised + 2.5 * np.sqrt(promised / 1000)
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.5])
