@@ -101,20 +101,25 @@ def _attacks(report: Report) -> list[str]:
     attacks = attacks_made(report)
     if not attacks:
         return [f"No attack gave a number: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
-    header = ["attack", "in hand", "members, non-members", "AUC"]
+    header = ["attack", "in hand", "members, non-members", "AUC", "AUC, rows apart"]
     header += [f"TPR at {rate_text(rate)} FPR" for rate in RATES.values()]
     rows = []
     for name in attacks:
         size = candidates(report, name)
         told = f"{size[0]:,}, {size[1]:,}" if size else "not recorded"
         rates = [str(measured(report, f"mia/{name}/{key}") or "–") for key in RATES]
-        area = str(measured(report, f"mia/{name}/auc"))
-        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, area, *rates))
+        areas = [str(measured(report, f"mia/{name}/{key}") or "–") for key in ("auc", "apart")]
+        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, *areas, *rates))
     level = f"{confidence(report):.0%}"
     told = f"Intervals: {level}, each for itself. –: not to be had, see below."
     if worst := measured(report, "mia/worst"):
         told += (
             f" Worst: AUC {worst}, of {worst_attack(report)}; this interval holds at {level} for all attacks at once."
+        )
+    if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
+        told += (
+            f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
+            f"worst: AUC {apart}, of {report.get('notes', {}).get('mia/worst_apart')}, at {level} for all attacks at once."
         )
     return [_table(header, rows), told]
 

@@ -99,6 +99,26 @@ def _membership(report: Report) -> Iterator[Said]:
     )
 
 
+def _apart(report: Report) -> Iterator[Said]:
+    """Whether the training rows that are unlike all others can be told from unseen ones that are."""
+    worst, size = measured(report, "mia/worst_apart"), candidates(report, "worst_apart")
+    if worst is None or worst.low is None or size is None:
+        return
+    name, level = report.get("notes", {}).get("mia/worst_apart", "an attack"), f"{confidence(report):.0%}"
+    rows = f"{size[0]:,} training rows and {size[1]:,} unseen ones that stand apart from all others"
+    if worst.low > 0.5:
+        yield Said(
+            Level.FOUND,
+            f"Of {rows} the attack {name} ranks a training row first in {worst.value:.0%} of pairs ({level} interval "
+            f"for all attacks at once:{worst.interval(percent)}).",
+        )
+    else:
+        yield Said(
+            Level.NOTHING,
+            f"No attack did better than guessing on the {rows}, as far as so few can tell (largest AUC {worst}).",
+        )
+
+
 def _few_false_alarms(report: Report) -> Iterator[Said]:
     """The true-positive rate that stands out most from its false-positive rate; each interval is for itself alone."""
     looked = [
@@ -224,6 +244,7 @@ def _guesses(report: Report) -> Iterator[Said]:
 
 PARTS: tuple[Callable[[Report], Iterator[Said]], ...] = (
     _membership,
+    _apart,
     _few_false_alarms,
     _epsilon,
     _copies,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN = 24  # characters of a value
-_DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$)|^epsilon/")
+_DETAIL = re.compile(r"/(low|high)$|^mia/.*/(tpr_at_|members$|non_members$|apart$)|^epsilon/")
 
 
 def print_summary(report: dict[str, Any], folder: Path, metrics: Sequence[Metric], sync_hint: str | None) -> None:

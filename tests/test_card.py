@@ -116,6 +116,19 @@ def test_no_reading_promises_anything() -> None:
         assert "no test of this kind is a guarantee" in text
 
 
+def test_rows_that_stand_apart_are_told_beside_all_others() -> None:
+    apart = {"mia/worst_apart/members": 15, "mia/worst_apart/non_members": 16}
+    for low, words in (
+        (0.6, "ranks a training row first in 80% of pairs (95% interval for all attacks at once: [60.0%, 90.0%])"),
+        (0.4, "No attack did better than guessing on the 15 training rows and 16 unseen ones that stand apart"),
+    ):
+        found = {"mia/worst_apart": 0.8, "mia/worst_apart/low": low, "mia/worst_apart/high": 0.9, "mia/dcr/apart": 0.7}
+        given = report(attacked(QUIET) | apart | found, notes={"mia/worst_apart": "mc"})
+        assert words in reading(given)
+        assert f"worst: AUC 0.800 [{low:.3f}, 0.900], of mc, at 95% for all attacks at once" in card(given)
+    assert "| dcr | synthetic rows | 154, 154 | 0.510 [0.450, 0.570] | 0.700 |" in card(given)
+
+
 def bounded(value: float) -> dict[str, Any]:
     """Metrics of an empirical epsilon."""
     found = {"epsilon": value, "epsilon/largest": 3.01, "epsilon/tpr": 0.5, "epsilon/fpr": 0.013}
@@ -226,7 +239,7 @@ def test_the_card_is_a_function_of_the_reports_contents() -> None:
 
 def test_the_card_shows_every_attack_with_rates_and_intervals_and_the_sizes() -> None:
     text = card(report(attacked(LOUD) | {"mia/dcr/tpr_at_1": None}))
-    assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | 0.100 [0.050, 0.200] |" in text
+    assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | – | 0.100 [0.050, 0.200] |" in text
     assert text.index("| dcr |") < text.index("| levatt |")  # the strongest first
     assert "Worst: AUC 0.710 [0.650, 0.770], of dcr; this interval holds at 95% for all attacks at once." in text
     for row in ("training rows (members) | 491", "held-out rows (non-members) | 154", "synthetic rows | 491"):

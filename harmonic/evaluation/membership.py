@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.attacks import roc
+from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.attacker import Attack, Attacker
 from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
@@ -69,6 +70,10 @@ class MembershipInference(Evaluator):
     single ones at confidence 1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once:
     rows that give nothing away have `mia/worst/low` above 0.5 in at most (1 - confidence) / 2 of cases.
 
+    `mia/*/apart` is the area among the candidates that stand apart, the share `apart` of them that is farthest from its
+    neighbours (harmonic/evaluation/attacks/apart.py), and `mia/worst_apart` the largest of these, with an interval like
+    that of `mia/worst`. They are few, and the intervals wide.
+
     A row that is in the training and the test split alike is a member and a non-member: with many of them, no
     attack reaches 1.
     """
@@ -78,6 +83,7 @@ class MembershipInference(Evaluator):
     max_scored_rows: int | None = 500
     confidence: float = 0.95
     resamples: int = 1000
+    apart: float = 0.1
 
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5),
@@ -86,6 +92,8 @@ class MembershipInference(Evaluator):
         *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
         Metric("mia/*/members", None, 2, meaning="training rows that the attack was to tell from others"),
         Metric("mia/*/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
+        *_with_interval("mia/*/apart", "the AUC among rows that stand apart from all others", 0.5),
+        *_with_interval("mia/worst_apart", "largest AUC of an attack among rows that stand apart", 0.5),
         Metric("mia/worst", False, 0, 1, 0.5, "largest AUC of an attack"),
         Metric("mia/worst/low", False, 0, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
         Metric("mia/worst/high", None, 0, 1, meaning="no attack's AUC is above, for all attacks at once"),
@@ -106,7 +114,7 @@ class MembershipInference(Evaluator):
                 raise DataError("needs two rows that were learnt and two test rows at least")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
-            for name in [*self.attacks, "worst"]:
+            for name in [*self.attacks, "worst", "worst_apart"]:
                 self._unavailable(measures, name, str(error))
             return measures
         candidates = _candidates(splits, size, seed)
@@ -114,6 +122,11 @@ class MembershipInference(Evaluator):
             rows, splits.reference.frame, splits.schema, Encoder.fit(splits.train), derive(seed, "membership")
         )
         losses = _Losses(_candidates(splits, min(size, self.max_scored_rows or size), seed), scorer)
+        real = real_rows(splits)
+        apart = {
+            len(rows): standing_apart(rows, real, attacker.encoder, self.apart)
+            for rows in (candidates, losses.candidates)
+        }
         for name in self.attacks:
             try:
                 scores = losses.attack(name) if name in ON_LIKELIHOODS else ON_ROWS[name](candidates, attacker)
@@ -127,7 +140,9 @@ class MembershipInference(Evaluator):
             else:
                 members, others = np.split(scores, 2)
                 self._measure(measures, name, members, others, seed)
+                self._measure_apart(measures, name, members, others, apart[len(scores)])
         self._worst(measures)
+        self._worst_apart(measures)
         return measures
 
     def _check(self) -> None:
@@ -144,6 +159,8 @@ class MembershipInference(Evaluator):
                 raise ConfigError(f"{key}.{name}", value, "must be at least 2", f"{name}=500, or null for all")
         if self.resamples < 2:
             raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
+        if not 0 < self.apart <= 1:
+            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", "apart=0.1")
 
     def _measure(
         self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64], seed: int
@@ -167,6 +184,38 @@ class MembershipInference(Evaluator):
         for key, value, interval in zip(shown, found, intervals, strict=True):
             _put(measures, f"mia/{name}/{key}", float(value), interval)
 
+    def _measure_apart(
+        self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],
+        apart: NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """Record the area among the rows that stand apart."""
+        few, fewer = (scores[chosen] for scores, chosen in zip((members, others), np.split(apart, 2), strict=True))
+        if min(len(few), len(fewer)) < 2:
+            reason = f"needs two rows of either kind that stand apart: there are {len(few)} and {len(fewer)}"
+            _put(measures, f"mia/{name}/apart", reason)
+            return
+        measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"] = few, fewer
+        interval = roc.area_interval(few, fewer, self.confidence)
+        _put(measures, f"mia/{name}/apart", roc.area(few, fewer), interval)
+
+    def _worst_apart(self, measures: Measures) -> None:
+        """Record the largest area among the rows that stand apart, as `_worst` does that of all rows."""
+        kinds = ("members", "non_members")
+        seen = {
+            name: (measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"])
+            for name in self.attacks
+            if f"mia/{name}/apart/members" in measures.series
+        }
+        if not seen:
+            self._unavailable(measures, "worst_apart", "no attack could be made on rows that stand apart")
+            return
+        worst, area, interval = roc.worst_area(seen, self.confidence)
+        _put(measures, "mia/worst_apart", area, interval)
+        measures.update(
+            {f"mia/worst_apart/{kind}": float(len(part)) for kind, part in zip(kinds, seen[worst], strict=True)}
+        )
+        measures.notes["mia/worst_apart"] = worst
+
     def _worst(self, measures: Measures) -> None:
         """Record the largest area, its attack, and the interval that holds for all attacks at once."""
         areas = {name: measures[f"mia/{name}/auc"] for name in self.attacks if f"mia/{name}/members" in measures.series}
@@ -186,8 +235,8 @@ class MembershipInference(Evaluator):
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:
-        """Record why an attack, or "worst", has no numbers."""
-        for key in [""] if name == "worst" else ["/auc", *(f"/{rate}" for rate in RATES)]:
+        """Record why an attack, "worst" or "worst_apart", has no numbers."""
+        for key in [""] if name.startswith("worst") else ["/auc", "/apart", *(f"/{rate}" for rate in RATES)]:
             _put(measures, f"mia/{name}{key}", reason)
 
 

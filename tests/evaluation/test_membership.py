@@ -10,8 +10,10 @@ import pytest
 
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation import membership
+from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.roc import area_interval, true_positive_rates
 from harmonic.evaluation.base import TokenScorer
+from harmonic.evaluation.encoding import Encoder
 from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS, RATES, MembershipInference
 from harmonic.tables.table import Splits, Table
 
@@ -89,6 +91,41 @@ def test_the_worst_attacks_interval_holds_for_all_at_once(toy):
         for attack in ("dcr", "levatt", "mc", "domias")
     ]
     assert several["mia/worst/low"] == max(area_interval(*pair, confidence=1 - 0.05 / 4)[0] for pair in scores)
+
+
+def test_rows_that_stand_apart_are_given_away_where_only_they_are_copied(breast_cancer, assert_sound):
+    """A release of the training rows that stand apart, hidden among fresh rows: dangerous for them alone."""
+    splits, encoder = breast_cancer, Encoder.fit(breast_cancer.train)
+    odd = standing_apart(splits.train.frame, real_rows(splits), encoder, 0.1)
+    frame = pd.concat([splits.holdout.frame, splits.train.frame[odd]], ignore_index=True)
+    measures = evaluate(splits, Table(frame, splits.schema), attacks=["dcr", "levatt"])
+    assert_sound(MembershipInference(), measures)
+    assert measures["mia/dcr/auc"] < 0.65
+    assert measures["mia/dcr/apart"] > 0.9 and measures["mia/dcr/apart/low"] > 0.6
+    assert measures["mia/worst_apart"] == max(measures["mia/dcr/apart"], measures["mia/levatt/apart"])
+    assert measures["mia/worst_apart/low"] > 0.5
+    assert measures["mia/worst_apart/members"] + measures["mia/worst_apart/non_members"] == 23  # of 228 candidates
+
+
+def test_the_rows_apart_are_a_part_of_the_candidates(toy):
+    measures = evaluate(toy, toy.val, attacks=["dcr", "mc"], apart=0.2)
+    for kind in ("members", "non_members"):
+        few, all_of_them = measures.series[f"mia/dcr/apart/{kind}"], measures.series[f"mia/dcr/{kind}"]
+        assert len(few) == measures[f"mia/worst_apart/{kind}"] and set(few) <= set(all_of_them)
+    assert sum(measures[f"mia/worst_apart/{kind}"] for kind in ("members", "non_members")) == 32
+    everyone = evaluate(toy, toy.val, attacks=["dcr", "mc"], apart=1.0)
+    for name in ("dcr", "mc"):
+        for end in ("", "/low", "/high"):
+            assert everyone[f"mia/{name}/apart{end}"] == everyone[f"mia/{name}/auc{end}"]
+
+
+def test_too_few_rows_apart_are_a_reason(toy, assert_sound):
+    measures = evaluate(toy, toy.val, attacks=["dcr"], apart=0.001)
+    assert_sound(MembershipInference(), measures)
+    assert "needs two rows of either kind that stand apart: there are" in measures.reasons["mia/dcr/apart"]
+    assert measures.reasons["mia/worst_apart"] == "no attack could be made on rows that stand apart"
+    with pytest.raises(ConfigError, match="apart"):
+        evaluate(toy, toy.val, apart=0)
 
 
 def test_candidates_are_capped_and_members_drawn_from_the_training_rows(toy):
@@ -170,7 +207,7 @@ def test_splits_too_small_are_reasons(toy, assert_sound):
         measures = evaluate(splits, toy.val)
         assert_sound(MembershipInference(), measures)
         assert set(measures.reasons) == set(measures)
-        assert len(measures) == 3 * (len(ON_ROWS) * (1 + len(RATES)) + 1)
+        assert len(measures) == 3 * (len(ON_ROWS) * (2 + len(RATES)) + 2)
     measures = evaluate(replace(toy, val=toy.val.take([])), toy.val)
     assert_sound(MembershipInference(), measures)
     assert {name for name in ON_ROWS if f"mia/{name}/auc" in measures.reasons} == {"domias", "gen_lra", "classifier"}

@@ -11,6 +11,7 @@ from harmonic.evaluation.attacks.roc import (
     resolves,
     true_positive_intervals,
     true_positive_rates,
+    worst_area,
 )
 
 RATES = (0.001, 0.01, 0.1, 0.5)
@@ -86,6 +87,14 @@ def test_complete_separation_leaves_room_for_doubt():
     assert (low, high) == (pytest.approx(0.025**0.1), 1.0)
     low, high = area_interval(np.arange(40.0), np.arange(10.0) + 100)
     assert (low, high) == (0.0, pytest.approx(1 - 0.025**0.1))
+
+
+def test_the_worst_area_is_the_largest_with_an_interval_for_all_at_once():
+    pairs = {"noise": scores(0, shift=0.0), "ahead": scores(1), "behind": scores(2, shift=-1.0)}
+    name, value, (low, high) = worst_area(pairs)
+    assert (name, value) == ("ahead", area(*pairs["ahead"]))
+    single = [area_interval(*pair, 1 - 0.05 / 3) for pair in pairs.values()]
+    assert low == max(one[0] for one in single) < area_interval(*pairs["ahead"])[0] < value < high
 
 
 def covered(intervals, truth):
