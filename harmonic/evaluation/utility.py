@@ -141,14 +141,14 @@ class MachineLearningEfficacy(Evaluator):
 
         try:
             with threadpool_limits(1):  # the linear algebra below the learners has threads of its own
-                scores = problem.scores(test, self._tuned(model, problem, train, val, seed)(test))
+                scores = problem.scores(test, self.tuned(model, problem, train, val, seed)(test))
             return scores, "undefined on these test rows: they are too few or all alike"
         except Exception as error:  # five foreign libraries, and rows that may be anything
             reason = f"{model}: {type(error).__name__}: {error}"
             log.warning("mle could not be computed for %s", reason)
             return {}, reason
 
-    def _tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
+    def tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
         """The learner with the settings that do best on the validation rows, the first among equals."""
         if model == "svm" and self.svm_max_rows is not None:
             train = train.take(subsample(len(train), self.svm_max_rows, seed))
