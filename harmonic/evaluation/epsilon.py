@@ -1,9 +1,9 @@
 """How far from private is the release, at least? An empirical epsilon from synthetic and held-out rows alone.
 
-Members are training rows, non-members test rows; chance parted them. Each attack gives each row a score, and a
-threshold makes a rule of it. The attack and its threshold are chosen on one half of the rows, and the rule is judged on
-the other: the best of many rules on the rows that it was chosen on would be above chance by chance. No model is
-trained, and the generator is not asked (as in arXiv 2606.16952).
+Members are the training rows that were learnt, non-members test rows; chance parted them. Each attack gives each row a
+score, and a threshold makes a rule of it. The attack and its threshold are chosen on one half of the rows, and the
+rule is judged on the other: the best of many rules on the rows that it was chosen on would be above chance by chance.
+No model is trained, and the generator is not asked (as in arXiv 2606.16952).
 
 What is bounded, and why that holds for a single run: harmonic/evaluation/attacks/rates.py. The unit of privacy is one
 row, replaced by another. A bound of 0 says that these attacks with so many rows refute nothing; it never says
@@ -58,20 +58,20 @@ class EmpiricalEpsilon(Evaluator):
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Attack `splits.train` against `splits.test` with `synthetic` in hand; `scorer` is not used.
+        """Attack `splits.members` against `splits.test` with `synthetic` in hand; `scorer` is not used.
 
         `notes["epsilon"]` tells the rule. Raises ConfigError for settings that cannot be.
         """
         self._check()
         measures = Measures()
-        size = min(len(splits.train), len(splits.test), self.max_rows or len(splits.test))
+        size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
         try:
             if size < _LEAST:
-                raise DataError(f"needs {_LEAST} training rows and {_LEAST} test rows at least")
+                raise DataError(f"needs {_LEAST} rows that were learnt and {_LEAST} test rows at least")
             rows = usable_rows(synthetic, splits.schema)
             drawn = [
                 table.frame.iloc[subsample(len(table), size, derive(seed, "epsilon", name))]
-                for name, table in (("members", splits.train), ("non_members", splits.test))
+                for name, table in (("members", splits.members), ("non_members", splits.test))
             ]
             encoder = Encoder.fit(splits.train)
             attacker = Attacker(rows, splits.reference.frame, splits.schema, encoder, derive(seed, "epsilon"))

@@ -15,6 +15,7 @@ import pytest
 from scipy.stats import binom
 
 from experiments.run import configured
+from harmonic.datasets import Dataset
 from harmonic.evaluation.anonymeter import Anonymeter
 from harmonic.evaluation.base import Measures, TokenScorer
 from harmonic.evaluation.canary import CHANCE, CanaryExposure
@@ -23,6 +24,7 @@ from harmonic.evaluation.epsilon import EmpiricalEpsilon
 from harmonic.evaluation.leakage import DataLeakageTest
 from harmonic.evaluation.membership import MembershipInference
 from harmonic.evaluation.prompt_copy import PromptCopy
+from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
 from harmonic.tables.canaries import uproot
 from harmonic.tables.table import Splits, Table
@@ -36,6 +38,10 @@ TRUTHS = {
     "dlt_holdout": 0.0, "rows": 0.0, "cells": 0.0, "singling_out": 0.0, "linkability": 0.0, "inference": 0.0,
 }  # fmt: skip
 """What a measure would be with as many rows as one likes, by the last part of its name."""
+
+
+TIED = ("mc", "levatt", "levatt_digits")
+"""Attacks with many equal scores: no threshold has just so many false alarms, and hits may fall below that rate."""
 
 
 def cell_losses(rows: pd.DataFrame, known: Table) -> list[np.ndarray]:
@@ -54,9 +60,8 @@ def cell_losses(rows: pd.DataFrame, known: Table) -> list[np.ndarray]:
     return list(np.column_stack(losses))
 
 
-def measured(table: str, seed: int) -> Measures:
+def measured(dataset: Dataset, llm: LanguageModel, seed: int) -> Measures:
     """Every measure with an interval, of the holdout rows of one split."""
-    dataset = configured(f"dataset={table}", "data_dir=null", "canaries.count=20", f"seed={seed}")["dataset"]
     splits: Splits = uproot(dataset.load(seed))
     release, base = splits.holdout, splits.reference.take(range(len(splits.reference) // 2))
     shown = np.random.default_rng(derive(seed, "shown")).integers(len(splits.train), size=(len(release), 5))
@@ -68,7 +73,7 @@ def measured(table: str, seed: int) -> Measures:
     found = Measures()
     for evaluator in (
         MembershipInference(), EmpiricalEpsilon(), DataLeakageTest(), Anonymeter(), PromptCopy(),
-        CanaryExposure(llm=configured("llm=tiny")["llm"], signals=["model", "nearest"]),
+        CanaryExposure(llm=llm, signals=["model", "nearest"]),
     ):  # fmt: skip
         found.merge(evaluator.evaluate(splits, release, seed=seed, scorer=scorer))
     return found
@@ -76,7 +81,11 @@ def measured(table: str, seed: int) -> Measures:
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, list[Measures]]:
-    return {table: [measured(table, seed) for seed in range(SPLITS)] for table in TABLES}
+    found = {}
+    for table in TABLES:
+        parts = configured(f"dataset={table}", "data_dir=null", "canaries.count=20", "llm=tiny", "generator=holdout")
+        found[table] = [measured(parts["dataset"], parts["llm"], seed) for seed in range(SPLITS)]
+    return found
 
 
 def intervals(runs: dict[str, list[Measures]]) -> pd.DataFrame:
@@ -89,6 +98,8 @@ def intervals(runs: dict[str, list[Measures]]) -> pd.DataFrame:
         ends = ends[np.isfinite(ends).all(axis=1)]
         if truth is not None and len(ends):
             values = np.array([found.get(name, np.nan) for found in everything])
+            if "tpr_at" in name and name.split("/")[1] in TIED:
+                ends[:, 1] = 1
             rows.append(
                 (name, len(ends), np.nanmean(values), truth, (ends[:, 0] > truth).sum(), (ends[:, 1] < truth).sum())
             )

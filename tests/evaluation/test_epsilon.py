@@ -160,7 +160,7 @@ def test_bad_rows_are_reasons_or_numbers(toy, spoiled, assert_sound):
 def test_too_few_rows_are_a_reason(toy, assert_sound):
     measures = evaluate(replace(toy, test=toy.test.take(range(3))), toy.train)
     assert_sound(EmpiricalEpsilon(), measures)
-    assert measures.reasons["epsilon"] == "needs 4 training rows and 4 test rows at least"
+    assert measures.reasons["epsilon"] == "needs 4 rows that were learnt and 4 test rows at least"
 
 
 @pytest.mark.parametrize(
