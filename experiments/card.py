@@ -33,16 +33,17 @@ CARD = "privacy_card.md"
 """The card's name in a run's folder."""
 ATTACKS = "mia"
 BESIDES = (
-    "epsilon", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary", "anonymeter",
+    "epsilon", "shadow", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary",
+    "anonymeter",
 )  # fmt: skip
 """Names, or first parts of names, of the measures that stand beside the attacks."""
 
-DETAILS = ("low", "high", "main", "control", "naive")
+DETAILS = ("low", "high", "main", "control", "naive", "members", "non_members")
 """Last parts of names that the value itself, or its note, tells of."""
 
 SIDE_BY_SIDE = {
     "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
-    "epsilon, at least": "epsilon", "nrs": "nrs", "dcr/share": "dcr/share",
+    "epsilon, at least": "epsilon", "shadow models, AUC": "shadow/auc", "nrs": "nrs", "dcr/share": "dcr/share",
     "prompt copies": "prompt_copy/rows", "dlt_holdout": "dlt_holdout", "canary AUC": "canary/auc",
     "linkability": "anonymeter/linkability", "inference": "anonymeter/inference",
 }  # fmt: skip

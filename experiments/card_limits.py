@@ -10,6 +10,7 @@ from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS, RATES
 
 MEASURES = {
     "epsilon": "how far from differential privacy the release is at least",
+    "shadow/auc": "attackers who fit generators of their own to compare with (shadow models)",
     "nrs": "copies of training rows",
     "dcr": "distances to training rows",
     "dlt_holdout": "the model's memory of training rows",
@@ -22,7 +23,6 @@ MEASURES = {
 """What there is to measure besides attacks: the metrics' names, or how they begin, and words for it."""
 
 NEVER_TESTED = (
-    "attackers who train generators of their own to compare with (shadow models)",
     "attackers who know more than the synthetic rows, the reference rows and, for loss and min_k, the model",
     "several releases from the same rows, put together",
     "bounds that hold against every attack (differential privacy): the generators here give none",

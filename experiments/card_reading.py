@@ -161,6 +161,20 @@ def _epsilon(report: Report) -> Iterator[Said]:
         )
 
 
+def _shadow(report: Report) -> Iterator[Said]:
+    """What fitting the generator again and again tells."""
+    found = measured(report, "shadow/auc")
+    if found is None or found.low is None:
+        return
+    times, level = (setting(report, "shadow_models", *given) for given in (("models", 16), ("confidence", 0.95)))
+    who = f"Fitting the same generator {times:.0f} times, an attacker who knows all rows but not which were learnt"
+    if found.low > 0.5:
+        interval = f"{level:.0%} interval:{found.interval(percent)}"
+        yield Said(Level.FOUND, f"{who} ranks a training row first in {found.value:.0%} of pairs ({interval}).")
+    else:
+        yield Said(Level.NOTHING, f"{who} did no better than guessing, as far as the interval tells (AUC {found}).")
+
+
 def _copies(report: Report) -> Iterator[Said]:
     """Rows that are training rows; the share is one of these rows, not an estimate."""
     new, rows = measured(report, "nrs"), report.get("rows", {}).get("synthetic")
@@ -247,6 +261,7 @@ PARTS: tuple[Callable[[Report], Iterator[Said]], ...] = (
     _apart,
     _few_false_alarms,
     _epsilon,
+    _shadow,
     _copies,
     _prompts,
     _memory,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.evaluation.base import Evaluator, Measures, TokenScorer
+from harmonic.evaluation.base import Evaluator, Measures, Refit, RefittingEvaluator, TokenScorer
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
@@ -17,13 +20,36 @@ from harmonic.tables.table import Splits, Table
 
 def measured_by(
     evaluator: Evaluator, splits: Splits, synthetic: Table, completion: Completion, *, seed: int,
-    scorer: TokenScorer | None,
+    scorer: TokenScorer | None, refit: Refit | None = None,
 ) -> Measures:  # fmt: skip
-    """What the evaluator finds in the tables, completed unless it takes gaps."""
-    if evaluator.takes_gaps or not completion.needed:
-        return evaluator.evaluate(splits, synthetic, seed=seed, scorer=scorer)
-    whole = completion.splits(splits), completion.table(synthetic)
-    return evaluator.evaluate(*whole, seed=seed, scorer=scorer and scorer.after(completion.restore))
+    """What the evaluator finds in the tables, completed unless it takes gaps; `refit` for one that asks for it."""
+    if completion.needed and not evaluator.takes_gaps:
+        splits, synthetic = completion.splits(splits), completion.table(synthetic)
+        scorer = scorer and scorer.after(completion.restore)
+        refit = refit and refit.between(
+            lambda train: Table(completion.restore(train.frame), completion.schema), completion.table
+        )
+    if isinstance(evaluator, RefittingEvaluator):
+        return evaluator.evaluate(splits, synthetic, seed=seed, scorer=scorer, refit=refit)
+    return evaluator.evaluate(splits, synthetic, seed=seed, scorer=scorer)
+
+
+def refit_of(generator: Generator, splits: Splits, seconds: float) -> Refit:
+    """The generator, not yet fitted, for others to fit to rows of their own; each time a copy of it."""
+
+    def draw(train: Table, n: int, seed: int) -> Table:
+        fresh = copy.deepcopy(generator)
+        known = replace(splits, train=train, learnt=None, canaries=None, decoys=None)
+        with TemporaryDirectory(prefix="harmonic-") as folder:
+            prepared, fitted, drawn = (Path(folder) / name for name in ("prompts", "fit", "sample"))
+            for place in (prepared, fitted, drawn):
+                place.mkdir()
+            fresh.prepare(known, n, seed=seed, directory=prepared)
+            fresh.fit(known, seed=seed, prepared=prepared, directory=fitted)
+            fresh.load(known, prepared=prepared, directory=fitted)
+            return Table(fresh.sample(n, seed=seed, directory=drawn).frame, train.schema)
+
+    return Refit(draw, seconds)
 
 
 def scorer_of(generator: Generator, load: Callable[[], None], prepared: Path) -> TokenScorer | None:

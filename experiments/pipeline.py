@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.card import place_card
-from experiments.measuring import measured_by, scorer_of, sizes
+from experiments.measuring import measured_by, refit_of, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
 from experiments.summary import print_columns, print_plan, print_summary
 from harmonic.errors import ConfigError
@@ -55,12 +56,14 @@ class Pipeline:
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
+    _unfitted: Generator = field(init=False)  # for evaluators that fit it to rows of their own
     _loaded: bool = False
 
     def __post_init__(self) -> None:
         """Fit the generator to tables with missing values, dates or no target, if it does not take them itself."""
         self.completion = Completion.of(self.splits.train)
         self.generator = completed(self.generator, self.completion)
+        self._unfitted = copy.deepcopy(self.generator)
 
     @property
     def n(self) -> int:
@@ -218,8 +221,10 @@ class Pipeline:
 
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = scorer_of(self.generator, partial(self._load, prompts, fitted), prompts.path)
+                refit = refit_of(self._unfitted, self.splits, prompts.seconds + fitted.seconds + sampled.seconds)
                 given = splits, synthetic, self.completion
-                write_measures(measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer), folder)
+                found = measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer, refit=refit)
+                write_measures(found, folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own
                 return {}
 

@@ -153,6 +153,17 @@ def test_a_bound_of_zero_refutes_nothing_and_promises_nothing() -> None:
     assert "| epsilon | 0.000 (dcr: takes 1 of 77) |" in written and "epsilon/tpr" not in written
 
 
+def test_shadow_models_are_read_and_no_longer_missing() -> None:
+    for low, words in (
+        (0.6, "ranks a training row first in 70% of pairs (95% interval: [60.0%, 80.0%])"),
+        (0.4, "no better"),
+    ):
+        given = report({"shadow/auc": 0.7, "shadow/auc/low": low, "shadow/auc/high": 0.8})
+        assert words in reading(given) and "Fitting the same generator 16 times" in reading(given)
+        assert "(shadow models)" not in "\n".join(not_tested(given))
+    assert any("(shadow models): not measured" in line or "(shadow models)," in line for line in not_tested(report({})))
+
+
 def test_copies_are_counted_among_the_synthetic_rows() -> None:
     assert "None of the 491 synthetic rows matches a training row." in reading(report({"nrs": 1.0}))
     assert "3 of 491 synthetic rows match a training row (numbers to within 1%)" in reading(report({"nrs": 488 / 491}))

@@ -52,6 +52,8 @@ def test_evaluators_never_import_generators() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in generators, path
+            if isinstance(node, ast.Import):
+                assert not generators & {alias.name for alias in node.names}, path
 
 
 def loaded_by(code: str) -> set[str]:

@@ -43,6 +43,23 @@ class TokenScorer:
 
 
 @dataclass(frozen=True, slots=True)
+class Refit:
+    """The run's generator, ready to be fitted to other rows.
+
+    `draw` takes training rows, the number of rows to draw and a seed, and gives rows of the generator fitted anew to
+    these training rows; what the run itself has fitted stays as it is. `seconds`: what fitting and drawing took in
+    the run, for who wants to do it often.
+    """
+
+    draw: Callable[[Table, int, int], Table]
+    seconds: float
+
+    def between(self, before: Callable[[Table], Table], after: Callable[[Table], Table]) -> Refit:
+        """The same for training rows that `before` turns into those it knows; `after` turns its rows back."""
+        return Refit(lambda train, n, seed: after(self.draw(before(train), n, seed)), self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A metric's direction and range, declared beside the code that computes it.
 
@@ -100,6 +117,16 @@ class Evaluator(ABC):
         `scorer` is the fitted language generator's `nll`, or None for other generators. A metric that
         cannot be computed is reported as NaN with its reason; bad synthetic data never raises.
         """
+
+
+class RefittingEvaluator(Evaluator):
+    """One that also fits the generator to other rows; who calls it hands it the means, `refit`."""
+
+    @abstractmethod
+    def evaluate(
+        self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None, refit: Refit | None = None
+    ) -> Measures:
+        """As `Evaluator.evaluate`; `refit` None: the generator cannot be fitted anew."""
 
 
 def check_confidence(key: str, confidence: float) -> None:

@@ -22,6 +22,7 @@ from harmonic.evaluation.attacks.attacker import Attack, Attacker
 from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
 from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
+from harmonic.evaluation.attacks.results import RATES, declared, measure, put, with_interval
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.boosting import classifier_attack
@@ -44,17 +45,6 @@ ON_ROWS: dict[str, Attack] = {
 
 ON_LIKELIHOODS = ("loss", "min_k")
 """Attacks with the language generator's likelihoods in hand."""
-
-RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
-"""False-positive rates at which the true-positive rate is told; the names say percent."""
-
-
-def _with_interval(name: str, meaning: str, ideal: float | None = None) -> tuple[Metric, ...]:
-    return (
-        Metric(name, False, 0, 1, ideal, meaning),
-        Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
-        Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +76,9 @@ class MembershipInference(Evaluator):
     apart: float = 0.1
 
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *_with_interval("mia/*/auc", "P(the attack scores a member above a non-member)", 0.5),
-        *_with_interval("mia/*/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
-        *_with_interval("mia/*/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
-        *_with_interval("mia/*/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
-        Metric("mia/*/members", None, 2, meaning="training rows that the attack was to tell from others"),
-        Metric("mia/*/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
-        *_with_interval("mia/*/apart", "the AUC among rows that stand apart from all others", 0.5),
-        *_with_interval("mia/worst_apart", "largest AUC of an attack among rows that stand apart", 0.5),
+        *declared("mia/*"),
+        *with_interval("mia/*/apart", "the AUC among rows that stand apart from all others", 0.5),
+        *with_interval("mia/worst_apart", "largest AUC of an attack among rows that stand apart", 0.5),
         Metric("mia/worst", False, 0, 1, 0.5, "largest AUC of an attack"),
         Metric("mia/worst/low", False, 0, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
         Metric("mia/worst/high", None, 0, 1, meaning="no attack's AUC is above, for all attacks at once"),
@@ -139,7 +124,10 @@ class MembershipInference(Evaluator):
                 self._unavailable(measures, name, f"{type(error).__name__}: {error}")
             else:
                 members, others = np.split(scores, 2)
-                self._measure(measures, name, members, others, seed)
+                measure(
+                    measures, f"mia/{name}", members, others,
+                    confidence=self.confidence, resamples=self.resamples, seed=derive(seed, name),
+                )  # fmt: skip
                 self._measure_apart(measures, name, members, others, apart[len(scores)])
         self._worst(measures)
         self._worst_apart(measures)
@@ -162,28 +150,6 @@ class MembershipInference(Evaluator):
         if not 0 < self.apart <= 1:
             raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", "apart=0.1")
 
-    def _measure(
-        self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64], seed: int
-    ) -> None:
-        """Record what the attack's scores of members and non-members are worth."""
-        measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"] = members, others
-        measures[f"mia/{name}/members"], measures[f"mia/{name}/non_members"] = float(len(members)), float(len(others))
-        interval = roc.area_interval(members, others, self.confidence)
-        _put(measures, f"mia/{name}/auc", roc.area(members, others), interval)
-        shown = {key: rate for key, rate in RATES.items() if roc.resolves(len(others), rate)}
-        for key in RATES.keys() - shown.keys():
-            needed = round(1 / RATES[key])
-            _put(measures, f"mia/{name}/{key}", f"needs {needed:,} non-members: there are {len(others):,}")
-        if not shown:
-            return
-        rates = list(shown.values())
-        found = roc.true_positive_rates(members, others, rates)
-        intervals = roc.true_positive_intervals(
-            members, others, rates, resamples=self.resamples, seed=derive(seed, name), confidence=self.confidence
-        )
-        for key, value, interval in zip(shown, found, intervals, strict=True):
-            _put(measures, f"mia/{name}/{key}", float(value), interval)
-
     def _measure_apart(
         self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],
         apart: NDArray[np.bool_],
@@ -192,11 +158,11 @@ class MembershipInference(Evaluator):
         few, fewer = (scores[chosen] for scores, chosen in zip((members, others), np.split(apart, 2), strict=True))
         if min(len(few), len(fewer)) < 2:
             reason = f"needs two rows of either kind that stand apart: there are {len(few)} and {len(fewer)}"
-            _put(measures, f"mia/{name}/apart", reason)
+            put(measures, f"mia/{name}/apart", reason)
             return
         measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"] = few, fewer
         interval = roc.area_interval(few, fewer, self.confidence)
-        _put(measures, f"mia/{name}/apart", roc.area(few, fewer), interval)
+        put(measures, f"mia/{name}/apart", roc.area(few, fewer), interval)
 
     def _worst_apart(self, measures: Measures) -> None:
         """Record the largest area among the rows that stand apart, as `_worst` does that of all rows."""
@@ -210,7 +176,7 @@ class MembershipInference(Evaluator):
             self._unavailable(measures, "worst_apart", "no attack could be made on rows that stand apart")
             return
         worst, area, interval = roc.worst_area(seen, self.confidence)
-        _put(measures, "mia/worst_apart", area, interval)
+        put(measures, "mia/worst_apart", area, interval)
         measures.update(
             {f"mia/worst_apart/{kind}": float(len(part)) for kind, part in zip(kinds, seen[worst], strict=True)}
         )
@@ -230,14 +196,14 @@ class MembershipInference(Evaluator):
             low, high = roc.area_interval(members, others, together)
             lows.append(low)
             highs.append(high)
-        _put(measures, "mia/worst", areas[worst], (max(lows), max(highs)))
+        put(measures, "mia/worst", areas[worst], (max(lows), max(highs)))
         measures.notes["mia/worst"] = worst
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:
         """Record why an attack, "worst" or "worst_apart", has no numbers."""
         for key in [""] if name.startswith("worst") else ["/auc", "/apart", *(f"/{rate}" for rate in RATES)]:
-            _put(measures, f"mia/{name}{key}", reason)
+            put(measures, f"mia/{name}{key}", reason)
 
 
 def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
@@ -268,12 +234,3 @@ class _Losses:
                 raise DataError(f"needs the likelihood of each token under {model}, which this generator does not give")
             self._found[base] = found
         return self._found[base]
-
-
-def _put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:
-    """Record a value and its interval, or, given a reason instead, that they are missing."""
-    if isinstance(value, str) or interval is None:
-        for key in (name, f"{name}/low", f"{name}/high"):
-            measures.unavailable(key, str(value))
-    else:
-        measures[name], measures[f"{name}/low"], measures[f"{name}/high"] = value, *interval

@@ -1,0 +1,65 @@
+"""What an attack's scores of members and non-members are worth, as metrics: area, rates, intervals, sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.evaluation.attacks import roc
+from harmonic.evaluation.base import Measures, Metric
+
+RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
+"""False-positive rates at which the true-positive rate is told; the names say percent."""
+
+
+def with_interval(name: str, meaning: str, ideal: float | None = None) -> tuple[Metric, ...]:
+    """A share in [0, 1], the smaller the better, and the ends of its interval."""
+    return (
+        Metric(name, False, 0, 1, ideal, meaning),
+        Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
+        Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
+    )
+
+
+def declared(path: str) -> tuple[Metric, ...]:
+    """What `measure` records under this path."""
+    return (
+        *with_interval(f"{path}/auc", "P(the attack scores a member above a non-member)", 0.5),
+        *with_interval(f"{path}/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
+        *with_interval(f"{path}/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
+        *with_interval(f"{path}/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
+        Metric(f"{path}/members", None, 2, meaning="training rows that the attack was to tell from others"),
+        Metric(f"{path}/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
+    )
+
+
+def measure(
+    measures: Measures, path: str, members: NDArray[np.float64], others: NDArray[np.float64], *,
+    confidence: float, resamples: int, seed: int,
+) -> None:  # fmt: skip
+    """Record what the scores of members and non-members are worth; `series` holds them, "<path>/members" and so on."""
+    measures.series[f"{path}/members"], measures.series[f"{path}/non_members"] = members, others
+    measures[f"{path}/members"], measures[f"{path}/non_members"] = float(len(members)), float(len(others))
+    put(measures, f"{path}/auc", roc.area(members, others), roc.area_interval(members, others, confidence))
+    shown = {key: rate for key, rate in RATES.items() if roc.resolves(len(others), rate)}
+    for key in RATES.keys() - shown.keys():
+        needed = round(1 / RATES[key])
+        put(measures, f"{path}/{key}", f"needs {needed:,} non-members: there are {len(others):,}")
+    if not shown:
+        return
+    rates = list(shown.values())
+    found = roc.true_positive_rates(members, others, rates)
+    intervals = roc.true_positive_intervals(
+        members, others, rates, resamples=resamples, seed=seed, confidence=confidence
+    )
+    for key, value, interval in zip(shown, found, intervals, strict=True):
+        put(measures, f"{path}/{key}", float(value), interval)
+
+
+def put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:
+    """Record a value and its interval, or, given a reason instead, that they are missing."""
+    if isinstance(value, str) or interval is None:
+        for key in (name, f"{name}/low", f"{name}/high"):
+            measures.unavailable(key, str(value))
+    else:
+        measures[name], measures[f"{name}/low"], measures[f"{name}/high"] = value, *interval
