@@ -9,6 +9,7 @@ import pytest
 
 from experiments.run import configured
 from harmonic.evaluation.base import Measures
+from harmonic.evaluation.epsilon import EmpiricalEpsilon
 from harmonic.evaluation.fidelity import Fidelity
 from harmonic.evaluation.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy import Privacy
@@ -20,6 +21,7 @@ EVALUATORS = (
     Privacy(),
     MachineLearningEfficacy(models=["linear", "xgboost"], max_candidates=1),
     MembershipInference(attacks=list(ON_ROWS), resamples=100),
+    EmpiricalEpsilon(),
 )
 
 
@@ -57,7 +59,8 @@ def test_copies_are_the_worst_privacy(scores: dict[str, Measures]) -> None:
     assert copy["dcr/mean"] == copy["dcr/p5"] == copy["nndr"] == 0
     assert copy["dcr/share"] > 0.6
     assert copy["mia/dcr/auc"] == copy["mia/levatt/auc"] == copy["mia/worst"] == 1
-    assert copy["mia/worst/low"] > 0.9
+    assert copy["mia/worst/low"] > 0.9 and copy["mia/worst_apart/low"] > 0.6
+    assert copy["epsilon"] > 2.5
 
 
 def test_marginals_keep_the_columns_and_destroy_what_is_between_them(scores: dict[str, Measures]) -> None:
@@ -73,5 +76,6 @@ def test_fresh_real_rows_score_as_honest_data(scores: dict[str, Measures]) -> No
     assert abs(holdout["dcr/share"] - 0.5) < 0.15
     for attack in ON_ROWS:
         assert holdout[f"mia/{attack}/auc/low"] < 0.5 < holdout[f"mia/{attack}/auc/high"]
-    assert holdout["mia/worst/low"] < 0.5
+    assert holdout["mia/worst/low"] < 0.5 and holdout["mia/worst_apart/low"] < 0.5
+    assert holdout["epsilon"] == 0
     assert np.isfinite(holdout["mle/f1_macro"])

@@ -29,6 +29,7 @@ def test_an_audit_ends_with_the_cards_of_its_runs_also_of_those_done_before(tmp_
         assert summary in done.stdout
         _, copy, holdout = done.stdout.split("# Privacy card: ")
         assert copy.startswith("copy on diabetes") and holdout.startswith("holdout on diabetes")
+        assert "Differential privacy with an epsilon below" in copy and "No epsilon of differential" in holdout
         assert "in 100% of pairs" in copy and "491 of 511 synthetic rows match a training row" in copy
         assert "planted among the training rows can be told by the closest synthetic row" in copy
         assert "None of the 511 synthetic rows matches a training row" in holdout
