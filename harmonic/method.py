@@ -92,7 +92,7 @@ class HarmonicGenerator(LanguageGenerator):
         check_neighbors(len(learnt), k, self._metric)
         around = Neighborhoods.of(
             splits.train, k=k, metric=self._metric, filter=self.filter and splits.schema.task.is_classification,
-            threshold=self.filter_threshold, seed=seed, rows=learnt if len(kept_back) else None,
+            threshold=self.filter_threshold, seed=seed, pool=settings.pool, rows=learnt if len(kept_back) else None,
         )  # fmt: skip
 
         def build(table: Table, shown: int) -> PromptSets:
@@ -102,7 +102,7 @@ class HarmonicGenerator(LanguageGenerator):
                 train = lists(table, form, around, orders, shown=shown, passes=passes, seed=seed)
             else:
                 train = answers(table, form, around, orders, shown=shown, seed=seed)
-            source = PromptSource(form, orders, shown, k, self._metric, self._lists, learnt)
+            source = PromptSource(form, orders, shown, k, self._metric, self._lists, learnt, settings.pool)
             context = source.context(settings.first_context, lambda: around.nearest, seed, taken=train)
             return train, source.prompts(table, context, settings.prompts_needed(count))
 
@@ -297,6 +297,7 @@ class HarmonicGenerator(LanguageGenerator):
         rows = np.setdiff1d(np.arange(len(train)), kept_back)
         return Neighborhoods.of(
             train, k=int(self.neighbors["k"]), metric=self._metric, filter=False, threshold=0, seed=0,
+            pool=self.checked()[0].pool,
             rows=rows if len(kept_back) else None,
         ).nearest  # fmt: skip
 
@@ -307,7 +308,14 @@ class HarmonicGenerator(LanguageGenerator):
         schema = self._fit.schema(self._quantiles.coded)
         learnt = np.setdiff1d(np.arange(len(train)), self._kept_back(len(train)))
         source = PromptSource(
-            self._form(schema), self._orders(schema), self._fit.k, self._fit.wanted, self._metric, self._lists, learnt
+            self._form(schema),
+            self._orders(schema),
+            self._fit.k,
+            self._fit.wanted,
+            self._metric,
+            self._lists,
+            learnt,
+            settings.pool,
         )
         return Rounds(
             train=train, fit=self._fit, chat=self._chat, quantiles=self._quantiles, source=source, settings=settings,

@@ -31,7 +31,8 @@ from harmonic.tables.table import Table
 class PromptSource:
     """Makes sampling prompts. k: rows that a prompt shows; wanted: as the user asked. lists: prompts are lists of rows.
 
-    rows: positions of the training rows that prompts may show.
+    rows: positions of the training rows that prompts may show. pool: the nearest rows to draw neighbours from (None:
+    k).
     """
 
     form: RowFormat
@@ -41,6 +42,7 @@ class PromptSource:
     metric: Metric
     lists: bool
     rows: NDArray[np.int64]
+    pool: int | None = None
 
     def context(
         self, kind: Context, nearest: Callable[[], NDArray[np.int64]], seed: int, *, taken: Iterable[Prompt] = (),
@@ -54,7 +56,9 @@ class PromptSource:
             return NoRows(seed)
         if kind == "neighbors":
             centers = self.rows if among is None or not len(among) else np.intersect1d(among, self.rows)
-            return NeighborRows(nearest()[:, : self.k], seed, centers=centers if len(centers) else self.rows)
+            return NeighborRows(
+                nearest()[:, : self.pool or self.k], self.k, seed, centers=centers if len(centers) else self.rows
+            )
         # Of a single row nearly all are shown by some tuning prompt: the few others would be the odd ones out. A list
         # teaches all of its rows, so that none of them is an answer that a prompt could give away.
         if among is not None:
@@ -124,6 +128,7 @@ class Rounds:
     def _second(self, drawn: Table, n: int, seed: int) -> list[Prompt]:
         """The prompts of the second round."""
         k, metric = self.source.k, self.source.metric
-        context = synthetic_context(drawn, self.train, k=k, metric=metric, seed=seed)
+        pool = self.source.pool or k
+        context = synthetic_context(drawn, self.train, k=k, pool=pool, metric=metric, seed=seed)
         shown = self.fit.table(self.quantiles.encode(drawn))
         return self.source.prompts(shown, context, self.settings.prompts_needed(n), first=self.first(), real=False)

@@ -29,10 +29,10 @@ def first_rows(n: int, training_rows: int) -> int:
     return max(n, min(training_rows, LEAST_ROWS))
 
 
-def synthetic_context(drawn: Table, train: Table, *, k: int, metric: Metric, seed: int) -> NeighborRows:
-    """What the prompts of the second round show: neighbours among the rows of the first."""
-    around = nearest(Completion.of(drawn).table(drawn), k, metric, seed)
-    return NeighborRows(around, derive(seed, "second round"), weights=balanced(drawn, train))
+def synthetic_context(drawn: Table, train: Table, *, k: int, pool: int, metric: Metric, seed: int) -> NeighborRows:
+    """What the prompts of the second round show: k of the `pool` nearest rows of a row, among those of the first."""
+    around = nearest(Completion.of(drawn).table(drawn), min(max(pool, k), len(drawn) - 1), metric, seed)
+    return NeighborRows(around, k, derive(seed, "second round"), weights=balanced(drawn, train))
 
 
 def balanced(drawn: Table, train: Table) -> NDArray[np.float64]:

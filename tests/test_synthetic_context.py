@@ -78,11 +78,11 @@ def test_the_first_round_has_rows_enough_to_choose_from() -> None:
 
 def test_prompts_of_the_second_round_show_neighbours_among_the_drawn_rows_as_often_as_weights_say() -> None:
     train, drawn = table(900, 0.4, 0.4, 0.0, 0), table(600, 0.2, 0.4, 0.0, 1)
-    context = synthetic_context(drawn, train, k=4, metric="mixed", seed=0)
+    context = synthetic_context(drawn, train, k=4, pool=4, metric="mixed", seed=0)
     centers = [context.center(place) for place in range(600)]
     assert np.mean(drawn.frame["ill"].iloc[centers] == "1") == pytest.approx(share(train, "ill", "1"), abs=0.02)
     for place in range(20):
         shown, _ = context.shown(place)
         assert centers[place] not in shown and len(set(shown)) == 4 and max(shown) < 600
-    again = synthetic_context(drawn, train, k=4, metric="mixed", seed=0)
+    again = synthetic_context(drawn, train, k=4, pool=4, metric="mixed", seed=0)
     assert again.shown(7)[0].tolist() == context.shown(7)[0].tolist()

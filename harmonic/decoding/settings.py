@@ -24,7 +24,8 @@ class Sampling:
     that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
     (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
     context: the rows that prompts show (harmonic.prompts.contexts): "random", "neighbors" of a row that is left out,
-    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none".
+    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none". pool:
+    how many nearest rows the neighbours that are shown are drawn from (None: the k nearest are shown).
     batch_tokens: prompt and answer tokens held in the cache at once, of at most 64 rows. With another number rows have
     others beside them, and may differ for rounding (harmonic.decoding.decoder). rows_per_prompt: rows drawn from each
     prompt, which is read once for all of them. backend: "torch" decodes here (harmonic.decoding.decoder), "vllm" has
@@ -38,6 +39,7 @@ class Sampling:
     batch_tokens: int = BATCH_TOKENS
     context: Context = "random"
     first_round: Context = "neighbors"
+    pool: int | None = None
     rows_per_prompt: int = 1
     backend: Backend = "torch"
 
@@ -56,7 +58,7 @@ class Sampling:
         if self.backend not in get_args(Backend):
             fix = suggest(str(self.backend), get_args(Backend))
             raise ConfigError(f"{key}.backend", self.backend, "no such backend", fix)
-        for name in ("attempts", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
+        for name in ("attempts", "pool", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
             value, default = getattr(self, name), getattr(Sampling, name)
             fix = f"set it to {'null' if default is None else default}, or to another number from 1 on"
             if value is None and default is not None:

@@ -76,24 +76,25 @@ class RandomRows:
 
 
 class NeighborRows:
-    """The k nearest rows of a row, in random order; the row itself is not shown.
+    """k of the nearest rows of a row, in random order; the row itself is not shown.
 
-    nearest: (n, k) positions. Rows take turns as the centre: in a seeded order, none a second time before all have had
-    their first. centers: positions that may be one (None: all); weights: how often each is one, instead of turns.
+    nearest: (n, k) positions, or more: then k of them are drawn. Rows take turns as the centre: in a seeded order, none
+    a second time before all have had their first. centers: positions that may be one (None: all); weights: how often
+    each is one, instead of turns.
     """
 
     def __init__(
-        self, nearest: NDArray[np.int64], seed: int, *, centers: NDArray[np.int64] | None = None,
+        self, nearest: NDArray[np.int64], k: int, seed: int, *, centers: NDArray[np.int64] | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> None:  # fmt: skip
-        self.nearest, self.seed, self.weights = nearest, seed, weights
+        self.nearest, self.k, self.seed, self.weights = nearest, k, seed, weights
         self.centers = np.arange(len(nearest)) if centers is None else centers
         self._turns: dict[int, NDArray[np.int64]] = {}
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
         """The rows that prompt number `place` shows, (k,), and what its further draws come from."""
         generator = np.random.default_rng(derive(self.seed, "neighbor context", place))
-        return generator.permutation(self.nearest[self.center(place)]), generator
+        return generator.permutation(self.nearest[self.center(place)])[: self.k], generator
 
     def center(self, place: int) -> int:
         """The row around which prompt number `place` shows rows."""

@@ -26,9 +26,9 @@ _SPARE = 3  # times the neighbours that are wanted, where some rows are not to b
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """The k nearest other rows of every row, and which rows the label filter keeps.
+    """The nearest other rows of every row, and which rows the label filter keeps.
 
-    nearest: (n, k) positions, the nearest first. kept: positions.
+    nearest: (n, k) positions, or as many as were asked for, the nearest first. kept: positions.
     """
 
     nearest: NDArray[np.int64]
@@ -37,18 +37,21 @@ class Neighborhoods:
     @classmethod
     def of(
         cls, table: Table, *, k: int, metric: Metric, filter: bool, threshold: int, seed: int,
-        rows: NDArray[np.int64] | None = None,
+        pool: int | None = None, rows: NDArray[np.int64] | None = None,
     ) -> Neighborhoods:  # fmt: skip
-        """`filter` keeps a row if more than `threshold` of its neighbours share its label.
+        """`filter` keeps a row if more than `threshold` of its k neighbours share its label.
 
-        rows: positions of the rows to learn (None: all); the others have neighbours among these, and are not kept.
-        Raises ConfigError as `nearest` and `label_filter` do.
+        pool: how many neighbours are found (None: k), as far as there are so many. rows: positions of the rows to learn
+        (None: all); the others have neighbours among these, and are not kept. Raises ConfigError as `nearest` and
+        `label_filter` do.
         """
         whole = Completion.of(table).table(table)  # a missing value is far from any other
-        found = nearest(whole, k if rows is None else min(_SPARE * k, len(table) - 1), metric, seed)
+        most = len(table) - 1
+        wanted = min(max(pool or k, k), (most if rows is None else len(rows) - 1))
+        found = nearest(whole, wanted if rows is None else min(_SPARE * wanted, most), metric, seed)
         if rows is not None:
-            found = _among(found, rows, k, seed)
-        passed = label_filter(table, found, threshold) if filter else np.ones(len(table), dtype=bool)
+            found = _among(found, rows, wanted, seed)
+        passed = label_filter(table, found[:, :k], threshold) if filter else np.ones(len(table), dtype=bool)
         if rows is not None:
             passed &= np.isin(np.arange(len(table)), rows)
         return cls(found, np.flatnonzero(passed))

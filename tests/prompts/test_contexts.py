@@ -18,7 +18,7 @@ def centers(context: NeighborRows, count: int, start: int = 0) -> list[int]:
 
 
 def test_the_centre_is_left_out_and_its_neighbours_are_shown_in_any_order() -> None:
-    context = NeighborRows(NEAREST, 0)
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 0)
     firsts = []
     for place in range(200):
         shown, _ = context.shown(place)
@@ -29,35 +29,39 @@ def test_the_centre_is_left_out_and_its_neighbours_are_shown_in_any_order() -> N
 
 
 def test_every_row_is_the_centre_once_before_any_is_a_second_time() -> None:
-    context = NeighborRows(NEAREST, 0)
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 0)
     turns = [centers(context, 25, start) for start in (0, 25, 50)]
     assert all(sorted(turn) == list(range(25)) for turn in turns)
     assert turns[0] != turns[1] != turns[2] and turns[0] != list(range(25))
 
 
 def test_a_place_gives_the_same_rows_whatever_was_asked_before() -> None:
-    backwards = [NeighborRows(NEAREST, 0).shown(place)[0].tolist() for place in reversed(range(60))][::-1]
-    context = NeighborRows(NEAREST, 0)
+    backwards = [NeighborRows(NEAREST, NEAREST.shape[1], 0).shown(place)[0].tolist() for place in reversed(range(60))][
+        ::-1
+    ]
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 0)
     assert [context.shown(place)[0].tolist() for place in range(60)] == backwards
-    assert centers(NeighborRows(NEAREST, 1), 25) != centers(NeighborRows(NEAREST, 0), 25)
+    assert centers(NeighborRows(NEAREST, NEAREST.shape[1], 1), 25) != centers(
+        NeighborRows(NEAREST, NEAREST.shape[1], 0), 25
+    )
 
 
 def test_some_rows_alone_may_be_centres() -> None:
     some = np.array([3, 8, 21])
-    context = NeighborRows(NEAREST, 0, centers=some)
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 0, centers=some)
     assert [sorted(centers(context, 3, start)) for start in (0, 3)] == [[3, 8, 21]] * 2
 
 
 def test_weights_say_how_often_a_row_is_the_centre_to_the_nearest_whole_number() -> None:
     weights = np.linspace(0.25, 1.75, 25)
     weights /= weights.mean()
-    context = NeighborRows(NEAREST, 5, weights=weights)
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 5, weights=weights)
     turns = np.array([np.bincount(centers(context, 25, 25 * turn), minlength=25) for turn in range(400)])
     assert (turns >= np.floor(weights)).all() and (turns <= np.ceil(weights)).all()
     assert turns.mean(axis=0) == pytest.approx(weights, abs=0.1)  # standard deviation at most 0.025
     heavy = np.zeros(25)
     heavy[7] = 3.0
-    assert set(centers(NeighborRows(NEAREST, 0, weights=heavy), 25)) == {7}
+    assert set(centers(NeighborRows(NEAREST, NEAREST.shape[1], 0, weights=heavy), 25)) == {7}
 
 
 def test_nothing_shown_leaves_each_prompt_its_own_draws() -> None:
@@ -80,3 +84,11 @@ def test_what_is_no_context_is_refused() -> None:
     check_context("neighbors")
     with pytest.raises(ConfigError, match=r"generator\.sampling\.context=neighbours: (.|\n)*neighbors"):
         check_context("neighbours")
+
+
+def test_of_a_wider_neighborhood_some_rows_are_drawn() -> None:
+    few = NeighborRows(NEAREST, 2, 0)
+    shown = [set(few.shown(place)[0].tolist()) for place in range(200)]
+    assert all(len(rows) == 2 for rows in shown)
+    assert all(rows <= set(NEAREST[few.center(place)].tolist()) for place, rows in enumerate(shown))
+    assert len(set(map(frozenset, shown[::25]))) > 1

@@ -90,7 +90,7 @@ def test_a_table_too_small_for_new_sets_of_rows_is_refused() -> None:
 
 TABLE = make_table(30)
 CONTEXTS = {
-    "random": RandomRows(np.arange(30), 4, 3), "neighbors": NeighborRows(nearest(TABLE, 4), 3), "none": NoRows(3),
+    "random": RandomRows(np.arange(30), 4, 3), "neighbors": NeighborRows(nearest(TABLE, 4), 4, 3), "none": NoRows(3),
 }  # fmt: skip
 
 
