@@ -160,7 +160,7 @@ class MembershipInference(Evaluator):
         if self.resamples < 2:
             raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", f"{key}.resamples=1000")
         if not 0 < self.apart <= 1:
-            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", "apart=0.1")
+            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", f"{key}.apart=0.1")
 
     def _measure_apart(
         self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],
