@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from baselines.rounding import rounded
 from harmonic.errors import ConfigError, suggest
 from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Fields
 from harmonic.storage import write_json
 from harmonic.tables.table import Splits
 
@@ -46,8 +47,8 @@ class CtabganGenerator(Generator):
 
     versions: ClassVar[Versions] = Versions()
 
-    training: dict[str, Any] = field(default_factory=dict)
-    encoding: dict[str, Any] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], Fields(Training)] = field(default_factory=dict)
+    encoding: Annotated[dict[str, Any], Fields(EncodingRules)] = field(default_factory=dict)
     device: str = "auto"
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:

@@ -16,6 +16,7 @@ from baselines.ctabgan_networks import activate, fold
 from baselines.mode_encoding import RowEncoding
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
+from harmonic.settings import Chance, Count, NotNegative
 from harmonic.tables.table import Table
 
 if TYPE_CHECKING:
@@ -37,20 +38,20 @@ class Training:
     Of 0 that is the last step, as published; the last of few steps is a matter of chance.
     """
 
-    epochs: int = 300
-    max_steps: int | None = None
-    batch_size: int = 500
-    critic_steps: int = 5
-    learning_rate: float = 2e-4
-    weight_decay: float = 1e-5
-    adam_epsilon: float = 1e-3
-    channels: int = 64
-    noise: int = 100
-    penalty: float = 10.0
-    condition: float = 1.0
-    information: float = 1.0
-    downstream: float = 1.0
-    averaging: float = 0.0
+    epochs: Count = 300
+    max_steps: Count | None = None
+    batch_size: Count = 500
+    critic_steps: Count = 5
+    learning_rate: NotNegative = 2e-4
+    weight_decay: NotNegative = 1e-5
+    adam_epsilon: NotNegative = 1e-3
+    channels: Count = 64
+    noise: Count = 100
+    penalty: NotNegative = 10.0
+    condition: NotNegative = 1.0
+    information: NotNegative = 1.0
+    downstream: NotNegative = 1.0
+    averaging: Chance = 0.0
 
     def check(self) -> None:
         """Raise ConfigError for numbers that cannot be."""

@@ -21,6 +21,7 @@ from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive
+from harmonic.settings import Count, Positive
 from harmonic.storage import key_of
 from harmonic.tables.table import Schema, Table
 
@@ -51,9 +52,9 @@ class Budget:
     batch_size: answers at once, at most.
     """
 
-    seconds: float = 3600.0
-    empty_batches: int = 5
-    batch_size: int = 64
+    seconds: Positive = 3600.0
+    empty_batches: Count = 5
+    batch_size: Count = 64
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from baselines.mode_encoding import ColumnCode, Numbers, RowEncoding
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.randomness import derive
+from harmonic.settings import Count, Natural, NotNegative, Text
 from harmonic.tables.table import Table
 
 TRANSFORMS = ("one_hot", "modes", "log_modes", "min_max")
@@ -43,15 +44,15 @@ class EncodingRules:
     special_values {numeric column: its special values} and transforms {column: one of TRANSFORMS} overrule the rules.
     """
 
-    max_modes: int = 10
-    min_weight: float = 0.005
-    max_categories: int = 100
-    max_levels: int = 20
-    special_share: float = 0.02
-    special_ratio: float = 10.0
+    max_modes: Count = 10
+    min_weight: NotNegative = 0.005
+    max_categories: Count = 100
+    max_levels: Natural = 20
+    special_share: NotNegative = 0.02
+    special_ratio: NotNegative = 10.0
     min_skewness: float = 2.0
-    special_values: dict[str, list[float]] = field(default_factory=dict)
-    transforms: dict[str, str] = field(default_factory=dict)
+    special_values: dict[Text, list[float]] = field(default_factory=dict)
+    transforms: dict[Text, str] = field(default_factory=dict)
 
     def check(self, table: Table) -> None:
         """Raise ConfigError for numbers that cannot be, and for what overrules no column of the table."""

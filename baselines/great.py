@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from baselines.row_text import RowReader, row_texts
 from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Count, Fields, NotNegative
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.lora import free_memory
 
@@ -53,8 +54,8 @@ _ADVICE = (
 class GreatSampling(Budget):
     """Settings of sampling; max_new_tokens None: a quarter more than the longest training text."""
 
-    temperature: float = 0.7
-    max_new_tokens: int | None = None
+    temperature: NotNegative = 0.7
+    max_new_tokens: Count | None = None
 
 
 @dataclass(kw_only=True)
@@ -64,8 +65,8 @@ class GreatGenerator(LanguageGenerator):
     versions: ClassVar[Versions] = Versions()
 
     llm: LanguageModel
-    tuning: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
+    tuning: Annotated[dict[str, Any], Fields(GreatTuning)] = field(default_factory=dict)
+    sampling: Annotated[dict[str, Any], Fields(GreatSampling)] = field(default_factory=dict)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Train and write what baselines/great_training.py's `train` says; returns its facts.

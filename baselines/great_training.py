@@ -14,6 +14,7 @@ from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Chance, Count, Positive
 from harmonic.tables.table import Table
 from harmonic.tuning.lora import free_memory, load_tuned
 from harmonic.tuning.settings import History
@@ -31,14 +32,14 @@ class GreatTuning:
     rank: of the LoRA adapter, with its alpha and dropout; None trains all weights.
     """
 
-    epochs: float = 100.0
-    learning_rate: float = 5e-5
+    epochs: Positive = 100.0
+    learning_rate: Positive = 5e-5
     scheduler: str = "linear"
-    batch_size: int = 8
-    max_steps: int | None = None
-    rank: int | None = None
-    alpha: int = 32
-    dropout: float = 0.05
+    batch_size: Count = 8
+    max_steps: Count | None = None
+    rank: Count | None = None
+    alpha: Count = 32
+    dropout: Chance = 0.05
 
     def check(self, llm: LanguageModel) -> None:
         """Raise ConfigError for what cannot be."""

@@ -23,7 +23,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ from baselines.realtabformer_training import RealTabFormerTuning, train
 from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Fields, Positive
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.lora import free_memory
 
@@ -49,7 +50,7 @@ _ADVICE = "tune longer (generator.tuning.epochs), or raise generator.sampling.se
 class RealTabFormerSampling(Budget):
     """Settings of sampling: each token is drawn among those of its column."""
 
-    temperature: float = 1.0
+    temperature: Positive = 1.0
 
 
 @dataclass(kw_only=True)
@@ -61,8 +62,8 @@ class RealTabFormerGenerator(LanguageGenerator):
 
     versions: ClassVar[Versions] = Versions()
 
-    tuning: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
+    tuning: Annotated[dict[str, Any], Fields(RealTabFormerTuning)] = field(default_factory=dict)
+    sampling: Annotated[dict[str, Any], Fields(RealTabFormerSampling)] = field(default_factory=dict)
     device: str = "auto"
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:

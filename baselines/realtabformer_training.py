@@ -16,6 +16,7 @@ from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Count, Natural, Positive
 from harmonic.tables.table import Kind, Table
 from harmonic.tuning.lora import free_memory
 from harmonic.tuning.settings import History
@@ -38,16 +39,16 @@ class RealTabFormerTuning:
     number that are kept (None: 10, or as many as the longest needs for one decimal).
     """
 
-    epochs: int = 1000
-    batch_size: int = 8
-    gradient_accumulation_steps: int = 4
-    learning_rate: float = 5e-5
-    max_steps: int | None = None
-    n_critic: int = 5
-    num_bootstrap: int = 500
+    epochs: Count = 1000
+    batch_size: Count = 8
+    gradient_accumulation_steps: Count = 4
+    learning_rate: Positive = 5e-5
+    max_steps: Count | None = None
+    n_critic: Natural = 5
+    num_bootstrap: Count = 500
     gpt2: dict[str, Any] | None = None
-    numeric_precision: int = 4
-    numeric_max_len: int | None = None
+    numeric_precision: Natural = 4
+    numeric_max_len: Count | None = None
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""

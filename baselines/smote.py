@@ -31,6 +31,7 @@ from baselines.rounding import rounded
 from harmonic.errors import ConfigError, DataError
 from harmonic.generator import Generator, Sample, Versions
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.table import Splits, Table
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,9 @@ class SmoteGenerator(Generator):
 
     versions: ClassVar[Versions] = Versions()
 
-    k: int = 5
+    k: Count = 5
     balance: bool = False
-    target_bins: int = 2
+    target_bins: Count = 2
     weights: dict[str, float] | None = None
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import pandas as pd
 
@@ -29,6 +29,7 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.generator import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
+from harmonic.settings import Fields
 from harmonic.storage import write_json
 from harmonic.tables.table import Splits
 
@@ -91,8 +92,8 @@ class TabSynGenerator(Generator):
 
     versions: ClassVar[Versions] = Versions()
 
-    autoencoder: dict[str, Any] = field(default_factory=dict)
-    diffusion: dict[str, Any] = field(default_factory=dict)
+    autoencoder: Annotated[dict[str, Any], Fields(AutoencoderSettings)] = field(default_factory=dict)
+    diffusion: Annotated[dict[str, Any], Fields(DiffusionSettings)] = field(default_factory=dict)
     device: str = "auto"
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.tabsyn_training import Training, train
+from harmonic.settings import Count, NotNegative
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,13 +31,13 @@ class AutoencoderSettings(Training):
     token sizes. beta, beta_floor, beta_decay, beta_patience: see BetaSchedule.
     """
 
-    token_size: int = 4
-    layers: int = 2
-    width: int = 32
-    beta: float = 1e-2
-    beta_floor: float = 1e-5
-    beta_decay: float = 0.7
-    beta_patience: int = 10
+    token_size: Count = 4
+    layers: Count = 2
+    width: Count = 32
+    beta: NotNegative = 1e-2
+    beta_floor: NotNegative = 1e-5
+    beta_decay: NotNegative = 0.7
+    beta_patience: Count = 10
 
     def check(self, stage: str) -> None:
         super().check(stage)

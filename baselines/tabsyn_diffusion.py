@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from baselines.tabsyn_training import Training, train
+from harmonic.settings import Count, NotNegative, Positive
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,13 +27,13 @@ class DiffusionSettings(Training):
     noise_ceiling, curvature: from noise to latents, see `noise_levels`.
     """
 
-    width: int = 1024
+    width: Count = 1024
     noise_mean: float = -0.5
-    noise_std: float = 1.2
-    noise_floor: float = 0.002
-    noise_ceiling: float = 80.0
-    curvature: float = 7.0
-    sampling_steps: int = 50
+    noise_std: NotNegative = 1.2
+    noise_floor: Positive = 0.002
+    noise_ceiling: Positive = 80.0
+    curvature: Positive = 7.0
+    sampling_steps: Count = 50
 
     def check(self, stage: str) -> None:
         super().check(stage)

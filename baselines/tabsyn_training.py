@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
+from harmonic.settings import Between, Chance, Count
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,14 +25,14 @@ class Training:
     moving average of the network's weights, which is kept in their place (null: none).
     """
 
-    epochs: int
-    max_steps: int | None = None
-    batch_size: int = 4096
-    learning_rate: float = 1e-3
-    decay: float = 0.95
-    decay_patience: int = 10
-    patience: int | None = None
-    averaging: float | None = None
+    epochs: Count
+    max_steps: Count | None = None
+    batch_size: Count = 4096
+    learning_rate: Between = 1e-3
+    decay: Between = 0.95
+    decay_patience: Count = 10
+    patience: Count | None = None
+    averaging: Chance | None = None
 
     def check(self, stage: str) -> None:
         """Raise ConfigError for numbers that cannot be."""

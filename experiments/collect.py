@@ -54,7 +54,8 @@ class RunRecord:
     status: done, failed, running (or killed), or damaged: the report cannot be read, and only the folder's name
     says which run it was. `n_samples` None: as many rows as the training split has. `evaluated_on` is "test", or
     "validation" for the trials of a search, whose metrics are no results. `variant` says in which settings the run
-    differs from others of its generator, "" in none. `superseded`: the same run was found elsewhere, finished or later.
+    differs from others of its generator, "" in none. `dataset` is the table's name; where several files are called so,
+    `read_runs` adds which one it is. `superseded`: the same run was found elsewhere, finished or later.
     `outdated`: the stages, with their versions, of which another of the runs has a newer one; "" if there is none.
     """
 
@@ -93,7 +94,8 @@ def read_runs(folders: Sequence[Path]) -> list[RunRecord]:
     Raises ConfigError for a folder that does not exist, and if there is no report at all.
     """
     paths = {path.resolve(): path for folder in folders for path in _reports(folder)}
-    records = mark_outdated(_with_variants(_mark_superseded([read_run(path.parent) for path in paths.values()])))
+    records = _mark_superseded([read_run(path.parent) for path in paths.values()])
+    records = mark_outdated(_with_variants(_told_apart(records)))
     records += [record for folder in folders for record in _failed_jobs(folder)]
     if not records:
         shown = ", ".join(map(str, folders))
@@ -176,9 +178,42 @@ def _identity(record: RunRecord) -> tuple[object, ...]:
 def _with_variants(records: list[RunRecord]) -> list[RunRecord]:
     finished = [record for record in records if record.is_result]
     called = [(r.generator, r.llm, r.scale, r.n_samples) for r in finished]
-    variants = name_variants([(name, r.report["config"]) for name, r in zip(called, finished, strict=True)])
+    variants = name_variants([(name, _called(r)) for name, r in zip(called, finished, strict=True)])
     named = {record.folder: variant for record, variant in zip(finished, variants, strict=True)}
     return [replace(record, variant=named.get(record.folder, "")) for record in records]
+
+
+def _called(record: RunRecord) -> dict[str, Any]:
+    """The run's configuration, with its dataset as the record calls it."""
+    config: dict[str, Any] = record.report["config"]
+    return {**config, "dataset": {**config["dataset"], "name": record.dataset}}
+
+
+def _told_apart(records: list[RunRecord]) -> list[RunRecord]:
+    """Runs of files that are called alike get another dataset each: no table, rank or test may mix their rows."""
+    files: dict[str, dict[tuple[str, str], str]] = {}  # dataset: {(what is in the file, its path): what to call it}
+    for record in records:
+        files.setdefault(record.dataset, {})[_file(record)] = ""
+    for found in files.values():
+        contents = {key for key, _ in found}
+        if len(contents) < 2:
+            continue
+        for key, path in found:
+            named_so = {other for other, where in found if where == path}
+            found[key, path] = f" ({path}{f', {key[:6]}' if len(named_so) > 1 else ''})" if path else ""
+    # One file may be reached by several paths: the first in order names it.
+    first = {
+        (dataset, key): name
+        for dataset, found in files.items()
+        for (key, _), name in sorted(found.items(), reverse=True)
+    }
+    return [replace(r, dataset=r.dataset + first[r.dataset, _file(r)[0]]) for r in records]
+
+
+def _file(record: RunRecord) -> tuple[str, str]:
+    """What is in the file that the rows are from, and its path; two empty texts where they are from no file."""
+    path = str(((record.report.get("config") or {}).get("dataset") or {}).get("path") or "")
+    return str(record.report.get("table") or path), path
 
 
 def _failed_jobs(folder: Path) -> list[RunRecord]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.shell import setting
 from harmonic.storage import key_of, storage_errors, write_json
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     """
     from experiments.products import released
     from harmonic.randomness import derive
+    from harmonic.ruled import fitted_to
     from harmonic.tables.conditions import described, read_conditions, satisfying
-    from harmonic.tables.missing_values import Completion, completed
     from harmonic.tables.table import Table
 
     report = _report(folder)
@@ -126,7 +127,7 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
         there = int(satisfying(splits.train.frame, conditions).sum())
         logger.info("%s: %d of %d training rows", described(conditions), there, len(splits.train))
 
-    generator = completed(generator, Completion.of(splits.train))
+    generator = fitted_to(generator, splits)
     started = time.monotonic()
     generator.load(splits, prepared=prepared, directory=fitted)
     # Derived: the run's own rows are drawn from its seed, and these are to be others.
@@ -201,7 +202,9 @@ def _target(folder: Path, out: str | None, name: str) -> Path:
         target = target.with_name(f"{target.name}.csv")
     home, own = folder.resolve(), target.resolve()
     if home in own.parents and home / "samples" not in own.parents:
-        raise ConfigError("out", out, "is among the run's own files", f"out={folder / 'samples' / own.name}")
+        raise ConfigError(
+            "out", out, "is among the run's own files", setting("out", str(folder / "samples" / own.name))
+        )
     return target
 
 

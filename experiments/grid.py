@@ -130,6 +130,8 @@ def data_read(dataset: dict[str, Any]) -> dict[str, str] | None:
         roots = [Path(dataset["data_dir"]) / dataset["name"]]
     else:
         roots = []
+    named = (dataset.get("columns"), dataset.get("kinds"))
+    roots += [Path(one) for one in named if isinstance(one, str) and Path(one).suffix in (".yaml", ".yml")]
     return {str(root.expanduser().absolute()): signature(root.expanduser()) for root in roots}
 
 
@@ -137,6 +139,14 @@ def signature(root: Path) -> str:
     """Changes with the name, the size or the modification time of the file, or of any file in the folder."""
     found = [(path, path.stat()) for path in (root, *sorted(root.rglob("*"))) if path.is_file()]
     return key_of({"files": [[str(path.relative_to(root)), at.st_size, at.st_mtime_ns] for path, at in found]})
+
+
+def file_key(path: str | None) -> str | None:
+    """What tells a table's file from others, whatever it is called: 12 digits of its contents. None for other rows."""
+    if path is None:
+        return None
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def find_done(jobs: Sequence[Sequence[str]], hydra: Any, sweeps: Path) -> dict[int, dict[str, Any]]:

@@ -76,3 +76,17 @@ def sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
     parts = {"train": splits.train, "learnt": splits.members, "test": splits.test, "reference": splits.reference}
     parts["synthetic"] = synthetic
     return {name: len(table) for name, table in parts.items()}
+
+
+def broken_rules(splits: Splits, synthetic: Table) -> list[dict[str, object]]:
+    """For each rule of the table how it is kept, and the share of rows that break it: training, held-out, synthetic."""
+    rules = splits.rules
+    if rules is None:
+        return []
+    held_out = pd.concat([splits.val.frame, splits.test.frame], ignore_index=True)
+    parts = {"train": splits.train.frame, "held_out": held_out, "synthetic": synthetic.frame}
+    shares = {part: rules.broken(frame) for part, frame in parts.items()}
+    return [
+        {"rule": text, "kept": how, "broken": {part: found[text] for part, found in shares.items()}}
+        for text, how in rules.told().items()
+    ]

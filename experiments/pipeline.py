@@ -16,19 +16,21 @@ from typing import Any
 
 from experiments.card import place_card
 from experiments.keys import StageInputs, stage_versions
-from experiments.measuring import measured_by, refit_of, scorer_of, sizes
+from experiments.measuring import broken_rules, measured_by, refit_of, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_measures
-from experiments.summary import print_columns, print_plan, print_summary
+from experiments.summary import print_columns, print_declared, print_plan, print_summary
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Evaluator
 from harmonic.evaluation.keeping import keeping
 from harmonic.generator import Generator, LanguageGenerator
+from harmonic.ruled import fitted_to
 from harmonic.runs.cache import Entry
 from harmonic.runs.run import Run
 from harmonic.tables.canaries import uproot
+from harmonic.tables.declared import write_columns
 from harmonic.tables.dtypes import from_texts
 from harmonic.tables.files import is_parquet, parquet_dtypes
-from harmonic.tables.missing_values import Completion, completed
+from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
 from harmonic.tracking import Tracker
 
@@ -49,15 +51,16 @@ class Pipeline:
     tracker: Tracker
     split_seconds: float = 0.0  # loading and splitting the data took this long
     overrides: list[str] | None = None  # of the command line, for the report; None: there was none
+    table: str | None = None  # what tells the file that the rows are from: two files are two tables
     _unfitted: Generator = field(init=False)  # for evaluators that fit it to rows of their own
     _loaded: bool = False
 
     def __post_init__(self) -> None:
-        """Fit the generator to tables with missing values, dates or no target, if it does not take them itself."""
+        """Fit the generator to the table: its rules, and what it does not take itself."""
         versions = stage_versions(type(self.generator), {name: type(one) for name, one in self.evaluators.items()})
         self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
         self.completion = Completion.of(self.splits.train)
-        self.generator = completed(self.generator, self.completion)
+        self.generator = fitted_to(self.generator, self.splits)
         self._unfitted = copy.deepcopy(self.generator)
 
     @property
@@ -76,6 +79,7 @@ class Pipeline:
         try:
             with self.run:
                 self.run.report["overrides"] = self.overrides
+                self.run.report["table"] = self.table
                 self.run.report["stages"]["split"] = {"seconds": round(self.split_seconds, 3), "cached": False}
                 self._stages(last)
         finally:
@@ -105,6 +109,9 @@ class Pipeline:
             prompts = self._prompts()
             expected = self.generator.estimate(self.splits, self.n, prepared=prompts.path)
         print_plan(self.config, self.splits, self.n, prompts.path, self.run.folder, expected)
+        if self.config["dataset"].get("path"):
+            write_columns(self.splits.schema, self.splits.layout, columns := self.run.folder / "columns.yaml")
+            print_declared(columns)
 
     def _stages(self, last: str) -> None:
         prompts = self._prompts()
@@ -184,6 +191,7 @@ class Pipeline:
         known = replace(self.splits, learnt=None if len(learnt) == len(self.splits.train) else learnt)
         splits = uproot(known.for_selection() if on == "validation" else known)
         self.run.report["rows"] = sizes(splits, synthetic)
+        self.run.report["rules"] = broken_rules(splits, synthetic)
         stages, parts = self.run.report["stages"], []
         for name, evaluator in self.evaluators.items():
             if evaluator.needs_target and not splits.schema.has_target:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -17,25 +18,38 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from experiments.checking import PARTS, built, check_folder
 from experiments.devices import claim_gpu
-from experiments.grid import data_read, ground, key_for, number_of
+from experiments.grid import data_read, file_key, ground, key_for, number_of
+from experiments.hydra_errors import check_words, plain_errors, resolved
 from experiments.search import objective
-from experiments.summary import SUMMARIES
 from experiments.sweep import concluded, recorded
-from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.errors import ConfigError, HarmonicError
 from harmonic.tuning.weights import processes, rank
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("prompts", "fit", "sample", "evaluate")
-EVALUATE_ON = ("test", "validation")
+WHOLE_TRACE = "HYDRA_FULL_ERROR"
+"""The environment variable with which Hydra raises what it would print; who sets it wants to see it as it is."""
 
 
 def main() -> None:
     """The command line: one job, or with -m a sweep."""
-    concluded(job)
+    if WHOLE_TRACE in os.environ:
+        concluded(job)
+        return
+    os.environ[WHOLE_TRACE] = "1"
+    try:
+        with plain_errors(words=sys.argv[1:]):
+            check_words(sys.argv[1:])
+            concluded(job)
+    except HarmonicError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        os.environ.pop(WHOLE_TRACE, None)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
@@ -68,17 +82,10 @@ def run_job(
     `record`, in a sweep, is told the folder as "run", the "data" read, and "skipped" where there was nothing to do.
     `overrides` are those of the command line, from which the summary makes the command of the next step.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    if config.stage not in STAGES:
-        raise ConfigError("stage", config.stage, "is no stage", suggest(config.stage, STAGES))
+    plain = resolved(config)
     if processes() > 1 and config.stage not in ("prompts", "fit"):
         fix = "add stage=fit under `accelerate launch`; then run the command alone, and it goes on from the adapter"
         raise ConfigError("stage", config.stage, f"the {processes()} processes started here only tune", fix)
-    if config.evaluate_on not in EVALUATE_ON:
-        fix = suggest(config.evaluate_on, EVALUATE_ON)
-        raise ConfigError("evaluate_on", config.evaluate_on, "are no rows to evaluate on", fix)
-    if config.summary not in SUMMARIES:
-        raise ConfigError("summary", config.summary, "is no summary", suggest(str(config.summary), SUMMARIES))
     from experiments.keys import configured_versions
     from experiments.pipeline import Pipeline
     from harmonic.runs.run import Run
@@ -86,7 +93,9 @@ def run_job(
     started = time.monotonic()
     if record is not None:
         record["data"] = data_read(plain["dataset"])
-    parts = hydra.utils.instantiate(config, _convert_="all")
+    parts = {part: built(plain[part]) for part in PARTS}
+    plain["dataset"]["name"] = parts["dataset"].label
+    check_folder("dataset.name", plain["dataset"]["name"])
     splits = parts["dataset"].load(config.seed)
     run = Run.open(
         plain, plain["output_dir"], plain["experiment_name"], plain["dataset"]["name"], str(choices["generator"]),
@@ -94,15 +103,9 @@ def run_job(
         versions=configured_versions(plain),
     )  # fmt: skip
     pipeline = Pipeline(
-        run,
-        splits,
-        plain,
-        parts["generator"],
-        parts["evaluator"],
-        parts["tracker"],
-        time.monotonic() - started,
-        overrides,
-    )
+        run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started,
+        overrides, file_key(plain["dataset"]["path"]),
+    )  # fmt: skip
     if record is not None:
         record["run"] = str(run.folder)
     if rank() > 0:
@@ -145,15 +148,14 @@ def configured(*overrides: str) -> dict[str, Any]:
     """Build the parts of a configuration, for another program: `["dataset"]`, `["llm"]` and so on."""
     with hydra.initialize_config_module("conf", version_base="1.3"):
         config = hydra.compose("config", list(overrides))
-    return dict(hydra.utils.instantiate(config, _convert_="all"))
+    plain = resolved(config)
+    return plain | {part: built(plain[part]) for part in PARTS}
 
 
 def reopened(folder: Path) -> dict[str, Any]:
     """Build the parts of the run in `folder` from its report's configuration."""
     config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
-    return {"seed": config["seed"]} | {
-        name: hydra.utils.instantiate(config[name], _convert_="all") for name in ("dataset", "generator", "evaluator")
-    }
+    return {"seed": config["seed"]} | {name: built(config[name]) for name in ("dataset", "generator", "evaluator")}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 
 from harmonic.errors import ConfigError, suggest
 from harmonic.randomness import derive
+from harmonic.shell import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Search(Sweeper):
         found = {override.get_key_element(): override for override in parser.parse_overrides(words)}
         space = {key: distribution(key, one) for key, one in found.items() if one.is_sweep_override()}
         if not space:
-            fix = "hydra.sweeper.params={generator.neighbors.k: 'range(2, 8)'}, or the same on the command line"
+            fix = f"name what to search over: {quoted('generator.neighbors.k=range(2, 8)')}"
             raise ConfigError("hydra.sweeper.params", self.params, "there is nothing to search over", fix)
         fixed = [f"{key}={one.get_value_element_as_str()}" for key, one in found.items() if key not in space]
         return fixed, space

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.answer import answer
 from experiments.shown_metrics import headline_of, headlines
 from harmonic.evaluation.base import Metric
+from harmonic.shell import override
 from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def print_summary(
     if report["validity"] and (shown == "all" or not report["metrics"]):
         counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
         console.print(f"answers: {counts}", highlight=False)
+    for one in report.get("rules") or []:
+        told = ", ".join(f"{part.replace('_', '-')} {share:.2%}" for part, share in one["broken"].items())
+        console.print(f"rule {one['rule']}: broken by {told}", highlight=False, markup=False)
     if shown == "all" or not report["metrics"]:
         seconds = ", ".join(
             f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"
@@ -124,6 +128,12 @@ def print_plan(
     for line in expected:
         console.print(line, highlight=False, markup=False)
     console.print(f"would write to {folder}", highlight=False)
+
+
+def print_declared(path: Path) -> None:
+    """Print how to say otherwise what the columns are."""
+    again = override("dataset.columns", str(path))
+    wide_console().print(f"if a column is something else: edit {path}, and add {again}", highlight=False, markup=False)
 
 
 def print_columns(splits: Splits, name: str) -> None:

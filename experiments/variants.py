@@ -38,8 +38,9 @@ def name_variants(runs: Sequence[tuple[Hashable, Mapping[str, Any]]]) -> list[st
 
 
 def _of_the_data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of dataset and evaluators; of the folder of given splits, only whether there is one."""
-    dataset = {**config["dataset"], "data_dir": config["dataset"].get("data_dir") is not None}
+    """Settings of dataset and evaluators; of a file, or a folder of given splits, only whether there is one."""
+    places = {name: config["dataset"].get(name) is not None for name in ("path", "data_dir")}
+    dataset = {**config["dataset"], **places}
     return {"dataset": dataset, "evaluator": config.get("evaluator") or {}}
 
 

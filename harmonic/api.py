@@ -25,8 +25,11 @@ from harmonic.errors import ConfigError, suggest
 from harmonic.llm import LanguageModel
 from harmonic.method import HarmonicGenerator
 from harmonic.recipes import built, language_model, merged, settings_of
+from harmonic.ruled import fitted_to
+from harmonic.settings import Count, Natural, check_fields, check_value
 from harmonic.tables.conditions import read_conditions
 from harmonic.tables.dtypes import from_texts, to_texts
+from harmonic.tables.rule_text import Wanted
 from harmonic.tables.table import Splits, Table
 
 
@@ -64,25 +67,30 @@ class Harmonic:
         target: str | None = None,
         *,
         description: str = "records",
-        kinds: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | str | None = None,
         identifiers: str = "new",
         free_text: str = "blank",
+        rules: Wanted = "auto",
     ) -> Harmonic:
         """Learn from all rows of the frame; self.
 
         target: the column to predict, if there is one. description: what a row is about, in words. kinds,
-        identifiers, free_text: as in conf/dataset/csv.yaml. Raises DataError or ConfigError with the fix for a table
-        that cannot be learnt, before anything is tuned.
+        identifiers, free_text, rules: as in conf/dataset/csv.yaml. Raises DataError or ConfigError with the fix for a
+        table that cannot be learnt, before anything is tuned.
         """
         dataset = Dataset(
             name="frame", target=target, description=description, kinds=kinds, identifiers=identifiers,
-            free_text=free_text, missing="keep", missing_values=("",),
+            free_text=free_text, rules=rules, missing="keep", missing_values=("",),
         )  # fmt: skip
         table, layout, _, notes = dataset.typed(to_texts(frame))
         none = table.take([])
-        self._splits = Splits(train=table, val=none, test=none, source="data frame", notes=tuple(notes), layout=layout)
+        found, told = dataset.rules_of(table)
+        notes += told
+        self._splits = Splits(
+            train=table, val=none, test=none, source="data frame", notes=tuple(notes), layout=layout, rules=found
+        )
         self.schema, self.notes, self._like = table.schema, tuple(notes), frame.iloc[:0]
-        self._generator = self._configured()
+        self._generator = fitted_to(self._configured(), self._splits)
         if self.directory is None:
             self._folder = Path(mkdtemp(prefix="harmonic-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
@@ -106,6 +114,7 @@ class Harmonic:
         if not isinstance(generator, HarmonicGenerator):
             methods = ("harmonic_dense", "harmonic")
             raise ConfigError("method", self.method, "is another generator", suggest(self.method, methods))
+        check_fields(generator)
         return generator
 
     def sample(
@@ -124,9 +133,9 @@ class Harmonic:
         """
         if not hasattr(self, "_generator"):
             raise RuntimeError("nothing is learnt yet: call fit(frame) first")
-        if n < 1:
-            raise ConfigError("n", n, "is below 1", "ask for one row or more")
+        check_value(Count, n, "n", 100)
         seed = self.seed if seed is None else seed
+        check_value(Natural, seed, "seed", 0)
         conditions = read_conditions(self._splits.train, _words(condition), _words(between))
         self._generator.load(self._splits, prepared=self._folder / "prompts", directory=self._folder)
         with TemporaryDirectory(prefix="harmonic-") as scratch:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.tables.canaries import plant
+from harmonic.settings import Text, check_fields, text_of
+from harmonic.shell import override
+from harmonic.tables.canaries import Canaries, plant
+from harmonic.tables.declared import Declared, read_declared, typed_table
 from harmonic.tables.file_layout import Layout, find_layout
 from harmonic.tables.files import (
     download_california,
@@ -20,9 +24,12 @@ from harmonic.tables.files import (
     read_packaged,
     read_parquet,
 )
-from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Positions, split_rows
+from harmonic.tables.grouping import people_of, split_by_group
+from harmonic.tables.naming import column_named, columns_named, file_label
+from harmonic.tables.rule_set import Rules
+from harmonic.tables.rule_text import Wanted, kept_rules
+from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
 from harmonic.tables.table import Schema, Splits, Table
-from harmonic.tables.typing import type_table
 
 SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
     "packaged": read_packaged,
@@ -39,89 +46,136 @@ class Dataset:
     The rows come from `path` if it is given, else from the splits in `data_dir`, else from `source`.
     """
 
-    name: str
-    target: str | None = None  # the column to predict; None: there is none
+    name: Text | None = None  # what the table is called; None: as its file is
+    target: Text | None = None  # the column to predict; None: there is none
     task: str | None = None  # one of harmonic.tables.table.Task; None infers it from the target
-    description: str = "records"  # what the rows are about, in the words of the instruction
+    description: Text = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
-    path: str | None = None  # a CSV or Parquet file, split here
-    data_dir: str | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
-    kinds: Mapping[str, str] | None = None  # column: what it is, where inference is not wanted
-    labels: Mapping[str, str] | None = None  # class: words for it, in LLM evaluation
+    path: Text | None = None  # a CSV or Parquet file, split here
+    data_dir: Text | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
+    kinds: Mapping[Text, str] | str | None = None  # column: what it is, where inference is not wanted; or `columns`
+    columns: Text | None = None  # a YAML file that says what the columns are (harmonic.tables.declared)
+    labels: Mapping[Text, Text] | None = None  # class: words for it, in LLM evaluation
     headline: str | None = None  # the score to look at first
-    task_sentence: str | None = None  # the task in words, for LLM evaluation
-    words: Mapping[str, Mapping[str, str]] | None = None  # column: {value: words for it}, in LLM evaluation
-    canaries: Mapping[str, int] | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
-    split: Mapping[str, float] = field(default_factory=lambda: {"train": 0.64, "val": 0.16, "test": 0.2})
+    task_sentence: Text | None = None  # the task in words, for LLM evaluation
+    words: Mapping[Text, Mapping[Text, Text]] | None = None  # column: {value: words for it}, in LLM evaluation
+    canaries: Canaries | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
+    split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
+    group: Text | None = None  # a column that says whose a row is, for the split; None: if one is found
+    rules: Wanted = "off"  # what holds in every row: auto | off | a list (harmonic.tables.rules)
     identifiers: str = "new"  # new | drop: what the synthetic file has in the place of identifiers
     free_text: str = "blank"  # blank | drop: and in the place of free text
     missing: str = "error"  # error | drop | keep: what to do about rows with missing values
-    missing_values: Sequence[str] = MISSING_VALUES  # texts that stand for a missing value
+    missing_values: Sequence[Text] = MISSING_VALUES  # texts that stand for a missing value
     delimiter: str = ","
     encoding: str = "utf-8-sig"
+
+    @property
+    def label(self) -> str:
+        """What the table is called: its name, or that of its file."""
+        if self.name is not None:
+            return text_of(self.name)
+        return file_label(self.path) if self.path is not None else "table"
 
     def load(self, seed: int) -> Splits:
         """Read, type and split the table; the same seed gives the same splits, whatever the generator.
 
         `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
         """
+        check_fields(self, "dataset")
         texts, given, origin = self._read()
-        table, layout, kept, notes = self.typed(texts)
+        own = self._named(list(texts.columns))
+        table, layout, kept, notes = own.typed(texts)
+        people, told = own._people(texts[kept], layout)
         if given is None:
             classes = table.target.to_numpy() if table.schema.task.is_classification else None
-            positions, decided = split_rows(len(table), classes, fractions=self.split, seed=seed)
+            if people is None:
+                positions, decided = split_rows(len(table), classes, fractions=own.split, seed=seed)
+            else:
+                positions, decided = split_by_group(people, classes, fractions=own.split, seed=seed)
         else:
             positions, decided = _given_positions(given[kept]), []
         train, val, test = (table.take(rows) for rows in positions)
         _check_learnable(train)
-        notes += [*decided, *_unseen_classes(train)]
-        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout)
-        return plant(splits, self.canaries, seed)
+        rules, found = own.rules_of(train, [val, test])
+        notes += [*told, *decided, *_unseen_classes(train), *found]
+        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules)
+        return plant(splits, own.canaries, seed)
 
     def typed(self, texts: pd.DataFrame) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
         """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
 
         Raises ConfigError or DataError with the fix.
         """
+        return self._named(list(texts.columns))._typed(texts)
+
+    def _typed(self, texts: pd.DataFrame) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
         kept, gaps, notes = self._find_gaps(texts)
         texts, gaps = texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
-        kinds = self.kinds or {}
+        declared = self._declared(list(texts.columns))
         layout, remarks = find_layout(
-            texts, gaps, target=self.target, kinds=kinds, identifiers=self.identifiers, free_text=self.free_text
-        )
+            texts, gaps, target=self.target, kinds=declared.kinds, identifiers=self.identifiers,
+            free_text=self.free_text,
+        )  # fmt: skip
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
-        frame, schema, typing = type_table(
-            texts[names],
-            target=self.target,
-            task=self.task,
-            kinds={name: kind for name, kind in kinds.items() if name not in aside},
-            description=self.description,
-            gaps=gaps[names],
-        )
+        frame, schema, typing = typed_table(
+            texts[names], gaps[names], declared, target=self.target, task=self.task,
+            description=text_of(self.description),
+        )  # fmt: skip
         self._check_labels(schema)
         if schema.has_target and not schema.features:
-            fix = f"see why above, or set dataset.target=null to learn {self.target!r} alone"
+            fix = f"see why above, or learn {self.target!r} alone: dataset.target=null"
             raise DataError(f"no column but the target is left to learn from: {'; '.join(remarks)}\n  fix: {fix}")
         return Table(frame, schema), layout, kept, [*notes, *remarks, *typing]
+
+    def rules_of(self, train: Table, held_out: Sequence[Table] = ()) -> tuple[Rules | None, list[str]]:
+        """The rules that training rows keep and new ones are to keep, as `rules` asks for them; and notes."""
+        return kept_rules(self.rules, train, held_out)
+
+    def _named(self, names: list[str]) -> Dataset:
+        """The same with columns named as the file names them: YAML reads some names as numbers or truth values."""
+        target, group = (None if one is None else column_named(one, names) for one in (self.target, self.group))
+        kinds: Any = columns_named(self.kinds, names) if isinstance(self.kinds, Mapping) else self.kinds
+        return replace(self, target=target, group=group, kinds=kinds)
+
+    def _declared(self, names: list[str]) -> Declared:
+        """What is said of the columns, in files and in `kinds`, which has the last word."""
+        found = read_declared(self.columns, self.kinds, names)
+        if self.group is not None and self.group != self.target:
+            found.kinds.setdefault(self.group, "identifier")
+        return found
+
+    def _people(self, texts: pd.DataFrame, layout: Layout) -> tuple[NDArray[np.int64] | None, list[str]]:
+        """Whose each row is, (n,), and a note on it; None where every row is another's."""
+        identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
+        return people_of(texts, self.group, identifiers, [text_of(one) for one in self.missing_values])
 
     def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:
         """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, and where it is from."""
         if self.path is not None:
-            read = (
-                read_parquet(self.path) if str(self.path).endswith((".parquet", ".pq")) else self._read_csv(self.path)
-            )
-            return read, None, f"file {self.path}"
+            path = text_of(self.path)
+            read = read_parquet(path) if path.endswith((".parquet", ".pq")) else self._read_csv(path)
+            return read, None, f"file {path}"
         if self.data_dir is not None:
-            frames = read_given_splits(self.data_dir, self.name)
+            frames = read_given_splits(text_of(self.data_dir), self._own_name("data_dir"))
             part = np.repeat(np.arange(len(PARTS)), [len(frame) for frame in frames])
-            return pd.concat(frames, ignore_index=True), part, f"given splits in {self.data_dir}/{self.name}/raw"
+            return pd.concat(frames, ignore_index=True), part, f"given splits in {self.data_dir}/{self.label}/raw"
         if self.source == "file":
-            fix = f"dataset.path=<CSV file>, or data_dir=<folder with {self.name}/raw/{self.name}_train.csv ...>"
+            if self.name is None:
+                raise ConfigError("dataset.path", "null", "no file is given", "dataset.path=table.csv")
+            files = f"{self.name}/raw/{self.name}_train.csv"
+            fix = f"name the folder that has {files}: data_dir=FOLDER; or a file: dataset.path=FILE.csv"
             raise ConfigError("dataset.path", "null", f"the rows of dataset {self.name} are not included", fix)
         if self.source not in SOURCES:
             raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
-        return SOURCES[self.source](self.name), None, f"{self.source} {self.name}"
+        return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}"
+
+    def _own_name(self, key: str) -> str:
+        if self.name is None:
+            problem = f"is not given, and {key} goes by it"
+            raise ConfigError("dataset.name", "null", problem, "dataset.name=adult, or another table's")
+        return text_of(self.name)
 
     def _read_csv(self, path: str) -> pd.DataFrame:
         return read_csv(path, delimiter=self.delimiter, encoding=self.encoding)
@@ -131,7 +185,7 @@ class Dataset:
         if self.missing not in ("error", "drop", "keep"):
             fix = "error, drop: leave those rows out, or keep: generate missing values, too"
             raise ConfigError("dataset.missing", self.missing, "unknown", fix)
-        gaps = texts.isin(list(self.missing_values))
+        gaps = texts.isin([text_of(one) for one in self.missing_values])
         counts = gaps.sum()
         if self.missing == "keep":
             if self.target is None or self.target not in texts:  # the latter is told later, with the columns' names
@@ -164,7 +218,7 @@ class Dataset:
 
     def _check_labels(self, schema: Schema) -> None:
         """The words for the classes must be about the classes that the target has."""
-        words = self.labels or {}
+        words = {text_of(name): words for name, words in (self.labels or {}).items()}
         if not schema.has_target:
             return
         classes = set(schema[schema.target].categories)
@@ -188,7 +242,7 @@ def _check_learnable(train: Table) -> None:
     """Every column must have a value in the training rows."""
     empty = [name for name in train.schema.names if not train.frame[name].notna().any()]
     if empty:
-        fix = "give more rows, or leave the column out: dataset.kinds={" + empty[0] + ": drop}"
+        fix = "give more rows, or leave the column out: " + override("dataset.kinds", {empty[0]: "drop"})
         raise DataError(f"columns without any value in the {len(train)} training rows: {empty}\n  fix: {fix}")
 
 

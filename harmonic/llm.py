@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.settings import Count
 from harmonic.tuning import weights as loading
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class LanguageModel(ABC):
     dtype: str = "auto"
     device: str = "auto"
     quantization: str | None = None
-    context: int | None = None
+    context: Count | None = None
     target_modules: list[str] = field(default_factory=list)
 
     @abstractmethod

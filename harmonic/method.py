@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,10 +27,11 @@ from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.fitting import Gauge, PromptFit, PromptSets, answer_room, fit_prompts
 from harmonic.prompts.instruction import question, row_list
-from harmonic.prompts.neighbors import Metric, check_neighbors
+from harmonic.prompts.neighbors import Metric, Neighbors, check_neighbors
 from harmonic.prompts.prompt import Prompt, read_prompts, write_prompts
 from harmonic.prompts.row_format import RowFormat, RowTexts, row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts, validation_rows
+from harmonic.settings import Fields, Natural
 from harmonic.synthetic_context import first_rows
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.quantiles import Quantiles
@@ -66,17 +67,17 @@ class HarmonicGenerator(LanguageGenerator):
     takes_gaps: ClassVar[bool] = True
 
     llm: LanguageModel
-    neighbors: dict[str, Any]
+    neighbors: Neighbors
     filter: bool = True
-    filter_threshold: int = 2
+    filter_threshold: Natural = 2
     row_format: str = "json"
-    numbers: str = "text"
-    supervision: str = "answer"
-    permutation: bool | str = True
-    target: str = "anywhere"
-    aliases: bool | str = False
-    tuning: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
+    numbers: Literal["text", "quantiles"] = "text"
+    supervision: Literal["answer", "rows"] = "answer"
+    permutation: bool | Literal["row", "prompt", "none"] = True
+    target: Literal["anywhere", "first", "last"] = "anywhere"
+    aliases: bool | Literal["auto"] = False
+    tuning: Annotated[dict[str, Any], Fields(Tuning)] = field(default_factory=dict)
+    sampling: Annotated[dict[str, Any], Fields(Sampling)] = field(default_factory=dict)
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
         """Write train.jsonl and sample.jsonl into `directory`, one prompt a line, and prompt_fit.json.

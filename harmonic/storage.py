@@ -89,7 +89,9 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
             raise
         full = error.errno in DISK_FULL
         fix = "free some space there, or " if full else "make it a folder that you may write to, or "
-        raise ConfigError("output_dir", output_dir, str(error), fix + "set output_dir= to another folder") from error
+        raise ConfigError(
+            "output_dir", output_dir, str(error), fix + "write to another folder: output_dir=FOLDER"
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harmonic.llm import LanguageModel
+from harmonic.settings import Count, Natural, Positive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,13 +20,13 @@ class TinyModel(LanguageModel):
     adapter can teach it in a few steps: what comes in shows in its logits.
     """
 
-    hidden_size: int = 32
-    layers: int = 2
-    heads: int = 4
-    key_value_heads: int = 2
-    positions: int = 8192
-    weights_seed: int = 0
-    embedding_factor: float = 1.0
+    hidden_size: Count = 32
+    layers: Count = 2
+    heads: Count = 4
+    key_value_heads: Count = 2
+    positions: Count = 8192
+    weights_seed: Natural = 0
+    embedding_factor: Positive = 1.0
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         import torch

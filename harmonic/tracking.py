@@ -24,6 +24,7 @@ import pandas as pd
 from harmonic.errors import ConfigError
 from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
+from harmonic.settings import Natural, Positive
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +88,8 @@ class WandbTracker(Tracker):
     job_type: str | None = None
     tags: Sequence[str] = ()
     mode: str = "auto"
-    sample_rows: int = 20
-    timeout: float = 60.0
+    sample_rows: Natural = 20
+    timeout: Positive = 60.0
     _run: Any = field(default=None, init=False)
     _folder: Path | None = field(default=None, init=False)
     _pending: bool = field(default=False, init=False)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from sweeps import failure, write_run
 
 from experiments.collect import RunRecord, declared_metrics, read_run, read_runs, tidy, wide, write_frames
+from experiments.shown_metrics import Measure
 from experiments.summary import find
 from experiments.sweep import recorded
+from experiments.tables import measured, result_table
 from harmonic.errors import ConfigError
 
 
@@ -129,6 +132,37 @@ def test_settings_of_the_data_differ_within_a_dataset_only(tmp_path: Path) -> No
     write_run(tmp_path, {"nrs": 1.0}, evaluator={"lle": {"rows": 9}}, seed=1)
     variants = {(record.dataset, record.seed): record.variant for record in read_runs([tmp_path])}
     assert variants["german", 1] == "evaluator.lle.rows=9" and variants["german", 0] == "evaluator.lle.rows=1"
+
+
+def of_file(outputs: Path, value: float, path: str, table: str, **more: Any) -> None:
+    """A run of a file of one's own."""
+    folder = write_run(outputs, {"nrs": value}, dataset="my", table=table, **more)
+    report = json.loads((folder / "report.json").read_text())
+    report["config"]["dataset"]["path"] = path
+    (folder / "report.json").write_text(json.dumps(report))
+
+
+def test_two_files_that_are_called_alike_are_two_datasets_and_are_not_ranked_together(tmp_path: Path) -> None:
+    for generator, score in (("smote", 0.2), ("tvae", 0.1)):
+        of_file(tmp_path, score, "a/my.csv", "aaaa", generator=generator, run_id="00000001")
+        of_file(tmp_path, score + 0.7, "b/my.csv", "bbbb", generator=generator, run_id="00000002")
+    records = read_runs([tmp_path])
+    assert {record.dataset for record in records} == {"my (a/my.csv)", "my (b/my.csv)"}
+    assert {record.variant for record in records} == {""}
+    table = result_table("t", "t", measured(tidy(records)), [Measure("new rows", "nrs")])
+    assert table is not None
+    best = [(row[1].text, row[2].text) for row in table.rows if row[2].best]
+    assert best == [("smote", "0.200"), ("smote", "0.900")]
+
+
+def test_a_file_that_was_changed_is_another_dataset_and_one_file_by_two_paths_is_one(tmp_path: Path) -> None:
+    of_file(tmp_path, 0.1, "my.csv", "aaaaaaaa", run_id="00000001")
+    of_file(tmp_path, 0.1, "./my.csv", "aaaaaaaa", run_id="00000002", seed=1)
+    assert {record.dataset for record in read_runs([tmp_path])} == {"my"}
+    of_file(tmp_path, 0.9, "my.csv", "bbbbbbbb", run_id="00000003")
+    assert sorted(record.dataset for record in read_runs([tmp_path])) == [
+        "my (./my.csv)", "my (./my.csv)", "my (my.csv, bbbbbb)",
+    ]  # fmt: skip
 
 
 def test_a_job_that_failed_before_it_had_a_folder_is_listed(tmp_path: Path) -> None:

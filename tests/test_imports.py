@@ -14,7 +14,9 @@ FORBIDDEN = {
     "harmonic": {"baselines", "experiments", "conf", "hydra", "omegaconf"},
     "baselines": {"experiments", "conf", "hydra", "omegaconf"},
 }
-KNOWS_HYDRA = {f"experiments/{name}.py" for name in ("endings", "grid", "keys", "run", "search", "sweep")}
+KNOWS_HYDRA = {
+    f"experiments/{name}.py" for name in ("endings", "grid", "hydra_errors", "keys", "run", "search", "sweep")
+}
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sklearn", "scipy", "wandb", "xgboost", "catboost",
          "sdmetrics", "synthcity", "geomloss", "llguidance")  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from harmonic.errors import ConfigError, suggest
 from harmonic.prompts.contexts import Context, check_context
+from harmonic.settings import Count, NotNegative
 
 Mode = Literal["auto", "reject", "constrained"]
 Backend = Literal["torch", "vllm"]
@@ -32,15 +33,15 @@ class Sampling:
     vLLM do it (harmonic.decoding.vllm_decoder).
     """
 
-    temperature: float = 0.7
+    temperature: NotNegative = 0.7
     mode: Mode = "auto"
-    attempts: int | None = None
-    max_new_tokens: int | None = None
-    batch_tokens: int = BATCH_TOKENS
+    attempts: Count | None = None
+    max_new_tokens: Count | None = None
+    batch_tokens: Count = BATCH_TOKENS
     context: Context = "random"
     first_round: Context = "neighbors"
-    pool: int | None = None
-    rows_per_prompt: int = 1
+    pool: Count | None = None
+    rows_per_prompt: Count = 1
     backend: Backend = "torch"
 
     def check(self) -> None:

@@ -30,6 +30,7 @@ from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.gower import Gower
 from harmonic.evaluation.singling_out import singling_out
 from harmonic.randomness import derive
+from harmonic.settings import Between, Count, Text
 from harmonic.tables.table import Column, Splits, Table
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,10 @@ class Anonymeter(Evaluator):
     """
 
     attacks: list[str] = field(default_factory=lambda: list(ATTACKS))
-    max_attacks: int | None = 2000
-    columns: int = 3
-    secret: str | None = None
-    confidence: float = 0.95
+    max_attacks: Count | None = 2000
+    columns: Count = 3
+    secret: Text | None = None
+    confidence: Between = 0.95
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -133,11 +134,9 @@ class Anonymeter(Evaluator):
             if name not in ATTACKS:
                 raise ConfigError(f"{_KEY}.attacks", name, "there is no such attack", suggest(name, ATTACKS))
         if self.max_attacks is not None and self.max_attacks < 2:
-            raise ConfigError(
-                f"{_KEY}.max_attacks", self.max_attacks, "must be at least 2", "max_attacks=2000, or null"
-            )
+            raise ConfigError(f"{_KEY}.max_attacks", self.max_attacks, "must be at least 2", f"{_KEY}.max_attacks=2000")
         if self.columns < 1:
-            raise ConfigError(f"{_KEY}.columns", self.columns, "must be at least 1", "columns=3")
+            raise ConfigError(f"{_KEY}.columns", self.columns, "must be at least 1", f"{_KEY}.columns=3")
         if self.secret is not None and self.secret not in splits.schema.names:
             raise ConfigError(f"{_KEY}.secret", self.secret, "is no column", suggest(self.secret, splits.schema.names))
         check_confidence(_KEY, self.confidence)

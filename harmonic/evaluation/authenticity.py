@@ -16,6 +16,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import tree_matrix
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
+from harmonic.settings import Count
 from harmonic.tables.table import Splits, Table
 
 _LEVELS = np.linspace(0, 1, 30)
@@ -29,7 +30,7 @@ class SampleQuality(Evaluator):
     counts as its position. `max_rows` caps the rows of either table.
     """
 
-    max_rows: int = 5000
+    max_rows: Count = 5000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -134,4 +134,4 @@ class RefittingEvaluator(Evaluator):
 def check_confidence(key: str, confidence: float) -> None:
     """Raise ConfigError, naming `key`.confidence, unless an interval can have this confidence."""
     if not 0 < confidence < 1:
-        raise ConfigError(f"{key}.confidence", confidence, "must lie between 0 and 1", "confidence=0.95")
+        raise ConfigError(f"{key}.confidence", confidence, "must lie between 0 and 1", f"{key}.confidence=0.95")

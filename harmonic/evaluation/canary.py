@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ from harmonic.evaluation.privacy import nearest_distances
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
+from harmonic.settings import Between, Count, Fields, Text
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.settings import Tuning
@@ -81,14 +82,14 @@ class CanaryExposure(Evaluator):
     """
 
     llm: LanguageModel
-    tuning: dict[str, Any] = field(default_factory=dict)
+    tuning: Annotated[dict[str, Any], Fields(Tuning)] = field(default_factory=dict)
     task_sentence: str | None = None
-    labels: dict[str, str] | None = None
-    words: dict[str, dict[str, str]] | None = None
+    labels: dict[Text, Text] | None = None
+    words: dict[Text, dict[Text, Text]] | None = None
     signals: list[str] = field(default_factory=lambda: list(SIGNALS))
-    max_scored_decoys: int | None = 300
-    confidence: float = 0.95
-    resamples: int = 2000
+    max_scored_decoys: Count | None = 300
+    confidence: Between = 0.95
+    resamples: Count = 2000
 
     version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True

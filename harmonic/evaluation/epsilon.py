@@ -93,9 +93,9 @@ class EmpiricalEpsilon(Evaluator):
                 raise ConfigError(f"{_KEY}.attacks", name, "there is no such attack", suggest(name, list(ON_ROWS)))
         check_confidence(_KEY, self.confidence)
         if not 0 <= self.delta < 1:
-            raise ConfigError(f"{_KEY}.delta", self.delta, "must be at least 0 and below 1", "delta=1e-5")
+            raise ConfigError(f"{_KEY}.delta", self.delta, "must be at least 0 and below 1", f"{_KEY}.delta=1e-5")
         if self.max_rows is not None and self.max_rows < _LEAST:
-            raise ConfigError(f"{_KEY}.max_rows", self.max_rows, f"must be at least {_LEAST}", "max_rows=2000")
+            raise ConfigError(f"{_KEY}.max_rows", self.max_rows, f"must be at least {_LEAST}", f"{_KEY}.max_rows=2000")
 
     def _scores(self, candidates: pd.DataFrame, attacker: Attacker) -> dict[str, NDArray[np.float64]]:
         """Each attack's scores of the candidates, members first; attacks that cannot be made are left out.

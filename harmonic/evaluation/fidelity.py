@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import category_codes, subsample, usable_rows
+from harmonic.settings import Count
 from harmonic.tables.table import Schema, Splits, Table
 
 TOO_FAR = "a synthetic value is too far out for its distance to be a number"
@@ -33,7 +34,7 @@ class Fidelity(Evaluator):
     distribution are at a distance above 0, less with more rows: compare values of one size only.
     """
 
-    max_rows: int = 2000
+    max_rows: Count = 2000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -18,6 +18,7 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.encoding import Encoder, category_codes, subsample, usable_rows
 from harmonic.progress import Progress
+from harmonic.settings import Count
 from harmonic.tables.table import Column, Splits, Table
 
 _LEAST_ERROR = 0.01
@@ -34,8 +35,8 @@ class GlobalUtility(Evaluator):
     `iterations` is the number of boosting rounds. The paper tunes an ensemble of models; the ratio asks for less.
     """
 
-    max_rows: int = 2000
-    iterations: int = 40
+    max_rows: Count = 2000
+    iterations: Count = 40
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -17,6 +17,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.table import Splits, Table
 
 
@@ -32,8 +33,8 @@ class DataLeakageTest(Evaluator):
     whatever the model remembers; `dlt_holdout` sets real rows against real rows.
     """
 
-    max_rows: int | None = 1000
-    resamples: int = 2000
+    max_rows: Count | None = 1000
+    resamples: Count = 2000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from harmonic.evaluation.utility import SCORES
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.prompts.chat import check_lengths
+from harmonic.settings import Count, Fields, Text
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.settings import Tuning
 
@@ -50,12 +51,12 @@ class LanguageModelEffectiveness(Evaluator):
     """
 
     llm: LanguageModel
-    tuning: dict[str, Any] = field(default_factory=dict)
+    tuning: Annotated[dict[str, Any], Fields(Tuning)] = field(default_factory=dict)
     task_sentence: str | None = None
-    labels: dict[str, str] | None = None
-    words: dict[str, dict[str, str]] | None = None
+    labels: dict[Text, Text] | None = None
+    words: dict[Text, dict[Text, Text]] | None = None
     decode: str = "likelihood"
-    max_test_rows: int | None = None
+    max_test_rows: Count | None = None
 
     version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True

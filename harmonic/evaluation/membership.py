@@ -30,6 +30,7 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenS
 from harmonic.evaluation.boosting import classifier_attack
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
+from harmonic.settings import Between, Count
 from harmonic.tables.table import Splits, Table
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,10 @@ class MembershipInference(Evaluator):
     """
 
     attacks: list[str] = field(default_factory=lambda: [*ON_LIKELIHOODS, *ON_ROWS])
-    max_rows: int | None = 2000
-    max_scored_rows: int | None = 500
-    confidence: float = 0.95
-    resamples: int = 1000
+    max_rows: Count | None = 2000
+    max_scored_rows: Count | None = 500
+    confidence: Between = 0.95
+    resamples: Count = 1000
     apart: float = 0.1
 
     version: ClassVar[int] = 1
@@ -155,11 +156,11 @@ class MembershipInference(Evaluator):
         for name in ("max_rows", "max_scored_rows"):
             value = getattr(self, name)
             if value is not None and value < 2:
-                raise ConfigError(f"{key}.{name}", value, "must be at least 2", f"{name}=500, or null for all")
+                raise ConfigError(f"{key}.{name}", value, "must be at least 2", f"{key}.{name}=500")
         if self.resamples < 2:
-            raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
+            raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", f"{key}.resamples=1000")
         if not 0 < self.apart <= 1:
-            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", "apart=0.1")
+            raise ConfigError(f"{key}.apart", self.apart, "must be above 0 and at most 1", f"{key}.apart=0.1")
 
     def _measure_apart(
         self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],

@@ -18,6 +18,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.matching import matching_rows
+from harmonic.settings import NotNegative
 from harmonic.tables.table import Splits, Table
 
 QUERIES_AT_A_TIME = 8192
@@ -30,7 +31,7 @@ class Privacy(Evaluator):
     `tolerance` is how far, as a share of the synthetic value, a number of a matching row may be off.
     """
 
-    tolerance: float = 0.01
+    tolerance: NotNegative = 0.01
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

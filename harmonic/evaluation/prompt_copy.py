@@ -18,6 +18,7 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
 from harmonic.evaluation.encoding import usable_rows
 from harmonic.randomness import derive
+from harmonic.settings import Between, Count
 from harmonic.tables.table import Splits, Table
 
 CELLS_AT_A_TIME = 1 << 22
@@ -37,8 +38,8 @@ class PromptCopy(Evaluator):
     draws, or the former where all of the cells or none were copied, of which a bootstrap would be certain.
     """
 
-    confidence: float = 0.95
-    resamples: int = 1000
+    confidence: Between = 0.95
+    resamples: Count = 1000
 
     version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
@@ -81,7 +82,7 @@ class PromptCopy(Evaluator):
         key = "evaluator.prompt_copy"
         check_confidence(key, self.confidence)
         if self.resamples < 2:
-            raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", "resamples=1000")
+            raise ConfigError(f"{key}.resamples", self.resamples, "must be at least 2", f"{key}.resamples=1000")
 
     def _measure(
         self,

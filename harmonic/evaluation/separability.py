@@ -16,6 +16,7 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.table import Splits, Table
 
 _FOLDS = 5
@@ -28,7 +29,7 @@ class Separability(Evaluator):
     `max_rows` caps the rows of either kind.
     """
 
-    max_rows: int = 5000
+    max_rows: Count = 5000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (

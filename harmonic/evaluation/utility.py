@@ -22,6 +22,7 @@ from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
 from harmonic.evaluation.resampling import resamples_of
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.table import Splits, Table
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,10 @@ class MachineLearningEfficacy(Evaluator):
     """
 
     models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
-    max_candidates: int | None = None
-    max_rows: int | None = None
-    svm_max_rows: int | None = 5000
-    n_jobs: int | None = None
+    max_candidates: Count | None = None
+    max_rows: Count | None = None
+    svm_max_rows: Count | None = 5000
+    n_jobs: Count | None = None
     confidence: float = 0.95
     resamples: int = 1000
 

@@ -23,6 +23,7 @@ from harmonic.prompts.chat import Chat
 from harmonic.prompts.file_tokenizer import FileTokenizer
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.short_names import short_names
+from harmonic.shell import override
 from harmonic.storage import write_json
 from harmonic.tables.table import Schema, Table
 
@@ -267,5 +268,5 @@ def _too_long(fit: PromptFit, table: Table, gauge: Gauge, build: Callable[[Table
         fixes.append(f"llm.context={largest:.0f} (the model allows {gauge.largest:,})")
     else:
         fixes.append("take an llm with a longer context")
-    fixes.append("leave columns out (dataset.kinds={<column>: drop})")
+    fixes.append(f"leave columns out ({override('dataset.kinds', {'COLUMN': 'drop'})})")
     return ConfigError("llm.context", gauge.context, problem, "; ".join(fixes))

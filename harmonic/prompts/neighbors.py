@@ -19,16 +19,25 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, get_args
+from typing import Literal, NotRequired, TypedDict, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.settings import Count
 from harmonic.tables.table import Table
 
 Metric = Literal["mixed", "reference", "random"]
+
+
+class Neighbors(TypedDict):
+    """generator.neighbors: k examples a prompt, and by which metric they are near."""
+
+    k: Count
+    metric: NotRequired[Metric]
+
 
 _RANDOM = 3  # first entry of the seed sequence; training_prompts.py has 1, contexts.py 2
 _TIE_GRID = 2.0**40  # squared distances are compared in steps of 2**-40, about 1e-12

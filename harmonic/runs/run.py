@@ -103,7 +103,9 @@ class Run:
             free = shutil.disk_usage(run.folder).free / 2**20
         if free < MINIMUM_FREE_MB:
             problem = f"{free:.0f} MB are free there, and a run needs at least {MINIMUM_FREE_MB} MB"
-            raise ConfigError("output_dir", output_dir, problem, "free some space, or set output_dir= to another disk")
+            raise ConfigError(
+                "output_dir", output_dir, problem, "free some space, or write to another disk: output_dir=FOLDER"
+            )
         return run
 
     @property

@@ -6,6 +6,8 @@ drawn in one go and differ from every real row and from each other; the first ar
 sees. So the two kinds differ in nothing but what the generator made of the planted ones: what tells them apart is
 memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/canary.py looks for it.
 
+Where columns follow from others (harmonic.tables.rules), canaries keep those rules, too.
+
 The generator is fitted on the training rows with the canaries behind them; the measures are given the real rows
 alone. So that a finding is not of one row only, there are several canaries; `repeats` plants each of them that
 often, as people are in a table more than once.
@@ -15,25 +17,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.randomness import derive
+from harmonic.settings import Count, Natural
 from harmonic.tables.table import Splits, Table
+
+
+class Canaries(TypedDict):
+    """Settings: how many made-up rows, and how often each is planted."""
+
+    count: NotRequired[Natural]
+    repeats: NotRequired[Count]
+
 
 DECOYS = 1000  # rows to rank a canary among: exposures of up to 9.97 bits
 _ROUNDS = 50
 
 
-def plant(splits: Splits, settings: Mapping[str, int] | None, seed: int) -> Splits:
+def plant(splits: Splits, settings: Canaries | None, seed: int) -> Splits:
     """The splits with canaries behind the training rows, and decoys; as they are where none are wanted.
 
     settings: {"count": canaries (0: none), "repeats": how often each is planted}. Raises ConfigError for numbers
     that cannot be, DataError where the columns allow too few rows that are not real.
     """
-    count, repeats = _checked(settings or {})
+    count, repeats = _checked(settings or Canaries())
     if not count:
         return splits
     rows = _draw(splits, count + DECOYS, seed)
@@ -62,7 +74,7 @@ def uproot(splits: Splits) -> Splits:
     return replace(splits, train=train, learnt=learnt, planted=planted)
 
 
-def _checked(settings: Mapping[str, int]) -> tuple[int, int]:
+def _checked(settings: Mapping[str, Any]) -> tuple[int, int]:
     for name in settings:
         if name not in ("count", "repeats"):
             raise ConfigError(f"canaries.{name}", settings[name], "is no setting", suggest(name, ("count", "repeats")))
@@ -83,7 +95,8 @@ def _draw(splits: Splits, size: int, seed: int) -> Table:
     missing = size
     for _ in range(_ROUNDS):
         cells = {name: frame[name].to_numpy()[draw.integers(len(frame), size=size)] for name in frame.columns}
-        rows = Table(pd.DataFrame(cells), splits.schema)
+        made = pd.DataFrame(cells)
+        rows = Table(made if splits.rules is None else splits.rules.keep(splits.schema.conform(made)), splits.schema)
         hashes = _hashes(rows)
         new = (~hashes.duplicated() & ~hashes.isin(seen)).to_numpy()
         found.append(rows.frame[new][:missing])

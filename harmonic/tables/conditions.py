@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.shell import setting
 from harmonic.tables import ranges
 from harmonic.tables.columns import Column, InvalidValue, Kind, Value
 from harmonic.tables.dates import parse_date
@@ -135,8 +136,10 @@ def read_conditions(
     found: dict[str, Condition] = {}
     for key, wanted in (("condition", equal or {}), ("range", between or {})):
         if not isinstance(wanted, Mapping):
-            example = "condition={Outcome: 1}" if key == "condition" else "range={Age: [18, 65]}"
-            raise ConfigError(key, wanted, "must name columns", f"for example '{example}'")
+            example = (
+                setting("condition", {"Outcome": 1}) if key == "condition" else setting("range", {"Age": [18, 65]})
+            )
+            raise ConfigError(key, wanted, "must name columns", f"for example {example}")
         for name, value in wanted.items():
             if name not in train.schema.names:
                 raise ConfigError(key, f"{{{name}: {value}}}", "no such column", suggest(str(name), train.schema.names))
@@ -181,10 +184,15 @@ def _equal(column: Column, wanted: Any, train: Table) -> Condition:
 def _between(column: Column, wanted: Any) -> Condition:
     shown = f"{{{column.name}: {wanted}}}"
     if not column.is_numeric:
-        fix = f"condition={{{column.name}: [{', '.join(column.categories[:3])}]}}"
+        fix = setting("condition", {column.name: list(column.categories[:3])})
         raise ConfigError("range", shown, "the column holds categories, which have no order", fix)
     if not isinstance(wanted, Sequence) or isinstance(wanted, str) or len(wanted) != 2:
-        raise ConfigError("range", shown, "is no pair of bounds", f"range={{{column.name}: [low, high]}}; null is open")
+        raise ConfigError(
+            "range",
+            shown,
+            "is no pair of bounds",
+            f"give two, null for an open end: {setting('range', {column.name: [column.minimum, None]})}",
+        )
     low, high = (_bound(column, text, shown) for text in wanted)
     if column.kind is Kind.INTEGER:
         low = None if low is None else Decimal(math.ceil(low))

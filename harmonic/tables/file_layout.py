@@ -21,6 +21,7 @@ import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.randomness import derive
+from harmonic.shell import override
 from harmonic.tables.columns import Kind
 from harmonic.tables.dates import find_format
 from harmonic.tables.typing import infer_kind
@@ -159,7 +160,7 @@ def find_layout(
     if len(asides) == len(texts.columns):
         raise DataError(
             f"no column is left to learn from: {'; '.join(remarks)}\n"
-            "  fix: give more rows, or say what a column is: dataset.kinds={<column>: category}"
+            f"  fix: give more rows, or say what a column is: {override('dataset.kinds', {'COLUMN': 'category'})}"
         )
     return Layout(tuple(texts.columns), tuple(asides)), remarks
 
@@ -217,7 +218,7 @@ def _plain(text: str) -> str:
 
 def _remark(aside: Aside) -> str:
     kind = "category" if aside.start is None else "integer"
-    unless = f"if it is not: dataset.kinds={{{aside.name}: {kind}}}"
+    unless = f"if it is not: {override('dataset.kinds', {aside.name: kind})}"
     if aside.role is Role.IDENTIFIER:
         what = "new ones are made" if aside.written else "it is left out"
         return f"is an identifier and is not learnt: {what}; {unless}"

@@ -231,8 +231,8 @@ def _download(name: str, server: str, fetch: Any, **arguments: Any) -> pd.DataFr
             "data_dir",
             "null",
             f"dataset {name} is downloaded from {server}, and that failed: {error}",
-            f"connect to the network, or give the folder with {name}/raw/{name}_train.csv: data_dir=<folder>, "
-            "or one CSV file: dataset.path=<file>",
+            f"connect to the network, or give the folder with {name}/raw/{name}_train.csv: data_dir=FOLDER, "
+            "or one CSV file: dataset.path=FILE.csv",
         ) from error
     return frame
 

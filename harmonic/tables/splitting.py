@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
 from harmonic.randomness import derive
+from harmonic.settings import Between
+from harmonic.shell import override
 
 PARTS = ("train", "val", "test")
 MIN_TRAIN, MIN_HELD_OUT = 4, 2  # the validation rows are halved again, so that two are the least
 MIN_CLASS = 3  # rows a class needs to be met in train, validation and test
 
+
+class Fractions(TypedDict, total=False):
+    """The shares of the rows, which add up to 1."""
+
+    train: Between
+    val: Between
+    test: Between
+
+
 Positions = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
-def split_sizes(rows: int, fractions: Mapping[str, float]) -> tuple[int, int, int]:
+def split_sizes(rows: int, fractions: Fractions) -> tuple[int, int, int]:
     """How many rows train, validation and test get.
 
     The held-out parts are rounded up, the test rows of the whole and the validation rows of what remains: with the
@@ -40,7 +51,7 @@ def split_sizes(rows: int, fractions: Mapping[str, float]) -> tuple[int, int, in
 
 
 def split_rows(
-    rows: int, classes: NDArray[np.object_] | None, *, fractions: Mapping[str, float], seed: int
+    rows: int, classes: NDArray[np.object_] | None, *, fractions: Fractions, seed: int
 ) -> tuple[Positions, list[str]]:
     """Positions of the train, validation and test rows (disjoint, together all rows), and notes.
 
@@ -101,12 +112,13 @@ def _round_up(size: float) -> int:
     return math.ceil(size - 1e-6)  # 0.2 * 1000 must not become 201 by the last bit
 
 
-def _check_fractions(fractions: Mapping[str, float]) -> None:
-    fix = "three fractions that add up to 1, such as dataset.split={train: 0.64, val: 0.16, test: 0.2}"
+def _check_fractions(fractions: Fractions) -> None:
+    usual = override("dataset.split", {"train": 0.64, "val": 0.16, "test": 0.2})
+    fix = f"three fractions that add up to 1, such as {usual}"
     if set(fractions) != set(PARTS):
         raise ConfigError("dataset.split", dict(fractions), f"must name {', '.join(PARTS)}", fix)
     if not all(isinstance(value, int | float) and 0 < value < 1 for value in fractions.values()):
         raise ConfigError("dataset.split", dict(fractions), "every part must lie between 0 and 1", fix)
-    if abs(sum(fractions.values()) - 1) > 1e-6:
-        problem = f"the parts add up to {sum(fractions.values()):.6g}"
-        raise ConfigError("dataset.split", dict(fractions), problem, fix)
+    total = fractions["train"] + fractions["val"] + fractions["test"]
+    if abs(total - 1) > 1e-6:
+        raise ConfigError("dataset.split", dict(fractions), f"the parts add up to {total:.6g}", fix)

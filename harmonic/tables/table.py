@@ -20,6 +20,7 @@ from harmonic.tables.columns import Column, InvalidValue, Kind, Style, Value
 
 if TYPE_CHECKING:
     from harmonic.tables.file_layout import Layout
+    from harmonic.tables.rule_set import Rules
 
 __all__ = ["Column", "InvalidValue", "Kind", "Schema", "Splits", "Table", "Task", "Value"]
 
@@ -209,6 +210,7 @@ class Splits:
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, where `val` is without them
+    rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules)
 
     @property
     def schema(self) -> Schema:
@@ -252,6 +254,8 @@ class Splits:
         """sha256 over the rows of every part, all that generators and measures see of the file."""
         tables = (self.train, self.val, self.test, self.reference, self.holdout, self.canaries, self.decoys)
         parts = ["" if table is None else table.fingerprint() for table in tables]
+        if self.rules is not None and self.rules.rules:
+            parts.append(repr(self.rules.rules))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.shell import override
 from harmonic.tables.columns import Style
 from harmonic.tables.dates import FORMATS, find_format, parse_date
 from harmonic.tables.table import Column, InvalidValue, Kind, Schema, Task
@@ -112,7 +113,8 @@ def type_column(
     remarks = [f"is constant: {values[0]!r} in every row"] if len(values) == 1 and missing is None else []
     form = find_format(values) if kind == DATE or (kind is None and infer_kind(values) is Kind.CATEGORY) else None
     if kind == DATE and form is None:
-        fix = f"formats that are read: {', '.join(FORMATS[:4])} …, with times; or dataset.kinds={{{name}: category}}"
+        other = override("dataset.kinds", {name: "category"})
+        fix = f"formats that are read: {', '.join(FORMATS[:4])} …, with times; or {other}"
         raise ConfigError("dataset.kinds", f"{{{name}: date}}", f"column {name!r} holds {values[0]!r}", fix)
     found = Kind.INTEGER if form else infer_kind(values) if kind is None else Kind(kind)
     if form is None and missing is not None and found is Kind.INTEGER and _too_long_for_float(values):
@@ -186,7 +188,7 @@ def _convert(name: str, text: str, kind: Kind) -> int | float:
             return number
         raise InvalidValue("not_a_number_that_can_be_measured", name, text)
     except ValueError as error:
-        fix = f"correct the value, or read the column as it is: dataset.kinds={{{name}: category}}"
+        fix = f"correct the value, or read the column as it is: {override('dataset.kinds', {name: 'category'})}"
         raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", f"column {name!r} holds {text!r}", fix) from error
 
 
@@ -227,7 +229,9 @@ def _target_kind(target: pd.Series, task: Task, kind: Kind | str | None) -> Kind
         fitting = Task.BINARY if len(values) == 2 else Task.MULTICLASS
         if task is not fitting:
             problem = f"the target {target.name!r} has {len(values)} classes: {sorted(values)[:10]}"
-            raise ConfigError("dataset.task", task, problem, f"dataset.task={fitting!s}, or null to infer it")
+            raise ConfigError(
+                "dataset.task", task, problem, f"{override('dataset.task', fitting.value)}, or null to infer it"
+            )
         return Kind.CATEGORY
     found = infer_kind(values) if kind is None else kind
     if found is Kind.CATEGORY:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.settings import Chance, Count, NotNegative, Positive
 from harmonic.tuning.weights import processes
 
 CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py
@@ -33,49 +34,47 @@ class Tuning:
     (None: none).
     """
 
-    epochs: float = 1.0
-    learning_rate: float = 3e-4
+    epochs: Positive = 1.0
+    learning_rate: Positive = 3e-4
     scheduler: str = "cosine"
-    warmup_ratio: float = 0.01
-    weight_decay: float = 1e-5
-    batch_size: int = 16
-    device_batch_size: int | None = None
-    max_examples: int | None = None
-    passes: float | None = None
-    max_tokens: int | None = None
-    minutes: float | None = None
-    validation: float = 0.0
+    warmup_ratio: Chance = 0.01
+    weight_decay: NotNegative = 1e-5
+    batch_size: Count = 16
+    device_batch_size: Count | None = None
+    max_examples: Count | None = None
+    passes: Positive | None = None
+    max_tokens: Count | None = None
+    minutes: Positive | None = None
+    validation: Chance = 0.0
     vocabulary: str = "all"
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Chance = 0.05
     gradient_checkpointing: bool = False
-    checkpoint_every: int | None = 50
+    checkpoint_every: Count | None = 50
 
     def check(self) -> None:
         """Raise ConfigError if a setting is invalid."""
         for name in ("epochs", "learning_rate", "batch_size", "rank", "alpha"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be above 0", f"tuning.{name}=1")
+                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be above 0", "set it to 1")
         for name in ("passes", "minutes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise ConfigError(f"tuning.{name}", value, "must be above 0", f"tuning.{name}=null")
+                raise ConfigError(f"tuning.{name}", value, "must be above 0", "set it to null, or to more than 0")
         if not 0 <= self.validation <= 0.5:
             problem = "must be from 0 to 0.5"
-            raise ConfigError("tuning.validation", self.validation, problem, "tuning.validation=0.1")
+            raise ConfigError("tuning.validation", self.validation, problem, "set it to 0.1")
         if self.vocabulary not in VOCABULARIES:
             fix = suggest(str(self.vocabulary), VOCABULARIES)
             raise ConfigError("tuning.vocabulary", self.vocabulary, "is not known", fix)
         for name in ("device_batch_size", "max_examples", "max_tokens", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigError(f"tuning.{name}", value, "must be at least 1", f"tuning.{name}=null")
+                raise ConfigError(f"tuning.{name}", value, "must be at least 1", "set it to null, or to 1 or more")
         for name, example in (("dropout", 0.05), ("warmup_ratio", 0.01)):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(
-                    f"tuning.{name}", getattr(self, name), "must be in [0, 1)", f"tuning.{name}={example}"
-                )
+                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be in [0, 1)", f"set it to {example}")
         if self.scheduler not in SCHEDULERS:
             raise ConfigError("tuning.scheduler", self.scheduler, "is not known", suggest(self.scheduler, SCHEDULERS))
 
@@ -87,6 +86,8 @@ class Tuning:
         share, rest = divmod(self.batch_size, processes())
         if rest or not share:
             problem = f"cannot be divided among {processes()} processes"
-            raise ConfigError("tuning.batch_size", self.batch_size, problem, f"tuning.batch_size={processes()}")
+            raise ConfigError(
+                "tuning.batch_size", self.batch_size, problem, f"generator.tuning.batch_size={processes()}"
+            )
         most = self.device_batch_size or (max(CPU_TOKENS // longest, 1) if device == "cpu" else 4)
         return max(size for size in range(1, min(most, share) + 1) if share % size == 0)

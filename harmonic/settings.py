@@ -1,0 +1,305 @@
+"""One check for every value that a user gives, in YAML, on the command line or from Python.
+
+What a setting may be is said once, by the type hint of the argument that it becomes: `k: Count`, `metric: Metric` (a
+Literal), `path: str | None`. Pydantic decides whether a value fits, strictly: "2" is no number and 2.5 is no whole one.
+What does not is a ConfigError that names the setting, says what it must be, and shows one that works.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from harmonic.errors import ConfigError, suggest
+from harmonic.shell import override
+
+NOTHING: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Marks a mapping of settings: its keys are the arguments of `of`, a class."""
+
+    of: type
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Marks a text that YAML may have read as a number or a truth value, such as the name of a column: 2024."""
+
+
+Count = Annotated[int, Ge(1)]
+"""A whole number of at least 1."""
+Natural = Annotated[int, Ge(0)]
+"""A whole number of at least 0."""
+Positive = Annotated[float, Gt(0)]
+"""A number above 0."""
+NotNegative = Annotated[float, Ge(0)]
+"""A number of at least 0."""
+Between = Annotated[float, Gt(0), Lt(1)]
+"""A number between 0 and 1, neither of them."""
+Share = Annotated[float, Ge(0), Le(1)]
+"""A number from 0 to 1."""
+Chance = Annotated[float, Ge(0), Lt(1)]
+"""A number from 0 to below 1."""
+Text = Annotated[str, Scalar()]
+"""A text; numbers and truth values, as YAML reads them, stand for their texts."""
+
+
+def check_arguments(target: Callable[..., Any], given: Mapping[Any, Any], key: str = "") -> None:
+    """Whether `target`, a class or function, can be called with the arguments `given`; `key` is where they stand.
+
+    Raises ConfigError for the first that is unknown, missing or not what its type hint says; mappings marked with
+    Fields, and TypedDicts, are checked within. A mapping with a `_target_` is another call's and is let pass.
+    """
+    parameters = {name: one for name, one in _signature(target).items() if name != "self"}
+    open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    hints = _hints(target)
+    for name, value in given.items():
+        if name in parameters:
+            check_value(hints.get(str(name), Any), value, _path(key, name), parameters[name].default)
+        elif not open_ended:
+            raise _unknown(_path(key, name), value, str(name), parameters)
+    for name, one in parameters.items():
+        required = one.default is NOTHING and one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
+        if required and name not in given:
+            raise _missing(_path(key, name), hints.get(name, Any))
+
+
+def check_fields(settings: Any, key: str = "") -> None:
+    """The same for a dataclass that has been made: its fields are what they must be. Raises ConfigError."""
+    given = {field.name: getattr(settings, field.name) for field in fields(settings) if field.init}
+    check_arguments(type(settings), given, key)
+
+
+def check_value(hint: Any, value: Any, key: str, default: Any = NOTHING) -> None:
+    """Whether the value is what the type hint says. Raises ConfigError, whose fix sets `default`, if there is one."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return
+    inner = _mapping_of(hint)
+    if inner is not None and isinstance(value, Mapping):
+        kind, closed = inner
+        if closed:
+            _check_typed_dict(kind, value, key)
+        else:
+            check_arguments(kind, value, key)
+        return
+    if not _fits(hint, value):
+        raise ConfigError(key, value, f"must be {described(hint)}", _advice(hint, value, key, default))
+
+
+def described(hint: Any) -> str:
+    """The values that a type hint allows, in words: "a whole number of at least 1, or null"."""
+    options = _options(hint)
+    words = [_option(option) for option in options if option is not type(None)]
+    return " or ".join(words) + (", or null" if type(None) in options else "")
+
+
+def near(key: str, wrong: str, known: Iterable[str]) -> str:
+    """Settings to type, with the known values that are nearest to the wrong one; where none is near, all of them."""
+    names = list(known)
+    close = get_close_matches(wrong, names, n=2, cutoff=0.6)
+    return " or ".join(override(key, name) for name in close) or f"known: {', '.join(sorted(names))}"
+
+
+def text_of(value: Any) -> str:
+    """A scalar as the text that stood in YAML or on the command line: true, not True."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# ---- type hints
+
+
+def _signature(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(target).parameters
+
+
+@lru_cache(maxsize=256)
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    source = target.__init__ if isinstance(target, type) and not is_dataclass(target) else target  # type: ignore[misc]
+    try:
+        return get_type_hints(source, include_extras=True)
+    except NameError:  # a name that is imported for type checkers alone
+        return {}
+
+
+def _options(hint: Any) -> list[Any]:
+    """The alternatives of a union, in order; a hint that is none alone."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return [option for part in get_args(hint) for option in _options(part)]
+    return [hint]
+
+
+def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A hint without its annotations, and these."""
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        return inner, tuple(marks)
+    return hint, ()
+
+
+def _mapping_of(hint: Any) -> tuple[Any, bool] | None:
+    """What the keys of a mapping are, where the hint says so: a class, or a TypedDict (True)."""
+    for option in _options(hint):
+        inner, marks = _unwrapped(option)
+        for mark in marks:
+            if isinstance(mark, Fields):
+                return mark.of, False
+        if is_typeddict(inner):
+            return inner, True
+    return None
+
+
+def _needed(hint: Any) -> Any:
+    """The hint of a TypedDict's key, whether or not the key must be there."""
+    return get_args(hint)[0] if get_origin(hint) in (NotRequired, Required) else hint
+
+
+def _check_typed_dict(kind: Any, value: Mapping[Any, Any], key: str) -> None:
+    found = get_type_hints(kind, include_extras=True)
+    hints = {name: _needed(hint) for name, hint in found.items()}
+    optional = NotRequired if kind.__total__ else None
+    required = [name for name, hint in found.items() if optional and get_origin(hint) is not optional]
+    for name, inner in value.items():
+        if name not in hints:
+            raise _unknown(_path(key, name), inner, str(name), hints)
+        check_value(hints[name], inner, _path(key, name))
+    for name in required:
+        if name not in value:
+            raise _missing(_path(key, name), hints[name])
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    from pydantic import ValidationError
+
+    if isinstance(value, tuple | list):  # YAML knows one kind of sequence
+        value = list(value)
+    try:
+        _adapter(_plain(hint)).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=512)
+def _adapter(hint: Any) -> Any:
+    from pydantic import ConfigDict, InstanceOf, TypeAdapter
+
+    if is_dataclass(hint):
+        return TypeAdapter(InstanceOf[hint])
+    config = ConfigDict(arbitrary_types_allowed=True, strict=True, allow_inf_nan=False)
+    return TypeAdapter(hint, config=config)
+
+
+def _plain(hint: Any) -> Any:
+    """The hint as Pydantic is to read it: a Scalar may be a number, a list any sequence."""
+    inner, marks = _unwrapped(hint)
+    if any(isinstance(mark, Scalar) for mark in marks):
+        return Union[str, int, float, bool]  # noqa: UP007 (made at run time)
+    if marks:
+        kept = [mark for mark in marks if not isinstance(mark, Fields)]
+        return Annotated[(_plain(inner), *kept)] if kept else _plain(inner)
+    origin, arguments = get_origin(inner), get_args(inner)
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_plain(option) for option in arguments)]  # noqa: UP007
+    if origin in (list, tuple, Sequence):
+        return list[_plain(arguments[0])]  # type: ignore[misc]
+    if origin in (dict, Mapping):
+        return dict[_plain(arguments[0]), _plain(arguments[1])]  # type: ignore[misc]
+    if is_typeddict(inner):
+        return dict[str, Any]
+    return inner
+
+
+# ---- words
+
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "anything"}
+
+
+def _option(hint: Any) -> str:
+    inner, marks = _unwrapped(hint)
+    origin, arguments = get_origin(inner), get_args(inner)
+    if any(isinstance(mark, Scalar) for mark in marks):
+        return "a text"
+    if origin is Literal:
+        return "one of " + ", ".join(map(text_of, arguments))
+    if origin in (list, tuple, Sequence):
+        return f"a list, each {described(arguments[0])}"
+    if origin in (dict, Mapping) or is_typeddict(inner) or inner is dict:
+        return "a mapping, such as {name: value}"
+    limits = [
+        words.format(getattr(mark, name)) for mark in marks for kind, name, words in _LIMITS if type(mark) is kind
+    ]
+    name = _NAMES.get(inner) or f"a {getattr(inner, '__name__', inner)}"
+    return name + (" " + " and ".join(limits) if limits else "")
+
+
+_LIMITS: tuple[tuple[type, str, str], ...] = (
+    (Ge, "ge", "of at least {}"),
+    (Gt, "gt", "above {}"),
+    (Le, "le", "of at most {}"),
+    (Lt, "lt", "below {}"),
+)
+
+
+def _advice(hint: Any, value: Any, key: str, default: Any) -> str:
+    """A setting that works, or the names that are near."""
+    for option in _options(hint):
+        inner, _ = _unwrapped(option)
+        if get_origin(inner) is Literal and isinstance(value, str):
+            return near(key, value, map(text_of, get_args(inner)))
+    if isinstance(value, float) and value.is_integer() and _fits(hint, int(value)):
+        return override(key, int(value))
+    if isinstance(value, str) and _fits(hint, [value]):
+        return override(key, [value])
+    if isinstance(value, list | tuple) and len(value) == 1 and _fits(hint, value[0]):
+        return override(key, value[0])
+    if default is not NOTHING and default is not MISSING and _can_be_typed(default) and _fits(hint, default):
+        return override(key, default)
+    example = _example(hint)
+    return override(key, example) if example is not NOTHING else f"give {described(hint)}"
+
+
+def _can_be_typed(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_can_be_typed, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _example(hint: Any) -> Any:
+    """Some value that fits."""
+    candidates: tuple[Any, ...] = (None, 1, 0.5, 2, 0, False, "auto", [], {})
+    return next((value for value in candidates if _fits(hint, value)), NOTHING)
+
+
+def _unknown(key: str, value: Any, name: str, known: Mapping[str, Any]) -> ConfigError:
+    return ConfigError(key, value, "no such setting", suggest(name, known) if known else "leave it out: there are none")
+
+
+def _missing(key: str, hint: Any) -> ConfigError:
+    example = _example(hint)
+    fix = override(key, example) if example is not NOTHING else f"give {described(hint)}"
+    return ConfigError(key, "(nothing)", f"is not given; it must be {described(hint)}", fix)
+
+
+def _path(key: str, name: Any) -> str:
+    return f"{key}.{name}" if key else str(name)

@@ -1,0 +1,78 @@
+"""Rows of one person: whose a row is, and a split that has nobody on two sides.
+
+A row of a table with a column of repeated identifiers says something about the other rows of the same person. Here rows
+are taken as independent all the same, and it is said so; but a person's rows are all learnt or all held out, since a
+measure that asks whether unseen rows look like learnt ones must not be given the learnt person again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError
+from harmonic.settings import near
+from harmonic.tables.splitting import MIN_CLASS, Fractions, Positions, split_rows
+
+_LEAST_GROUPS = 20  # fewer are not people but parts of the table
+_REPEATED = 0.9  # distinct values a row, below which an identifier stands for more than a row
+
+
+def find_group(texts: pd.DataFrame, identifiers: Sequence[str]) -> str | None:
+    """The identifier that stands for several rows, of several the coarsest; None if none does."""
+    counts = {name: int(texts[name].nunique()) for name in identifiers}
+    repeated = [name for name, count in counts.items() if _LEAST_GROUPS <= count < _REPEATED * len(texts)]
+    return min(repeated, key=lambda name: counts[name], default=None)
+
+
+def people_of(
+    texts: pd.DataFrame, group: str | None, identifiers: Sequence[str], blanks: Sequence[str]
+) -> tuple[NDArray[np.int64] | None, list[str]]:
+    """A number for whose each row is, (n,), and a note; None where every row is another's.
+
+    `group` is the column that says so, None: one of the `identifiers`, if it repeats. A row without a name (one of
+    the `blanks`) is nobody else's. Raises ConfigError for a group that is no column.
+    """
+    if group is not None and group not in texts:
+        raise ConfigError("dataset.group", group, "no such column", near("dataset.group", group, list(texts.columns)))
+    name = group or find_group(texts, identifiers)
+    if name is None:
+        return None, []
+    codes = pd.factorize(texts[name])[0].astype(np.int64)
+    blank = texts[name].isin(list(blanks)).to_numpy()
+    codes[blank] = codes.max(initial=0) + 1 + np.arange(int(blank.sum()))
+    people = len(np.unique(codes))
+    note = (
+        f"column {name!r} names {people} in {len(codes)} rows ({len(codes) / people:.1f} each): the split has nobody "
+        "on two sides, but rows are taken as independent: how many rows each has is not kept, nor what they share"
+    )
+    return codes, [note]
+
+
+def split_by_group(
+    groups: NDArray[np.int64], classes: NDArray[np.object_] | None, *, fractions: Fractions, seed: int
+) -> tuple[Positions, list[str]]:
+    """As `split_rows`, with all rows of a group in one part; sizes and classes' shares are kept among groups.
+
+    `groups` (n,): whose each row is.
+    """
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    strata: NDArray[np.object_] | None = None
+    if classes is not None:
+        strata = _usual(classes, members.astype(np.int64), len(first))
+        _, counts = np.unique(strata, return_counts=True)
+        strata = strata if (counts >= MIN_CLASS).all() and len(counts) > 1 else None
+    parts, notes = split_rows(len(first), strata, fractions=fractions, seed=seed)
+    train, val, test = (np.flatnonzero(np.isin(members, part)).astype(np.int64) for part in parts)
+    return (train, val, test), notes
+
+
+def _usual(classes: NDArray[np.object_], members: NDArray[np.int64], groups: int) -> NDArray[np.object_]:
+    """The class that most rows of each group have, (groups,)."""
+    counts = pd.crosstab(members, classes)
+    usual: NDArray[Any] = counts.idxmax(axis=1).reindex(range(groups)).to_numpy(dtype=object)
+    return usual
