@@ -41,7 +41,7 @@ RUN_COLUMNS = [
     "experiment", "dataset", "generator", "llm", "scale", "n_samples", "variant", "seed", "run_id", "status",
     "superseded", "outdated", "evaluated_on", "headline", "data", "created", "finished", "revision", "error", "folder",
 ]  # fmt: skip
-METRIC_COLUMNS = ["metric", "value", "higher_is_better", "ideal", "reason"]
+METRIC_COLUMNS = ["metric", "value", "higher_is_better", "ideal", "reason", "note"]
 
 _PRODUCTS = {"cache", "wandb", "prompts", "adapter", "series", "sweeps", "logs"}
 _FOLDER = re.compile(r"seed(-?\d+)-(\w+)")
@@ -249,7 +249,8 @@ def declared_metrics() -> list[Metric]:
 def tidy(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run and metric, columns RUN_COLUMNS and METRIC_COLUMNS; a run without metrics has one row.
 
-    `value` is NaN where a metric could not be computed, and `reason` says why; `metric` is None in the row of a run
+    `value` is NaN where a metric could not be computed, and `reason` says why; `note` is what its evaluator says
+    of it. `metric` is None in the row of a run
     without metrics. `higher_is_better` is missing where neither end is good; `ideal` is NaN where there is none.
     """
     declared, rows = declared_metrics(), []
@@ -263,6 +264,7 @@ def tidy(records: Iterable[RunRecord]) -> pd.DataFrame:
             rows.append(
                 run
                 | {"metric": metric, "value": value, "reason": reason}
+                | {"note": (record.report.get("notes") or {}).get(metric, "")}
                 | {
                     "higher_is_better": known.higher_is_better if known else None,
                     "ideal": known.ideal if known else None,

@@ -15,12 +15,14 @@ import pandas as pd
 class Measure:
     """A column: its title, and the metric in it. "{headline}" is the dataset's headline score, f1_macro or r2.
 
-    `interval`: the metric's own, <metric>/low and <metric>/high, stands beside it.
+    `interval`: the metric's own, <metric>/low and <metric>/high, stands beside it. `noted`: a value of which its
+    evaluator says something is marked, and what it says stands below.
     """
 
     title: str
     metric: str
     interval: bool = False
+    noted: bool = False
 
     def of(self, frame: pd.DataFrame, end: str = "") -> pd.DataFrame:
         """The rows of this metric; of the `end` of its interval, "/low" or "/high"."""
@@ -33,7 +35,7 @@ MAIN = (
     Measure("WD", "wasserstein"),
     Measure("CS", "correlation_similarity"),
     Measure("MLE", "mle/{headline}", interval=True),
-    Measure("LLE", "lle/{headline}"),
+    Measure("LLE", "lle/{headline}", noted=True),
 )
 
 

@@ -31,6 +31,7 @@ from experiments.shown_metrics import (
 
 ANCHORS = ("real", "copy", "holdout", "marginals")
 MISSING = "–"
+NOTED = "°"
 ABLATED = r"(.+?)_no_."
 """What an ablation is called: its generator, and what it does without."""
 
@@ -57,12 +58,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """One cell's values over seeds. `std` is the sample's (n - 1); NaN for one value."""
+    """One cell's values over seeds. `std` is the sample's (n - 1); NaN for one value. `note`: on one of them."""
 
     mean: float = math.nan
     std: float = math.nan
     n: int = 0
     reason: str = ""
+    note: str = ""
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Pooled:
@@ -70,7 +72,9 @@ class Pooled:
         values = rows["value"].dropna().to_numpy()
         if len(values) == 0:
             return cls(reason=next((reason for reason in rows["reason"] if reason), "no finished run"))
-        return cls(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else math.nan, len(values))
+        note = next((note for note in rows["note"] if note), "")
+        std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+        return cls(float(values.mean()), std, len(values), note=note)
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
@@ -136,12 +140,17 @@ def result_table(
     ]
     columns: list[tuple[list[Pooled], list[bool], list[tuple[float, ...]]]] = []
     missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
+    said: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, note) to labels
     for measure, rows, higher, ideal in [*shown, *aside]:
         pooled = _pooled(rows)
         column = [pooled.get((dataset, label), Pooled(reason="not measured")) for dataset, label, _ in index]
         for (_, label, _), cell in zip(index, column, strict=True):
             if cell.n == 0:
                 missing[measure.title, cell.reason].add(label)
+            elif measure.noted and cell.note:
+                said[measure.title, cell.note].add(label)
+        if not measure.noted:
+            column = [replace(cell, note="") for cell in column]
         bold = borne_out(rows, higher, ideal) if len(columns) < len(shown) else set()
         ends = [_pooled(measure.of(values, end)) if measure.interval else {} for end in ("/low", "/high")]
         intervals = [tuple(found.get((dataset, label), Pooled()).mean for found in ends) for dataset, label, _ in index]
@@ -159,7 +168,7 @@ def result_table(
         f"Unless a label says otherwise: {values['usual'].iloc[0]}.",
         *notes,
     ]
-    notes += _why_missing(missing)
+    notes += [*_explained(MISSING, missing), *_explained(NOTED, said)]
     header = [
         "dataset",
         "generator",
@@ -179,7 +188,8 @@ def _cell(pooled: Pooled, bold: bool, interval: tuple[float, ...], usual: int) -
     if pooled.n == 0:
         return Cell(MISSING)
     ends = "" if any(math.isnan(end) for end in interval) else f" ({', '.join(map(number, interval))})"
-    return Cell(spread(pooled.mean, pooled.std) + ends + (f" [{pooled.n}]" if pooled.n != usual else ""), bold)
+    seeds, mark = f" [{pooled.n}]" if pooled.n != usual else "", NOTED if pooled.note else ""
+    return Cell(spread(pooled.mean, pooled.std) + mark + ends + seeds, bold)
 
 
 def _about_seeds(usual: int) -> str:
@@ -197,12 +207,12 @@ def _about_intervals(titles: Sequence[str]) -> list[str]:
     return [f"{', '.join(titles)}: in parentheses the ends of the 95% interval, what other test rows would do alone."]
 
 
-def _why_missing(missing: Mapping[tuple[str, str], set[str]]) -> list[str]:
-    """A note a reason and set of labels, with the titles that it holds for."""
+def _explained(mark: str, missing: Mapping[tuple[str, str], set[str]]) -> list[str]:
+    """What a mark means: a note a reason and set of labels, with the titles that it holds for."""
     titles: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for (title, reason), labels in missing.items():
         titles[reason, tuple(sorted(labels))].append(title)
-    return [f"{MISSING} {', '.join(named)}: {why} ({_listed(where)})." for (why, where), named in titles.items()]
+    return [f"{mark} {', '.join(named)}: {why} ({_listed(where)})." for (why, where), named in titles.items()]
 
 
 def _listed(labels: Sequence[str], most: int = 8) -> str:

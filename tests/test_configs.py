@@ -139,6 +139,18 @@ def test_the_papers_settings_are_reachable_by_three_choices() -> None:
     assert config.n_samples is None and config.generator.sampling.temperature == 0.7
 
 
+def test_effectiveness_asks_the_papers_questions_at_its_scale_and_lists_on_a_laptop() -> None:
+    paper = configuration("scale=paper", "evaluator=llm").evaluator.language_model_effectiveness
+    assert paper.form == "question" and paper.tuning.vocabulary == "all" and paper.tuning.max_examples is None
+    assert (paper.tuning.epochs, paper.tuning.learning_rate, paper.tuning.batch_size) == (7, 1e-4, 32)
+    for scale in ("quick", "smoke"):
+        config = configuration(f"scale={scale}", "evaluator=[llm,canary]").evaluator
+        judge, audit = config.language_model_effectiveness, config.canary_exposure
+        assert judge.form == "list" and judge.tuning.vocabulary == "occurring" and judge.tuning.max_tokens
+        shared = ("llm", "tuning", "task_sentence", "labels", "words", "form", "lists")  # then one model serves both
+        assert all(judge[name] == audit[name] for name in shared)
+
+
 def test_each_setting_of_the_scales_tuning_reaches_the_generator() -> None:
     config = configuration("generator=harmonic")
     only_of_the_generator = {"passes", "max_tokens", "minutes", "validation", "vocabulary"}

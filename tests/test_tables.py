@@ -17,7 +17,7 @@ from sweeps import failure, write_run
 
 from experiments.collect import read_runs, tidy
 from experiments.published import published_figures, published_table
-from experiments.shown_metrics import PRIVACY, Measure, goodness, number
+from experiments.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
 from experiments.significance import MIN_PAIRS, compare, holm, significance_table
 from experiments.tables import Cell, Table, all_tables, measured, result_table
 from experiments.typeset import escape_latex, escape_markdown, latex, markdown
@@ -272,6 +272,18 @@ def test_p_values_are_scipys(tmp_path: Path) -> None:
     assert found.wilcoxon == pytest.approx(stats.wilcoxon(chosen, other).pvalue)
     assert found.t_test == pytest.approx(stats.ttest_rel(chosen, other).pvalue)
     assert (found.wins, found.losses) == (int((chosen > other).sum()), int((chosen < other).sum()))
+
+
+def test_a_score_of_a_constant_answer_is_marked_and_the_note_says_why(tmp_path: Path) -> None:
+    note = "all test rows got the same answer"
+    write_run(tmp_path, {"lle/f1_macro": 0.39, "nrs": 1.0}, notes={"lle/f1_macro": note, "nrs": "not shown"})
+    write_run(tmp_path, {"lle/f1_macro": 0.39, "nrs": 1.0}, seed=1)
+    write_run(tmp_path, {"lle/f1_macro": 0.66, "nrs": 1.0}, generator="tvae")
+    table = table_of(tmp_path, *(measure for measure in MAIN if measure.title == "LLE"), NRS)
+    cells = column(table, "LLE")
+    assert cells["smote"].text.startswith("0.390 ± 0.000°") and cells["tvae"].text.startswith("0.660")
+    assert "°" not in cells["tvae"].text + "".join(cell.text for cell in column(table, "NRS").values())
+    assert f"° LLE: {note} (smote)." in table.notes
 
 
 def test_where_lower_is_better_a_win_is_the_smaller_value(tmp_path: Path) -> None:

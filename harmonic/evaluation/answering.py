@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.prompt import Prompt
 from harmonic.tuning.lora import load_tuned, tune
 from harmonic.tuning.settings import Tuning
+from harmonic.tuning.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,9 +34,15 @@ FORMAT = 2
 _BATCH_ROWS = 32  # decoded at once
 
 
-def tuned_on(
-    examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *, seed: int
-) -> tuple[PreTrainedModel, Chat]:
+class Tuned(NamedTuple):
+    """A tuned model, and how prompts become its tokens. vocabulary: the tokens that its logits are of; None: all."""
+
+    model: PreTrainedModel
+    chat: Chat
+    vocabulary: Vocabulary | None = None
+
+
+def tuned_on(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *, seed: int) -> Tuned:
     """The model tuned on the examples: from the cache if one is kept there, else tuned now."""
 
     def build(folder: Path) -> dict[str, Any]:
@@ -43,15 +50,48 @@ def tuned_on(
 
     with kept("lle", _inputs(examples, llm, settings, seed), build) as (folder, _):
         model, tokenizer = load_tuned(llm, folder / "adapter")
-    return model, Chat(tokenizer)
+        vocabulary = Vocabulary.read(folder / "adapter")
+    if vocabulary is not None:
+        vocabulary.narrow(model)
+    return Tuned(model, Chat(tokenizer), vocabulary)
+
+
+def in_all_tokens(settings: Tuning) -> Tuning:
+    """The settings for questions: an answer that is decoded, or scored, may be any text."""
+    return replace(settings, vocabulary="all")
 
 
 def _inputs(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, seed: int) -> dict[str, Any]:
-    texts = json.dumps([[example.prompt, example.completion] for example in examples])
+    texts = json.dumps([[example.document, [part[:2] for part in example.parts]] for example in examples])
     return {
         "format": FORMAT, "llm": {"kind": type(llm).__qualname__, **asdict(llm)}, "tuning": asdict(settings),
         "examples": hashlib.sha256(texts.encode()).hexdigest(), "seed": seed,
     }  # fmt: skip
+
+
+def list_losses(
+    tuned: Tuned, contexts: Sequence[Prompt], lines: Sequence[str], answers: Sequence[str], limit: int
+) -> NDArray[np.float64]:
+    """Negative log-likelihood of each answer behind each context and the line beside it: (contexts, lines), nats.
+
+    contexts: documents. Lines and answers are one line of such a document each, as many of the one as of the other; the
+    end of the answer's line is part of it. Raises ConfigError for more than `limit` tokens.
+    """
+    from harmonic.tuning.scoring import pairs_nll
+
+    starts, behind = [ids for ids, _ in tuned.chat.encode(contexts)], tuned.chat.lines(lines)
+    known = dict.fromkeys(answers)
+    written = dict(zip(known, tuned.chat.lines(list(known)), strict=True))
+    told = [written[answer] for answer in answers]
+    longest = max(map(len, starts))
+    lengths = [longest + len(line) + len(answer) for line, answer in zip(behind, told, strict=True)]
+    check_lengths(lengths, limit, what="the list that ends with row")
+    return np.array(
+        [
+            pairs_nll(tuned.model, [start + line for line in behind], told, stage="lle", vocabulary=tuned.vocabulary)
+            for start in starts
+        ]
+    )
 
 
 def answer_losses(model: PreTrainedModel, chat: Chat, examples: Sequence[Prompt], limit: int) -> NDArray[np.float64]:

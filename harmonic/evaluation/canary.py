@@ -32,11 +32,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation.answering import answer_losses, tuned_on
+from harmonic.evaluation.answering import answer_losses, in_all_tokens, tuned_on
 from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
 from harmonic.evaluation.encoding import Encoder, usable_rows
 from harmonic.evaluation.privacy import nearest_distances
+from harmonic.evaluation.row_lists import FORMS, ListedModel, Lists
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive
@@ -71,7 +72,7 @@ def _declared(path: str, whose: str) -> tuple[Metric, ...]:
 class CanaryExposure(Evaluator):
     """Exposure and AUC of the planted rows, by each signal, and by the one that tells the most.
 
-    `signals` are names in SIGNALS. llm, `tuning`, `task_sentence`, `labels` and `words` are those of
+    `signals` are names in SIGNALS. llm, `tuning`, `task_sentence`, `labels`, `words`, `form` and `lists` are those of
     LanguageModelEffectiveness: given alike, the model is tuned once for both. `max_scored_decoys` caps the rows that
     language models read (None: all); a smaller R lowers the largest exposure that can be seen. `confidence` is that
     of the intervals; `resamples` are the bootstrap draws behind those of the exposures.
@@ -86,6 +87,8 @@ class CanaryExposure(Evaluator):
     task_sentence: str | None = None
     labels: dict[Text, Text] | None = None
     words: dict[Text, dict[Text, Text]] | None = None
+    form: str = "question"
+    lists: Annotated[dict[str, Any], Fields(Lists)] = field(default_factory=dict)
     signals: list[str] = field(default_factory=lambda: list(SIGNALS))
     max_scored_decoys: Count | None = 300
     confidence: Between = 0.95
@@ -135,6 +138,9 @@ class CanaryExposure(Evaluator):
             if name not in SIGNALS:
                 raise ConfigError(f"{_KEY}.signals", name, "there is no such signal", suggest(name, SIGNALS))
         check_confidence(_KEY, self.confidence)
+        if self.form not in FORMS:
+            raise ConfigError(f"{_KEY}.form", self.form, "is not known", suggest(str(self.form), FORMS))
+        Lists(**self.lists).check(_KEY)
         for key, least in (("max_scored_decoys", 2), ("resamples", 2)):
             value = getattr(self, key)
             if value is not None and value < least:
@@ -173,8 +179,12 @@ class CanaryExposure(Evaluator):
         whole = whole_target(splits.train)
         wording = Wording(whole.complete, self.task_sentence, self.labels, self.words)
         wording.check_for(whole.splits(splits))
+        if self.form == "list":
+            tuning, lists = Tuning(**self.tuning), Lists(**self.lists)
+            train, drawn = whole.table(splits.train), whole.frame(synthetic)
+            return ListedModel.of(train, wording, drawn, self.llm, tuning, lists, seed).losses(whole.frame(rows))
         taught, asked = wording.examples(whole.frame(synthetic)), wording.examples(whole.frame(rows))
-        model, chat = tuned_on(taught, self.llm, Tuning(**self.tuning), seed=seed)
+        model, chat, _ = tuned_on(taught, self.llm, in_all_tokens(Tuning(**self.tuning)), seed=seed)
         return answer_losses(model, chat, asked, self.llm.max_tokens(model.config))
 
     def _measure(

@@ -39,12 +39,12 @@ class Bins:
     high: NDArray[np.float64]
 
     @classmethod
-    def of(cls, column: Column, values: NDArray[np.float64]) -> Bins | None:
-        """The codes of these training values, (n,); None where there are few distinct ones."""
+    def of(cls, column: Column, values: NDArray[np.float64], *, codes: int = CODES, few: int = FEW) -> Bins | None:
+        """At most so many codes, of these training values, (n,); None where no more than `few` are distinct."""
         distinct, counts = np.unique(values, return_counts=True)
-        if len(distinct) <= FEW:
+        if len(distinct) <= few:
             return None
-        starts = np.arange(len(distinct)) if len(distinct) <= CODES else _starts(counts)
+        starts = np.arange(len(distinct)) if len(distinct) <= codes else _starts(counts, codes)
         ends = np.append(starts[1:], len(distinct)) - 1
         return cls(column, distinct[starts], distinct[ends])
 
@@ -59,12 +59,16 @@ class Bins:
         """The column of codes."""
         return Column(name=self.column.name, kind=Kind.CATEGORY, categories=self.codes, missing=self.column.missing)
 
-    def encode(self, values: NDArray[np.float64]) -> NDArray[np.object_]:
-        """The code of each value, (n,); a value between two bins has the nearer one's, NaN has none."""
+    def places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The bin of each value, (n,); a value between two bins is in the nearer one. NaN is in any."""
         place = np.clip(np.searchsorted(self.low, values, side="right") - 1, 0, len(self.low) - 1)
         above = np.minimum(place + 1, len(self.low) - 1)
         nearer = (values > self.high[place]) & (self.low[above] - values < values - self.high[place])
-        found = np.array(self.codes, dtype=object)[np.where(nearer, above, place)]
+        return np.where(nearer, above, place)
+
+    def encode(self, values: NDArray[np.float64]) -> NDArray[np.object_]:
+        """The code of each value, (n,); NaN has none."""
+        found = np.array(self.codes, dtype=object)[self.places(values)]
         found[np.isnan(values)] = None
         return found
 
@@ -121,15 +125,15 @@ class Bins:
         return low, high
 
 
-def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _starts(counts: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
     """Where the bins begin, among the distinct values with these counts: (codes,) positions."""
-    common = counts > counts.sum() / CODES
+    common = counts > counts.sum() / codes
     alone = np.flatnonzero(common)
-    # What is left of the hundred codes goes to the stretches between, by their rows, one each at least.
+    # What is left of the codes goes to the stretches between, by their rows, one each at least.
     edges = np.concatenate([[-1], alone, [len(counts)]])
     stretches = [(first + 1, last) for first, last in pairwise(edges) if last > first + 1]
     rows = np.array([counts[first:last].sum() for first, last in stretches], dtype=np.float64)
-    spare = CODES - len(alone) - len(stretches)
+    spare = codes - len(alone) - len(stretches)
     shares = np.floor(spare * rows / rows.sum()).astype(int) if len(rows) else np.zeros(0, dtype=int)
     starts = list(alone)
     for (first, last), more in zip(stretches, shares, strict=True):

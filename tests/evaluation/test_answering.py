@@ -77,12 +77,15 @@ def test_outside_of_a_run_nothing_is_kept(tunings, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_effectiveness_and_the_canary_audit_share_one_model(toy, tunings, tmp_path):
+@pytest.mark.parametrize("form", ["question", "list"])
+def test_effectiveness_and_the_canary_audit_share_one_model(toy, tunings, tmp_path, form):
     splits = plant(toy, {"count": 4}, 0)
     settings = {
         "llm": LLM,
         "tuning": {"max_examples": 4, "checkpoint_every": None},
         "labels": {"no": "bad", "yes": "good"},
+        "form": form,
+        "lists": {"rows": 4},
     }
     effectiveness = LanguageModelEffectiveness(**settings, max_test_rows=4)
     audit = CanaryExposure(**settings, signals=["lle"], max_scored_decoys=4)

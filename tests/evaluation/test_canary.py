@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from test_llm_effectiveness import tiny as responsive
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation.canary import CHANCE, CanaryExposure, exposures, mean_interval
@@ -141,7 +142,8 @@ def test_canaries_learnt_by_heart_are_exposed_and_those_met_once_are_not(numbers
     assert found[1]["canary/model/auc/low"] < 0.5
 
 
-def test_the_model_tuned_on_the_synthetic_rows_knows_the_labels_it_was_taught(assert_sound):
+@pytest.mark.parametrize("form", ["question", "list"])
+def test_the_model_tuned_on_the_synthetic_rows_knows_the_labels_it_was_taught(assert_sound, form):
     signs = ("x" * 40, "y" * 40)
     columns = (
         Column(name="sign", kind=Kind.CATEGORY, categories=signs),
@@ -154,7 +156,11 @@ def test_the_model_tuned_on_the_synthetic_rows_knows_the_labels_it_was_taught(as
     )
     splits = Splits(taught, taught, taught, canaries=taught, decoys=untold)
     tuning = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 8, "dropout": 0.0, "checkpoint_every": None}
-    judge = audit(llm=tiny(), signals=["lle"], tuning=tuning, task_sentence="Which?")
+    llm = tiny()
+    if form == "list":  # whose rows are a token or two: less to see than forty letters
+        tuning |= {"epochs": 1, "passes": 8, "batch_size": 2, "vocabulary": "occurring"}
+        llm = responsive(hidden_size=128)
+    judge = audit(llm=llm, signals=["lle"], tuning=tuning, task_sentence="Which?", form=form, lists={"rows": 8})
     measures = judge.evaluate(splits, taught.take(np.arange(80) % 4), seed=0)
     assert_sound(judge, measures)
     assert measures["canary/lle/auc"] == 1
@@ -193,6 +199,8 @@ def test_bad_synthetic_rows_never_raise(toy, spoiled, assert_sound):
         ({"signals": ["modle"]}, r"canary_exposure.signals=modle(.|\n)*'model'"),
         ({"confidence": 1.0}, "canary_exposure.confidence=1.0"),
         ({"max_scored_decoys": 1}, "canary_exposure.max_scored_decoys=1"),
+        ({"form": "lists"}, "canary_exposure.form=lists"),
+        ({"lists": {"contexts": 0}}, "canary_exposure.lists.contexts=0"),
     ],
 )
 def test_settings_that_cannot_be_name_their_key(toy, settings, message):

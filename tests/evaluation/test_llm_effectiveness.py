@@ -14,8 +14,8 @@ import yaml
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation import llm as module
-from harmonic.evaluation.answering import greedy_answers, label_log_likelihoods
-from harmonic.evaluation.llm import LanguageModelEffectiveness
+from harmonic.evaluation.answering import Tuned, greedy_answers, label_log_likelihoods
+from harmonic.evaluation.llm import ALIKE, LanguageModelEffectiveness
 from harmonic.evaluation.wording import Wording, whole_target
 from harmonic.prompts.chat import Chat
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
@@ -66,7 +66,7 @@ def untuned(monkeypatch):
 
     def loaded(_, llm, __, *, seed):
         model, tokenizer = llm.load()
-        return model, Chat(tokenizer)
+        return Tuned(model, Chat(tokenizer))
 
     monkeypatch.setattr(module, "tuned_on", loaded)
 
@@ -204,8 +204,18 @@ def test_a_model_tuned_on_separable_rows_labels_the_test_rows(assert_sound):
     assert_sound(evaluator(), measures)
     assert measures["lle/accuracy"] > 0.9  # chance is 0.5
     assert measures["lle/roc_auc"] > 0.9
+    assert not measures.notes
     names = ("f1_macro", "f1_weighted", "f1_binary", "accuracy", "mcc", "roc_auc")
     assert set(measures) == {f"lle/{name}" for name in names}
+
+
+def test_questions_are_answered_in_all_tokens_whatever_lists_are_tuned_with():
+    splits, few = separable(numeric=False), TUNING | {"checkpoint_every": None, "epochs": 1}
+    first, second = (
+        evaluator(tuning=few | {"vocabulary": name}).evaluate(splits, splits.train, seed=0)
+        for name in ("all", "occurring")
+    )
+    assert first == second
 
 
 def test_a_tuned_model_writes_the_labels_by_itself(assert_sound):
@@ -234,6 +244,7 @@ def test_one_label_is_learnt_as_the_answer_to_everything(assert_sound):
     assert_sound(evaluator(), measures)
     assert measures["lle/accuracy"] == (splits.test.target == "yes").mean()
     assert measures["lle/mcc"] == 0
+    assert measures.notes == dict.fromkeys(measures, ALIKE)
 
 
 def test_one_row_can_be_tuned_on(assert_sound):
