@@ -18,7 +18,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.checking import PARTS, built, check_folder
 from experiments.devices import claim_gpu
@@ -58,7 +58,7 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     choices = dict(context.runtime.choices)
     if context.mode is RunMode.MULTIRUN:
-        overrides = list(context.overrides.task)
+        overrides = _words(context)
         with recorded(Path(context.sweep.dir), number_of(context), overrides) as record:
             if not (config.force or config.dry_run):  # such a job is never left out
                 record["key"] = key_for(overrides, ground(context))
@@ -66,11 +66,16 @@ def job(config: DictConfig) -> float | None:
             return objective(run_job(config, choices, record, overrides), context.sweeper.get("metric"))
         return None
     try:
-        run_job(config, choices, overrides=list(context.overrides.task))
+        run_job(config, choices, overrides=_words(context))
     except HarmonicError as error:
         logger.error("error: %s", error)
         sys.exit(1)
     return None
+
+
+def _words(context: Any) -> list[str]:
+    """The command's overrides as they were typed: one that looks like an interpolation is not to be resolved."""
+    return list(OmegaConf.to_container(context.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
 def run_job(
