@@ -72,7 +72,7 @@ class EmpiricalEpsilon(Evaluator):
                 raise DataError(f"needs {_LEAST} rows that were learnt and {_LEAST} test rows at least")
             rows = usable_rows(synthetic, splits.schema)
             drawn = [
-                table.frame.iloc[subsample(len(table), size, derive(seed, "epsilon", name))]
+                table.frame.iloc[subsample(len(table), size, derive(seed, "epsilon candidates", name))]
                 for name, table in (("members", splits.members), ("non_members", splits.test))
             ]
             encoder = Encoder.fit(splits.train)

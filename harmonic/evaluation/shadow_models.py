@@ -109,7 +109,7 @@ class ShadowModels(RefittingEvaluator):
         known = splits.members.frame.iloc[np.setdiff1d(np.arange(len(splits.members)), chosen)]
         parts = [splits.members.frame.iloc[chosen], splits.test.frame.iloc[others]]
         candidates = pd.concat(parts, ignore_index=True)
-        learnt = halves(len(candidates), self.models, derive(seed, "shadow", "halves"))
+        learnt = halves(len(candidates), self.models, seed)
         encoder, shadows = Encoder.fit(splits.train), []
         with Progress("shadow models", self.models, "models") as progress:
             for model, inside in enumerate(learnt):
@@ -118,7 +118,7 @@ class ShadowModels(RefittingEvaluator):
                 rows = usable_rows(release, splits.schema)
                 shadows.append(self._scores(candidates, rows, splits, encoder, derive(seed, "shadow", "attack", model)))
                 progress.advance()
-        target = self._scores(candidates, synthetic, splits, encoder, derive(seed, "shadow", "attack"))
+        target = self._scores(candidates, synthetic, splits, encoder, derive(seed, "shadow target"))
         return shadow_attack(target, np.stack(shadows), learnt)
 
     def _scores(

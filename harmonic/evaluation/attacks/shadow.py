@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonic.randomness import derive
+
 Scores = NDArray[np.float64]
 """Of every attack for every candidate, (candidates, attacks)."""
 
@@ -19,7 +21,7 @@ def halves(candidates: int, models: int, seed: int) -> NDArray[np.bool_]:
 
     `models` is even; of an odd number of candidates the first of two models gets one less.
     """
-    draw, chosen = np.random.default_rng(seed), np.zeros((models, candidates), dtype=bool)
+    draw, chosen = np.random.default_rng(derive(seed, "shadow halves")), np.zeros((models, candidates), dtype=bool)
     for pair in range(models // 2):
         chosen[2 * pair, draw.permutation(candidates)[: candidates // 2]] = True
         chosen[2 * pair + 1] = ~chosen[2 * pair]
