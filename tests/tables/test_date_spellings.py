@@ -6,7 +6,7 @@ import locale
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harmonic.tables.date_spellings import MONTHS, DateSpelling, find_dates, find_durations, without_constants
@@ -114,6 +114,7 @@ def test_durations_are_numbers(texts: list[str], plain: list[str]) -> None:
     assert [spelling.write(text) for text in plain] == texts
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.datetimes(datetime(1970, 1, 1), datetime(2060, 12, 31)),
     st.sampled_from(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harmonic.tables.number_spellings import NumberSpelling, Sign, decimal_mark, find_numbers
@@ -77,6 +77,7 @@ def test_a_mark_is_proven_by_decimals_and_by_thousands() -> None:
     assert decimal_mark(NumberSpelling(), ["15"]) is None
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.decimals(-(10**9), 10**9, places=2),
     st.sampled_from([(".", ","), (",", "."), (",", " "), (".", "'"), (".", ""), (",", "")]),
