@@ -104,7 +104,7 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     Raises ConfigError for a folder that is no fitted run, data that has changed since, and conditions that cannot
     be, before any model is loaded; SamplingError where the rows cannot be had.
     """
-    from experiments.products import released
+    from experiments.products import released, write_csv
     from harmonic.randomness import derive
     from harmonic.ruled import fitted_to
     from harmonic.tables.conditions import described, read_conditions, satisfying
@@ -112,7 +112,7 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
 
     report = _report(folder)
     generator, splits = _reopened(folder, report, wanted.temperature)
-    conditions = read_conditions(splits.train, wanted.condition, wanted.range)
+    conditions = read_conditions(splits.train, wanted.condition, wanted.range, splits.layout)
     n = wanted.n or int(report["config"]["n_samples"] or len(splits.train))
     prepared, fitted = _stage(folder, report, "prompts"), _stage(folder, report, "fit")
 
@@ -138,7 +138,7 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     with storage_errors(target.parent):
         incoming = target.with_name(f".{target.name}.incoming")
         before = int(report["config"]["n_samples"] or len(splits.train))
-        released(Table(sample.frame, splits.schema), splits, seed, before).to_csv(incoming, index=False)
+        write_csv(released(Table(sample.frame, splits.schema), splits, seed, before), incoming, splits)
         incoming.replace(target)
         about = {
             "run": str(folder), "run_id": report["run_id"], "dataset": report["dataset"],

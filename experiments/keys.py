@@ -13,9 +13,7 @@ from typing import Any
 
 from harmonic.evaluation.base import Evaluator
 from harmonic.generator import Generator
-from harmonic.tables.dtypes import described
 from harmonic.tables.file_layout import Layout
-from harmonic.tables.files import is_parquet, parquet_dtypes
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits
 
@@ -93,12 +91,8 @@ class StageInputs:
 
     def _file(self) -> Inputs:
         """What decides the columns, the identifiers and the format of the synthetic file."""
-        source = str(self.config["dataset"].get("path"))
-        return {
-            "version": self.versions["file"],
-            "layout": self.splits.layout.fingerprint() if self.splits.layout else None,
-            "parquet": described(parquet_dtypes(source)) if is_parquet(source) else None,
-        }
+        layout = self.splits.layout
+        return {"version": self.versions["file"], "layout": layout.fingerprint() if layout else None}
 
 
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:

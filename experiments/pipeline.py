@@ -17,7 +17,7 @@ from typing import Any
 from experiments.card import place_card
 from experiments.keys import StageInputs, stage_versions
 from experiments.measuring import broken_rules, measured_by, refit_of, scorer_of, sizes
-from experiments.products import read_csv, read_history, released, write_measures
+from experiments.products import read_csv, read_history, released, write_csv, write_measures
 from experiments.summary import print_columns, print_declared, print_plan, print_summary
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Evaluator
@@ -28,8 +28,7 @@ from harmonic.runs.cache import Entry
 from harmonic.runs.run import Run
 from harmonic.tables.canaries import uproot
 from harmonic.tables.declared import write_columns
-from harmonic.tables.dtypes import from_texts
-from harmonic.tables.files import is_parquet, parquet_dtypes
+from harmonic.tables.files import write_parquet
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
 from harmonic.tracking import Tracker
@@ -164,9 +163,10 @@ class Pipeline:
             started = time.monotonic()
             sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
             texts = released(Table(sample.frame, self.splits.schema), self.splits, self.run.seed)
-            texts.to_csv(folder / "synthetic.csv", index=False)
-            if is_parquet(source := str(self.config["dataset"].get("path"))):
-                from_texts(texts, parquet_dtypes(source)).to_parquet(folder / "synthetic.parquet", index=False)
+            write_csv(texts, folder / "synthetic.csv", self.splits)
+            if self.splits.layout is not None and self.splits.layout.form is not None:
+                frame = self.splits.layout.form.frame(texts)
+                write_parquet(frame, folder / "synthetic.parquet", like=self.config["dataset"]["path"])
             seconds = max(time.monotonic() - started, 1e-9)
             self._unload()
             return {

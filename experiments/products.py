@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.evaluation.base import Measures
+from harmonic.tables.dialect import Dialect
 from harmonic.tables.table import Splits, Table
 
 
@@ -18,11 +19,23 @@ def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.Data
     return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
 
 
+def write_csv(texts: pd.DataFrame, path: Path, splits: Splits) -> None:
+    """Write released rows as the file they were learnt from is written: its delimiter, quotes, line ends, encoding."""
+    path.write_bytes(_dialect(splits).write(texts))
+
+
 def read_csv(path: Path, splits: Splits) -> Table:
     """Read the schema's columns of a run's synthetic.csv."""
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+    dialect = _dialect(splits)
+    texts = dialect.read(path.read_bytes())
+    if splits.layout is not None:
+        texts = splits.layout.plain(texts)
     parsed = {c.name: [c.parse(text) for text in texts[c.name]] for c in splits.schema.columns}
     return Table(splits.schema.conform(pd.DataFrame(parsed)), splits.schema)
+
+
+def _dialect(splits: Splits) -> Dialect:
+    return (splits.layout.dialect if splits.layout else None) or Dialect()
 
 
 def write_measures(measures: Measures, folder: Path) -> None:

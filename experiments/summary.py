@@ -137,28 +137,41 @@ def print_declared(path: Path) -> None:
 
 
 def print_columns(splits: Splits, name: str) -> None:
-    """Print what every column of the file is taken for, and the notes on it."""
+    """Print what every column of the file is taken for, why, how many values speak against it, and the notes."""
     from rich.markup import escape
     from rich.table import Table as Grid
 
     console = wide_console()
     schema, layout = splits.schema, splits.layout
     asides = {aside.name: aside for aside in layout.asides} if layout else {}
-    grid = Grid("column", "kind", "values", "missing", title=f"{name}: target {schema.target or 'none'}")
+    findings = layout.findings if layout else {}
+    spellings = dict(layout.spellings) if layout else {}
+    grid = Grid(
+        "column", "kind", "values", "missing", "why", "against", title=f"{name}: target {schema.target or 'none'}"
+    )
     for column_name in layout.names if layout else schema.names:
+        finding = findings.get(column_name)
+        why = escape(finding.why if finding else "")
+        against = ""
+        if finding and finding.against:
+            examples = ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in finding.examples)
+            against = escape(f"{finding.against}: {examples}")
         if column_name in asides:
             aside = asides[column_name]
-            grid.add_row(escape(column_name), aside.role.value, "[dim]not learnt" if aside.written else "[dim]left out")
+            values = "[dim]not learnt" if aside.written else "[dim]left out"
+            grid.add_row(escape(column_name), aside.role.value, values, "", why, against)
             continue
-        column = schema[column_name]
+        column, spelling = schema[column_name], spellings.get(column_name)
         if column.is_numeric:
-            low, high = (replace(column, missing=None).format(end) for end in (column.minimum, column.maximum))
+            ends = [replace(column, missing=None).format(end) for end in (column.minimum, column.maximum)]
+            low, high = (spelling.write(end) if spelling else end for end in ends)
             values = f"{low} … {high}"
         else:
             shown = ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in column.categories[:6])
             values = f"{len(column.categories)}: {shown}"
         share = f"{splits.train.frame[column_name].isna().mean():.1%}" if column.missing is not None else ""
-        grid.add_row(escape(column_name), "date" if column.is_date else column.kind.value, escape(values), share)
+        kind = "date" if column.is_date else column.kind.value
+        grid.add_row(escape(column_name), kind, escape(values), share, why or escape(str(spelling or "")), against)
     console.print(grid)
     for note in splits.notes:
         console.print(f"note: {note}", highlight=False, markup=False)

@@ -28,7 +28,7 @@ from harmonic.recipes import built, language_model, merged, settings_of
 from harmonic.ruled import fitted_to
 from harmonic.settings import Count, Natural, check_fields, check_value
 from harmonic.tables.conditions import read_conditions
-from harmonic.tables.dtypes import from_texts, to_texts
+from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.rule_text import Wanted
 from harmonic.tables.table import Splits, Table
 
@@ -80,16 +80,17 @@ class Harmonic:
         """
         dataset = Dataset(
             name="frame", target=target, description=description, kinds=kinds, identifiers=identifiers,
-            free_text=free_text, rules=rules, missing="keep", missing_values=("",),
+            free_text=free_text, rules=rules, missing="keep",
         )  # fmt: skip
-        table, layout, _, notes = dataset.typed(to_texts(frame))
+        form = FrameForm.of(frame)
+        table, layout, _, notes = dataset.typed(form.texts(frame), form)
         none = table.take([])
         found, told = dataset.rules_of(table)
         notes += told
         self._splits = Splits(
             train=table, val=none, test=none, source="data frame", notes=tuple(notes), layout=layout, rules=found
         )
-        self.schema, self.notes, self._like = table.schema, tuple(notes), frame.iloc[:0]
+        self.schema, self.notes, self._form = table.schema, tuple(notes), form
         self._generator = fitted_to(self._configured(), self._splits)
         if self.directory is None:
             self._folder = Path(mkdtemp(prefix="harmonic-"))
@@ -136,12 +137,12 @@ class Harmonic:
         check_value(Count, n, "n", 100)
         seed = self.seed if seed is None else seed
         check_value(Natural, seed, "seed", 0)
-        conditions = read_conditions(self._splits.train, _words(condition), _words(between))
+        conditions = read_conditions(self._splits.train, _words(condition), _words(between), self._splits.layout)
         self._generator.load(self._splits, prepared=self._folder / "prompts", directory=self._folder)
         with TemporaryDirectory(prefix="harmonic-") as scratch:
             rows = self._generator.draw(n, seed=seed, directory=Path(scratch), conditions=conditions).frame
         assert self._splits.layout is not None
-        return from_texts(self._splits.layout.release(Table(rows, self.schema).texts(), seed), self._like)
+        return self._form.frame(self._splits.layout.release(Table(rows, self.schema).texts(), seed))
 
 
 def _words(wanted: Mapping[str, Any] | None) -> dict[str, Any]:

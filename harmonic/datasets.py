@@ -13,21 +13,34 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.settings import Text, check_fields, text_of
 from harmonic.shell import override
+from harmonic.tables.ambiguities import find_codes, find_doubts
 from harmonic.tables.canaries import Canaries, plant
+from harmonic.tables.columns import Column, InvalidValue, Kind
 from harmonic.tables.declared import Declared, read_declared, typed_table
-from harmonic.tables.file_layout import Layout, find_layout
+from harmonic.tables.dialect import Dialect
+from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.file_layout import Layout, find_layout, with_file
 from harmonic.tables.files import (
     download_california,
     download_openml,
+    is_parquet,
     read_csv,
     read_given_splits,
     read_packaged,
     read_parquet,
 )
 from harmonic.tables.grouping import people_of, split_by_group
+from harmonic.tables.missing_markers import (
+    MISSING_VALUES,
+    marker_notes,
+    marker_texts,
+    refuse_classes,
+    settle_markers,
+)
 from harmonic.tables.naming import column_named, columns_named, file_label
 from harmonic.tables.rule_set import Rules
 from harmonic.tables.rule_text import Wanted, kept_rules
+from harmonic.tables.spellings import Spelled, spell
 from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
 from harmonic.tables.table import Schema, Splits, Table
 
@@ -36,7 +49,7 @@ SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
     "openml": download_openml,
     "scikit-learn": download_california,
 }
-MISSING_VALUES = ("", "NA", "NaN", "nan", "null")
+FORMATS = ("any", "plain")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +76,16 @@ class Dataset:
     split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
     group: Text | None = None  # a column that says whose a row is, for the split; None: if one is found
     rules: Wanted = "off"  # what holds in every row: auto | off | a list (harmonic.tables.rules)
-    identifiers: str = "new"  # new | drop: what the synthetic file has in the place of identifiers
+    formats: str = "any"  # any: as people write them; plain: numbers and categories, nothing else is looked for
+    decimal: str | None = None  # "." or ",", where both may be the decimal mark; None: as other columns have it
+    dates: str | None = None  # dayfirst | monthfirst, where both are possible
+    identifiers: str = "new"  # new | grouped | drop: what the synthetic file has in the place of identifiers
+    release: Sequence[Text] = ()  # columns whose values may come out though they look like identifiers
     free_text: str = "blank"  # blank | drop: and in the place of free text
     missing: str = "error"  # error | drop | keep: what to do about rows with missing values
-    missing_values: Sequence[Text] = MISSING_VALUES  # texts that stand for a missing value
-    delimiter: str = ","
-    encoding: str = "utf-8-sig"
+    missing_values: Sequence[Text | None] = MISSING_VALUES  # texts that stand for a missing value
+    delimiter: str | None = None  # of a CSV file; None: found
+    encoding: str | None = None
 
     @property
     def label(self) -> str:
@@ -83,9 +100,9 @@ class Dataset:
         `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
         """
         check_fields(self, "dataset")
-        texts, given, origin = self._read()
+        texts, given, origin, file = self._read()
         own = self._named(list(texts.columns))
-        table, layout, kept, notes = own.typed(texts)
+        table, layout, kept, notes = own.typed(texts, file)
         people, told = own._people(texts[kept], layout)
         if given is None:
             classes = table.target.to_numpy() if table.schema.task.is_classification else None
@@ -102,32 +119,98 @@ class Dataset:
         splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules)
         return plant(splits, own.canaries, seed)
 
-    def typed(self, texts: pd.DataFrame) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
+    def typed(
+        self, texts: pd.DataFrame, file: Dialect | FrameForm | None = None
+    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
         """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
 
-        Raises ConfigError or DataError with the fix.
+        `file`: how the file writes cells, or the dtypes that a data frame has. Raises ConfigError or DataError with
+        the fix.
         """
-        return self._named(list(texts.columns))._typed(texts)
+        return self._named(list(texts.columns))._typed(texts, file)
 
-    def _typed(self, texts: pd.DataFrame) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
-        kept, gaps, notes = self._find_gaps(texts)
-        texts, gaps = texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
+    def _typed(
+        self, texts: pd.DataFrame, file: Dialect | FrameForm | None
+    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
         declared = self._declared(list(texts.columns))
+        spelled, form = self._spelled(texts, file, declared)
+        kept, gaps, notes = self._find_gaps(texts, spelled.gaps)
+        notes = [*(file.notes if isinstance(file, Dialect) else ()), *spelled.notes, *notes]
+        written = texts[kept].reset_index(drop=True)
+        plain, gaps = spelled.texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
+        plain, gaps, markers, settled = settle_markers(plain, gaps, declared.kinds)
         layout, remarks = find_layout(
-            texts, gaps, target=self.target, kinds=declared.kinds, identifiers=self.identifiers,
-            free_text=self.free_text,
+            plain, gaps, target=self.target, kinds=declared.kinds, identifiers=self.identifiers,
+            free_text=self.free_text, release=[text_of(name) for name in self.release], doubts=spelled.doubts,
         )  # fmt: skip
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
+        decided, doubts = self._decided(plain[names], gaps, spelled, form, declared.kinds)
         frame, schema, typing = typed_table(
-            texts[names], gaps[names], declared, target=self.target, task=self.task,
-            description=text_of(self.description),
+            plain[names], gaps[names], replace(declared, kinds={**decided, **declared.kinds}), target=self.target,
+            task=self.task, description=text_of(self.description),
         )  # fmt: skip
         self._check_labels(schema)
         if schema.has_target and not schema.features:
             fix = f"see why above, or learn {self.target!r} alone: dataset.target=null"
             raise DataError(f"no column but the target is left to learn from: {'; '.join(remarks)}\n  fix: {fix}")
-        return Table(frame, schema), layout, kept, [*notes, *remarks, *typing]
+        layout = with_file(
+            layout, spelled.spellings, {name: one for name, one in markers.items() if name not in aside},
+            file if isinstance(file, Dialect) else None, form,
+            {name: frozenset(written.loc[~gaps[name], name]) for name in layout.guarded},
+        )  # fmt: skip
+        return Table(frame, schema), layout, kept, [*notes, *settled, *remarks, *doubts, *typing]
+
+    def _spelled(
+        self, texts: pd.DataFrame, file: Dialect | FrameForm | None, declared: Declared
+    ) -> tuple[Spelled, FrameForm | None]:
+        """The plain texts behind the file's, and the dtypes of a data frame."""
+        form = file if isinstance(file, FrameForm) else None
+        if self.formats not in FORMATS:
+            raise ConfigError("dataset.formats", self.formats, "is unknown", suggest(str(self.formats), FORMATS))
+        markers = marker_texts(self.missing_values)
+        gaps = form.gaps(texts) if form else texts.isin(list(markers))
+        kinds = dict(declared.kinds)
+        if self.formats == "plain":
+            kinds = dict.fromkeys(map(str, texts.columns), "category")
+        elif form is not None:  # its dtype says what a column is, but for strings
+            kinds |= {str(c.name): "category" for c in form.columns if c.nature not in ("string", "period")}
+        for name, column in declared.columns.items():  # described in full, and as the texts stand
+            if all(_reads(column, text) for text in texts.loc[~gaps[name], name].unique()):
+                kinds[name] = "category"
+        spelled = spell(
+            texts, gaps, kinds=kinds, decimal=self.decimal, dates=self.dates, markers=bool(markers) and form is None,
+            delimiter=file.delimiter if isinstance(file, Dialect) else ",",
+        )  # fmt: skip
+        return spelled, form
+
+    def _decided(
+        self, plain: pd.DataFrame, gaps: pd.DataFrame, spelled: Spelled, form: FrameForm | None,
+        kinds: Mapping[str, str],
+    ) -> tuple[dict[str, str], list[str]]:  # fmt: skip
+        """The kinds that spellings, codes and dtypes decide, and notes on what columns may mean."""
+        decided = {name: kind for name, kind in spelled.kinds.items() if name in plain}
+        notes: list[str] = []
+        if self.formats == "plain":
+            return decided, notes
+        if form is not None:
+            own = form.kinds(plain.assign(**{str(c.name): "" for c in form.columns if str(c.name) not in plain}))
+            decided |= {name: kind for name, kind in own.items() if name in plain and name not in spelled.spellings}
+        for name in plain.columns:
+            values = plain.loc[~gaps[name], name]
+            if name in kinds or name == self.target or name in spelled.spellings:
+                continue
+            if decided.get(name) in (None, Kind.INTEGER):
+                codes = find_codes(str(name), values)
+                if codes:
+                    decided[name] = Kind.CATEGORY
+                    notes.append(codes)
+                    continue
+            if decided.get(name) != Kind.CATEGORY:
+                notes += find_doubts(str(name), values)
+        if self.target in decided:  # the task decides
+            del decided[self.target]
+        return decided, notes
 
     def rules_of(self, train: Table, held_out: Sequence[Table] = ()) -> tuple[Rules | None, list[str]]:
         """The rules that training rows keep and new ones are to keep, as `rules` asks for them; and notes."""
@@ -149,18 +232,18 @@ class Dataset:
     def _people(self, texts: pd.DataFrame, layout: Layout) -> tuple[NDArray[np.int64] | None, list[str]]:
         """Whose each row is, (n,), and a note on it; None where every row is another's."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
-        return people_of(texts, self.group, identifiers, [text_of(one) for one in self.missing_values])
+        return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 
-    def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str]:
-        """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, and where it is from."""
+    def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str, Dialect | FrameForm | None]:
+        """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, whence, and the file."""
         if self.path is not None:
             path = text_of(self.path)
-            read = read_parquet(path) if path.endswith((".parquet", ".pq")) else self._read_csv(path)
-            return read, None, f"file {path}"
+            texts, file = read_parquet(path) if is_parquet(path) else self._read_csv(path)
+            return texts, None, f"file {path}", file
         if self.data_dir is not None:
             frames = read_given_splits(text_of(self.data_dir), self._own_name("data_dir"))
             part = np.repeat(np.arange(len(PARTS)), [len(frame) for frame in frames])
-            return pd.concat(frames, ignore_index=True), part, f"given splits in {self.data_dir}/{self.label}/raw"
+            return pd.concat(frames, ignore_index=True), part, f"given splits in {self.data_dir}/{self.label}/raw", None
         if self.source == "file":
             if self.name is None:
                 raise ConfigError("dataset.path", "null", "no file is given", "dataset.path=table.csv")
@@ -169,7 +252,7 @@ class Dataset:
             raise ConfigError("dataset.path", "null", f"the rows of dataset {self.name} are not included", fix)
         if self.source not in SOURCES:
             raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
-        return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}"
+        return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}", None
 
     def _own_name(self, key: str) -> str:
         if self.name is None:
@@ -177,44 +260,52 @@ class Dataset:
             raise ConfigError("dataset.name", "null", problem, "dataset.name=adult, or another table's")
         return text_of(self.name)
 
-    def _read_csv(self, path: str) -> pd.DataFrame:
+    def _read_csv(self, path: str) -> tuple[pd.DataFrame, Dialect | FrameForm]:
         return read_csv(path, delimiter=self.delimiter, encoding=self.encoding)
 
-    def _find_gaps(self, texts: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
+    def _find_gaps(self, texts: pd.DataFrame, gaps: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
         """Which rows to keep (n,), where values are missing (n, columns), and notes. Errors as `missing` says."""
         if self.missing not in ("error", "drop", "keep"):
             fix = "error, drop: leave those rows out, or keep: generate missing values, too"
             raise ConfigError("dataset.missing", self.missing, "unknown", fix)
-        gaps = texts.isin([text_of(one) for one in self.missing_values])
-        counts = gaps.sum()
+        if self.target in texts and self.formats == "any":
+            refuse_classes(texts[self.target], gaps[self.target], self.missing_values, self.task)
+        filled = ~gaps.all(axis=1).to_numpy()
+        empty_rows = int((~filled).sum())
+        if empty_rows == len(texts):
+            raise DataError("no row has a value\n  fix: give other rows, or see dataset.missing_values")
+        notes = [f"{empty_rows} rows without any value are left out"] if empty_rows else []
+        counts = gaps[filled].sum()
+        notes += marker_notes(self.missing_values, texts) if self.formats == "any" else []
         if self.missing == "keep":
             if self.target is None or self.target not in texts:  # the latter is told later, with the columns' names
-                return np.ones(len(texts), bool), gaps, []
+                return filled, gaps, notes
             known = ~gaps[self.target].to_numpy()
-            lost = int((~known).sum())
+            lost = int((~known & filled).sum())
             if not known.any():
                 raise DataError(f"the target {self.target!r} has no value\n  fix: choose another dataset.target")
-            notes = [f"dropped {lost} of {len(texts)} rows without a value of {self.target!r}"] if lost else []
-            return known, gaps, notes
-        empty = [name for name, count in counts.items() if count == len(texts)]
+            notes += [f"dropped {lost} of {len(texts)} rows without a value of {self.target!r}"] if lost else []
+            return known & filled, gaps, notes
+        empty = [name for name, count in counts.items() if count == filled.sum()]
         if empty:
             raise DataError(
                 f"columns without any value: {empty}\n  fix: remove them from the table, or dataset.missing=keep"
             )
         complete = ~gaps.any(axis=1).to_numpy()
-        lost = len(texts) - int(complete.sum())
+        lost = int(filled.sum()) - int(complete.sum())
         if not lost:
-            return complete, gaps, []
+            return complete, gaps, notes
         where = ", ".join(f"{name!r} {count}" for name, count in counts.items() if count)
         if self.missing == "error":
             raise DataError(
                 f"missing values in {lost} of {len(texts)} rows: {where}\n"
                 "  fix: fill them in, or generate missing values, too: dataset.missing=keep, or leave those rows out: "
-                "dataset.missing=drop, or keep the texts as values of their own: dataset.missing_values=[]"
+                "dataset.missing=drop, or keep the texts as values of their own: "
+                + override("dataset.missing_values", [])
             )
         if lost == len(texts):
             raise DataError(f"every row has a missing value: {where}\n  fix: remove the columns that lack most values")
-        return complete, gaps, [f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
+        return complete, gaps, [*notes, f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
 
     def _check_labels(self, schema: Schema) -> None:
         """The words for the classes must be about the classes that the target has."""
@@ -228,6 +319,14 @@ class Dataset:
                 problem = f"{schema.target!r} has no classes: the task is {schema.task}"
             fix = "give words for each of them, or none: dataset.labels=null"
             raise ConfigError("dataset.labels", dict(words), problem, fix)
+
+
+def _reads(column: Column, text: str) -> bool:
+    try:
+        column.parse(text)
+    except InvalidValue:
+        return False
+    return True
 
 
 def _given_positions(part: NDArray[np.int64]) -> Positions:

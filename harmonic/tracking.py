@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from harmonic.errors import ConfigError
 from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
+from harmonic.tables.dialect import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +198,7 @@ class WandbTracker(Tracker):
         path = run.folder.absolute() / "synthetic.csv"
         if not path.exists():
             return
-        rows = pd.read_csv(path, nrows=self.sample_rows, dtype=str, keep_default_na=False)
+        rows = read_text(path.read_bytes(), str(path))[0].iloc[: self.sample_rows]  # written as the input is
         tracked.log({"synthetic_rows": wandb.Table(dataframe=rows)})
         name = f"synthetic-{run.dataset}-{run.generator}-seed{run.seed}-{run.run_id}"
         artifact = wandb.Artifact(re.sub(r"[^\w.-]", "_", name, flags=re.ASCII), type="dataset")

@@ -84,7 +84,7 @@ def test_without_a_target_utility_is_skipped_and_said_so(table: Path) -> None:
 def test_parquet_comes_back_as_parquet(tmp_path: Path) -> None:
     real = messy().drop(columns="empty")
     real.to_parquet(tmp_path / "messy.parquet")
-    folder = run(tmp_path / "messy.parquet", "dataset.target=churn", "generator=smote")
+    folder = run(tmp_path / "messy.parquet", "dataset.target=churn", "generator=smote", "n_samples=60")
     made = pd.read_parquet(folder / "synthetic.parquet")
     pd.testing.assert_series_equal(made.dtypes, real.dtypes)
     assert made["age"].isna().any() and not made["churn"].isna().any()

@@ -240,7 +240,7 @@ def test_three_rows_are_refused_and_eight_are_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"identifiers": "hash"}, r"dataset.identifiers=hash(.|\n)*drop, new"),
+        ({"identifiers": "hash"}, r"dataset.identifiers=hash(.|\n)*drop, grouped, new"),
         ({"target": "chrun"}, r"dataset.target=chrun(.|\n)*did you mean 'churn'"),
         ({"path": None}, r"dataset.path=null: no file is given"),
         ({"path": "nowhere.csv"}, "dataset.path=nowhere.csv: no such file"),

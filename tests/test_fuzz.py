@@ -27,13 +27,14 @@ from omegaconf import OmegaConf
 from row_texts import drawn_at_random, row_text
 
 from experiments.pipeline import Pipeline
-from harmonic.datasets import MISSING_VALUES, Dataset
+from harmonic.datasets import Dataset
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, DataError, HarmonicError
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_format import row_format, row_formats
 from harmonic.runs.run import Run
 from harmonic.tables.files import parse_csv
+from harmonic.tables.missing_markers import MISSING_VALUES
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.quantiles import Quantiles
 from harmonic.tiny_model import TinyModel
@@ -124,11 +125,14 @@ def through(table: tuple[list[str], list[list[str]], str | None], generator: str
         except HarmonicError as error:
             return refused(error)
         assert run.is_done
-        made = pd.read_csv(run.folder / "synthetic.csv", dtype=str, keep_default_na=False)
+        layout = splits.layout
+        assert layout is not None and layout.dialect is not None
+        made = layout.dialect.read((run.folder / "synthetic.csv").read_bytes())
         assert list(made) == list(parse_csv(written(names, rows), "table.csv"))
         assert len(made) == 6
+        plain = layout.plain(made)
         for column in splits.schema.columns:
-            for text in made[column.name]:
+            for text in plain[column.name]:
                 assert column.format(column.parse(text)) == text
         assert all(value is None or np.isfinite(value) for value in run.report["metrics"].values())
         OUTCOMES["a table"] += 1

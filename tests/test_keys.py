@@ -21,6 +21,8 @@ from harmonic.evaluation.base import Evaluator
 from harmonic.generator import Generator
 from harmonic.method import HarmonicGenerator
 from harmonic.storage import key_of
+from harmonic.tables.file_layout import Aside
+from harmonic.tables.files import read_parquet
 from harmonic.tables.table import Splits
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -204,7 +206,14 @@ def edited(splits: Splits, part: str) -> Splits:
 
 def with_aside(splits: Splits, name: str, **changes: Any) -> Splits:
     assert splits.layout is not None
-    asides = tuple(replace(aside, **changes) if aside.name == name else aside for aside in splits.layout.asides)
+    own = {key: value for key, value in changes.items() if key in Aside.__dataclass_fields__}
+    made = {key: value for key, value in changes.items() if key not in own}
+
+    def changed(aside: Aside) -> Aside:
+        new = replace(aside.new, **made) if aside.new is not None else None
+        return replace(aside, **own, new=new)
+
+    asides = tuple(changed(aside) if aside.name == name else aside for aside in splits.layout.asides)
     return replace(splits, layout=replace(splits.layout, asides=asides))
 
 
@@ -246,11 +255,12 @@ def test_whether_a_parquet_file_is_wanted_and_its_dtypes_are_in_the_sample_key(s
     more = frame.astype({"churn": pd.CategoricalDtype(["no", "perhaps", "yes"])})
     more.to_parquet(tmp_path / "more.parquet")
     config = composed("smote").copy()
+    assert splits.layout is not None
     before = keys(splits, config)
     seen = [before["sample"]]
     for path in [*found, str(tmp_path / "more.parquet")]:
-        config.dataset.path = path
-        after = keys(splits, config)
+        layout = replace(splits.layout, form=read_parquet(path)[1])
+        after = keys(replace(splits, layout=layout), config)
         assert first_changed(before, after) == "sample"
         seen.append(after["sample"])
     assert len(set(seen)) == 5

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from harmonic.tables import ranges
 from harmonic.tables.columns import Column, InvalidValue, Kind, Value
 from harmonic.tables.dates import parse_date
 from harmonic.tables.table import Table
+
+if TYPE_CHECKING:
+    from harmonic.tables.file_layout import Layout
 
 MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
 UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known
@@ -126,12 +129,16 @@ def renamed(conditions: Conditions, names: Mapping[str, str]) -> dict[str, Condi
 
 
 def read_conditions(
-    train: Table, equal: Mapping[str, Any] | None = None, between: Mapping[str, Any] | None = None
+    train: Table,
+    equal: Mapping[str, Any] | None = None,
+    between: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> dict[str, Condition]:
     """Conditions from {column: value, or values} and {column: [low, high]}; both ends of a range are in it.
 
-    Values and bounds stand as in the file; null or nothing is an open end. Raises ConfigError for an unknown column,
-    a value that no training row has (of a number: one outside of the data's range), or an empty range.
+    Values and bounds stand as in the file, whose `layout` tells its spelling; null or nothing is an open end. Raises
+    ConfigError for an unknown column, a value that no training row has (of a number: one outside of the data's range),
+    or an empty range.
     """
     found: dict[str, Condition] = {}
     for key, wanted in (("condition", equal or {}), ("range", between or {})):
@@ -146,8 +153,17 @@ def read_conditions(
             if name in found:
                 raise ConfigError(key, f"{{{name}: {value}}}", "the column is in condition already", "give one of them")
             column = train.schema[name]
+            if layout is not None:
+                value = _plain(value, name, layout)
             found[name] = _equal(column, value, train) if key == "condition" else _between(column, value)
     return found
+
+
+def _plain(wanted: Any, name: str, layout: Layout) -> Any:
+    """What a user wrote as the file does, in the plain texts that the table has."""
+    if isinstance(wanted, str):
+        return layout.plain_value(name, wanted)
+    return [_plain(one, name, layout) for one in wanted] if isinstance(wanted, list | tuple) else wanted
 
 
 def _equal(column: Column, wanted: Any, train: Table) -> Condition:

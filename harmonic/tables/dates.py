@@ -113,7 +113,7 @@ def _parts(form: str) -> list[str]:
     return [part for part in [*parts, form[place:]] if part]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=len(FORMATS))
 def _reader(form: str) -> re.Pattern[str]:
     named = (f"(?P<{part[-1]}>{_FIELDS[part]})" if part in _FIELDS else re.escape(part) for part in _parts(form))
     return re.compile("".join(named))

@@ -1,20 +1,17 @@
 """The file that rows came from, and the file they go back to: same columns, same order, same texts.
 
-Some columns are not for a generator. An identifier names one person and teaches nothing: new ones are made. A
-column with one value is written back as it was. Free text cannot be learnt without learning it by heart, and what
-it says about someone no metric here measures: its cells are left blank.
+Some columns are not for a generator (harmonic.tables.roles). An identifier names one person and teaches nothing: new
+ones are made (harmonic.tables.new_identifiers). A column with one value is written back as it was. Free text cannot
+be learnt without learning it by heart, and what it says about someone no metric here measures: its cells are left
+blank; so are those of a column that nobody understands. The others go back in the file's own spelling.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,25 +21,16 @@ from harmonic.randomness import derive
 from harmonic.shell import override
 from harmonic.tables.columns import Kind
 from harmonic.tables.dates import find_format
+from harmonic.tables.dialect import Dialect
+from harmonic.tables.new_identifiers import NewIdentifiers, new_identifiers
+from harmonic.tables.roles import NOTHING, Finding, Role, find_role, forms_of, named_by_form
+from harmonic.tables.spellings import Doubt, Spelling
 from harmonic.tables.typing import infer_kind
 
-_LEAST_ROWS = 20  # fewer rows say nothing about whether a value ever comes twice
-_MOSTLY = 0.9  # share of distinct texts from which a column of short texts names its rows
-_WORDS = 4.0  # words a cell from which texts are prose
-_NAMED = re.compile(
-    r"(?i:(^|[\W_])(id|uuid|guid|key|index|idx|rownames|rowid|no|nr|number)s?$)|[a-z](Id|ID)$|^Unnamed: 0$"
-)
-_MOST_SHAPES = 50
-_TRIES = 100
-
-
-class Role(StrEnum):
-    """Why a column is kept from the generator."""
-
-    IDENTIFIER = "identifier"
-    TEXT = "text"
-    CONSTANT = "constant"
-    DROP = "drop"
+IDENTIFIERS = ("new", "grouped", "drop")
+FREE_TEXT = ("blank", "drop")
+_LEAST_TWINS = 20  # different values of two columns that stand for the same
+_ROWS_EACH = 1.5  # and rows for each: where nearly every value stands alone, any two columns do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,71 +38,151 @@ class Aside:
     """One column that no generator sees, and what is written in its place.
 
     `value`: of every cell of a constant or blank column. `written`: whether the column is in the synthetic file.
-    An identifier has the `start` of new numbers, or `shapes`, such as "AA-000", with their counts, behind a common
-    `prefix`, whose letters and digits are drawn from `alphabets`; `taken` are the real ones.
+    `new`: how the cells of an identifier are made. `gap`: the text of its missing values, and their share.
     """
 
     name: str
     role: Role
     written: bool = True
     value: str = ""
-    start: int | None = None
-    prefix: str = ""
-    shapes: tuple[tuple[str, int], ...] = ()
-    alphabets: tuple[str, str, str] = ("0", "a", "A")
-    taken: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    new: NewIdentifiers | None = None
+    gap: tuple[str, float] = ("", 0.0)
 
-    def cells(self, n: int, draw: np.random.Generator, after: int = 0) -> list[str]:
-        """Texts for n rows; numbers begin behind `after` new ones that were given out before."""
-        if self.role is not Role.IDENTIFIER:
+    def cells(
+        self, n: int, draw: np.random.Generator, after: int = 0, people: Sequence[int] | None = None
+    ) -> list[str]:
+        """Texts for n rows; numbers begin behind `after` new ones given out before. `people`: who each row is of."""
+        if self.new is None:
             return [self.value] * n
-        if self.start is not None:
-            return [str(self.start + after + row) for row in range(n)]
-        shapes, weights = [shape for shape, _ in self.shapes], np.array([count for _, count in self.shapes], float)
-        made: dict[str, None] = {}
-        for shape in draw.choice(len(shapes), size=n, p=weights / weights.sum()):
-            text = self._fill(shapes[shape], draw)
-            for attempt in range(_TRIES):
-                if text not in made and text not in self.taken:
-                    break
-                # The shape has no room for so many: longer ones have.
-                text = self._fill(shapes[shape] + "0" * (attempt // 10), draw)
-            made[text if text not in made else f"{text}-{len(made)}"] = None
-        return list(made)
-
-    def _fill(self, shape: str, draw: np.random.Generator) -> str:
-        places = dict(zip("0aA", self.alphabets, strict=True))
-        return self.prefix + "".join(
-            places[mark][draw.integers(len(places[mark]))] if mark in places else mark for mark in shape
-        )
+        if people is None:
+            made = self.new.draw(n, draw, after)
+        else:
+            some = self.new.draw(max(people, default=-1) + 1, draw, after)
+            made = [some[person] for person in people]
+        text, share = self.gap
+        return [text if gap else one for one, gap in zip(made, draw.random(n) < share, strict=True)] if share else made
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a file in order, and those among them that are kept aside."""
+    """The columns of a file in order, those among them that are kept aside, and how all of them are written.
+
+    spellings: by column, of numbers and dates. markers: by column, the texts for missing values with their shares,
+    the first one standing for all in the table. dialect: of a text file. grouped: rows of one made-up person share new
+    identifiers. Not part of what the layout is: `findings`, what each column was taken for, and `guarded`, the real
+    texts of columns that must not come out, by column.
+    """
 
     names: tuple[str, ...]
     asides: tuple[Aside, ...] = ()
+    spellings: tuple[tuple[str, Spelling], ...] = ()
+    markers: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    dialect: Dialect | None = None
+    grouped: bool = False
+    form: Any = field(default=None, repr=False, compare=False)  # of the data frame (harmonic.tables.dtypes)
+    findings: Mapping[str, Finding] = field(default_factory=dict, repr=False, compare=False)
+    guarded: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     """Raised when `release` writes another file for the same rows."""
 
     def fingerprint(self) -> str:
         """sha256 over all that `release` depends on, the real identifiers that new ones must avoid among it."""
-        taken = [sorted(aside.taken) for aside in self.asides]
-        return hashlib.sha256(repr((self.names, self.asides, taken)).encode()).hexdigest()
+        real = {name: sorted(texts) for name, texts in sorted(self.guarded.items())}
+        taken = [sorted(aside.new.taken) for aside in self.asides if aside.new]
+        own = (
+            self.names, self.asides, self.spellings, self.markers, self.dialect, self.grouped, real, taken,
+            self.form.described() if self.form is not None else None,
+        )  # fmt: skip
+        return hashlib.sha256(repr(own).encode()).hexdigest()
 
     def release(self, texts: pd.DataFrame, seed: int, after: int = 0) -> pd.DataFrame:
         """The synthetic file's cells: `texts`, (n, modelled columns) of str, and the rest, in the file's order.
 
-        `after`: rows released before, whose identifiers are not to come again.
+        `after`: rows released before, whose identifiers are not to come again. Raises DataError where a text of the
+        input that names someone would come out.
         """
         draw = np.random.default_rng(derive(seed, "identifiers"))
-        rest = {aside.name: aside.cells(len(texts), draw, after) for aside in self.asides if aside.written}
-        cells = {
-            name: texts[name] if name in texts else rest[name] for name in self.names if name in texts or name in rest
+        people = self._people(len(texts), draw) if self.grouped else None
+        rest = {
+            aside.name: aside.cells(len(texts), draw, after, people if aside.new and aside.new.repeats else None)
+            for aside in self.asides
+            if aside.written
         }
+        cells = {}
+        for name in self.names:
+            if name in texts:
+                cells[name] = self._spelt(name, texts[name], draw)
+            elif name in rest:
+                cells[name] = self._spelt(name, pd.Series(rest[name], dtype=object), draw)
+        released = pd.DataFrame(cells, index=texts.index, dtype=object)
+        self.check(released)
+        return released
+
+    def plain(self, texts: pd.DataFrame) -> pd.DataFrame:
+        """The plain texts behind a released file's, those of its columns that are not kept aside."""
+        spellings, markers = dict(self.spellings), dict(self.markers)
+        aside = {one.name for one in self.asides}
+        cells = {}
+        for name in texts.columns:
+            if name in aside:
+                continue
+            gaps = [marker for marker, _ in markers.get(name, ())]
+            spelling = spellings.get(name)
+
+            def read(text: str, gaps: list[str] = gaps, spelling: Spelling | None = spelling) -> str:
+                if text in gaps:
+                    return gaps[0]
+                return spelling.read(text) if spelling else text
+
+            cells[name] = texts[name].map(read)
         return pd.DataFrame(cells, index=texts.index, dtype=object)
+
+    def plain_value(self, name: str, text: str) -> str:
+        """The plain text of a value that a user wrote as the file does; as it stands where the file has it plain."""
+        spelling = dict(self.spellings).get(name)
+        if spelling is None:
+            return text
+        try:
+            return spelling.read(text)
+        except (ValueError, ArithmeticError):
+            return text
+
+    def check(self, released: pd.DataFrame) -> None:
+        """The gate: no text of the input that names someone may stand in the rows. Raises DataError with the column."""
+        for name, real in self.guarded.items():
+            if name not in released:
+                continue
+            shown = sorted(set(released[name]) & real)
+            if shown:
+                problem = f"{len(shown)} values that name someone in the input stand in the synthetic rows"
+                fix = f"{override('dataset.kinds', {name: 'identifier'})}, which makes new ones"
+                raise DataError(f"column {name!r}: {problem}; nothing is written\n  fix: {fix}")
+
+    def _spelt(self, name: str, cells: pd.Series, draw: np.random.Generator) -> pd.Series:
+        """The cells as the file writes them; missing values by its texts for them, each at its rate."""
+        spelling, markers = dict(self.spellings).get(name), dict(self.markers).get(name, ())
+        if spelling is None and len(markers) < 2:
+            return cells.set_axis(cells.index)
+        gaps = cells.isin([marker for marker, _ in markers]).to_numpy()
+        written = [
+            text if gap or spelling is None else spelling.write(text) for text, gap in zip(cells, gaps, strict=True)
+        ]
+        if len(markers) > 1:
+            texts, shares = zip(*markers, strict=True)
+            drawn = draw.choice(len(texts), size=len(cells), p=np.array(shares) / sum(shares))
+            written = [texts[which] if gap else text for text, gap, which in zip(written, gaps, drawn, strict=True)]
+        return pd.Series(written, index=cells.index, dtype=object)
+
+    def _people(self, n: int, draw: np.random.Generator) -> list[int]:
+        """Which made-up person each of n rows is of: as many rows each as the real ones have, in any order."""
+        repeats = next((one.new.repeats for one in self.asides if one.new and one.new.repeats), (1,))
+        people: list[int] = []
+        person = 0
+        while len(people) < n:
+            people += [person] * int(draw.choice(repeats))
+            person += 1
+        return [people[place] for place in draw.permutation(n)]
 
 
 def find_layout(
@@ -125,36 +193,38 @@ def find_layout(
     kinds: Mapping[str, str],
     identifiers: str = "new",
     free_text: str = "blank",
+    release: Sequence[str] = (),
+    doubts: Mapping[str, Doubt] | None = None,
 ) -> tuple[Layout, list[str]]:
-    """Which columns of a text table to keep aside, and remarks on them for the report.
+    """Which columns of a table of plain texts to keep aside, and remarks on them for the report.
 
     `gaps` marks missing values. `kinds` may name a Role for a column, or a kind, which keeps it in. `identifiers`:
-    "new" makes new ones, "drop" leaves the column out; `free_text`: "blank" leaves its cells empty, "drop" leaves
-    the column out. Raises ConfigError for other words, DataError where no column is left.
+    "new" makes a new one for every row, "grouped" one for as many rows as the real ones have, "drop" leaves the
+    column out; `free_text`: "blank" leaves its cells empty, "drop" leaves the column out. `release`: columns whose
+    values may come out though they look like identifiers. `doubts`: of columns that are not understood. Raises
+    ConfigError for other words and for a declared kind that would release identifiers, DataError where no column is
+    left.
     """
-    ways = {"identifiers": (identifiers, ("new", "drop")), "free_text": (free_text, ("blank", "drop"))}
-    for key, (value, allowed) in ways.items():
-        if value not in allowed:
-            raise ConfigError(f"dataset.{key}", value, "is no way to treat them", suggest(str(value), allowed))
+    _check_ways(texts, identifiers, free_text, release)
+    findings = {name: _finding(name, texts, gaps, target, kinds, doubts or {}) for name in texts.columns}
+    findings = _with_twins(findings, texts, gaps, target, kinds)
     asides, remarks = [], []
-    for name in texts.columns:
+    guarded: dict[str, frozenset[str]] = {}
+    for name, finding in findings.items():
         known = texts.loc[~gaps[name], name]
-        wanted = kinds.get(name)
-        role = Role(wanted) if wanted in list(Role) else None
-        if name == target:
-            if role is not None:
-                fix = "take it out of dataset.kinds, or set dataset.target=null"
-                raise ConfigError("dataset.kinds", f"{{{name}: {wanted}}}", "the target cannot be kept aside", fix)
-            continue
-        if wanted is None:
-            role = find_role(known, len(texts))
-        if role is not None:
-            aside = _aside(name, role, known, texts[name], identifiers, free_text)
+        if finding.role is not None:
+            aside = _aside(name, finding, known, texts[name], identifiers, free_text)
             asides.append(aside)
-            remarks.append(f"column {name!r} {_remark(aside)}")
-        elif wanted is None and infer_kind(known.unique()) is Kind.CATEGORY and find_format(known.unique()) is None:
-            counts = known.value_counts()
-            rare = int((counts == 1).sum())
+            remarks.append(f"column {name!r} {_remark(aside, finding, identifiers)}")
+            if finding.role is Role.IDENTIFIER:
+                guarded[name] = frozenset(known.unique())
+            continue
+        if name not in release and (name in kinds or name == target):
+            _check_declared(name, known, kinds.get(name), name == target)
+        if kinds.get(name) is None and name != target and _is_category(known):
+            if finding.why:
+                remarks.append(f"column {name!r} is read as a category: {finding.why}")
+            rare = int((known.value_counts() == 1).sum())
             if rare > len(texts) / 10:
                 remarks.append(f"column {name!r} has {rare} values that stand in one row each, and may be released")
     if len(asides) == len(texts.columns):
@@ -162,67 +232,134 @@ def find_layout(
             f"no column is left to learn from: {'; '.join(remarks)}\n"
             f"  fix: give more rows, or say what a column is: {override('dataset.kinds', {'COLUMN': 'category'})}"
         )
-    return Layout(tuple(texts.columns), tuple(asides)), remarks
+    grouped = identifiers == "grouped" and any(aside.new and aside.new.repeats for aside in asides)
+    layout = Layout(tuple(texts.columns), tuple(asides), grouped=grouped, findings=findings, guarded=guarded)
+    return layout, remarks
 
 
-def find_role(known: pd.Series, rows: int) -> Role | None:
-    """Why the column is to be kept from the generator, if it is. `known`: its texts without the missing ones."""
+def _check_ways(texts: pd.DataFrame, identifiers: str, free_text: str, release: Sequence[str]) -> None:
+    ways = {"identifiers": (identifiers, IDENTIFIERS), "free_text": (free_text, FREE_TEXT)}
+    for key, (value, allowed) in ways.items():
+        if value not in allowed:
+            raise ConfigError(f"dataset.{key}", value, "is no way to treat them", suggest(str(value), allowed))
+    for name in release:
+        if name not in texts.columns:
+            raise ConfigError("dataset.release", name, "no such column", suggest(str(name), list(texts.columns)))
+
+
+def _finding(
+    name: str, texts: pd.DataFrame, gaps: pd.DataFrame, target: str | None, kinds: Mapping[str, str],
+    doubts: Mapping[str, Doubt],
+) -> Finding:  # fmt: skip
+    wanted = kinds.get(name)
+    role = Role(wanted) if wanted in list(Role) else None
+    if name == target:
+        if role is not None:
+            fix = "take it out of dataset.kinds, or set dataset.target=null"
+            raise ConfigError("dataset.kinds", f"{{{name}: {wanted}}}", "the target cannot be kept aside", fix)
+        return Finding(why="the target")
+    known = texts.loc[~gaps[name], name]
+    if wanted is not None:
+        return Finding(role=role, why="dataset.kinds says so", grouped=bool(known.duplicated().any()))
+    return find_role(known, len(texts), doubts.get(name))
+
+
+def _with_twins(
+    findings: dict[str, Finding], texts: pd.DataFrame, gaps: pd.DataFrame, target: str | None, kinds: Mapping[str, str]
+) -> dict[str, Finding]:
+    """The findings, where a column that names the same people as an identifier does is one, too."""
+    groups = [n for n, f in findings.items() if f.role is Role.IDENTIFIER and f.grouped]
+    found = dict(findings)
+    for name, finding in findings.items():
+        if finding.role is not None or name == target or name in kinds or _is_quantity(texts.loc[~gaps[name], name]):
+            continue
+        for other in groups:
+            both = ~gaps[name] & ~gaps[other]
+            pairs = texts.loc[both, [name, other]].drop_duplicates()
+            distinct = pairs[name].nunique()
+            one_to_one = len(pairs) == distinct == pairs[other].nunique()
+            if one_to_one and distinct >= _LEAST_TWINS and both.sum() >= _ROWS_EACH * distinct:
+                why = f"stands for the same as {other!r}: one value for each"
+                found[name] = Finding(role=Role.IDENTIFIER, why=why, grouped=True)
+                break
+    return found
+
+
+def _is_quantity(known: pd.Series) -> bool:
+    """Whether a column holds decimals, dates or durations, which may be the same for all rows of one person."""
+    return infer_kind(known.unique()) is Kind.FLOAT or find_format(known.unique()) is not None
+
+
+def _check_declared(name: str, known: pd.Series, wanted: str | None, is_target: bool) -> None:
+    """Values whose form names someone are not learnt, whatever the kind that is declared."""
     values = known.unique()
-    if len(values) == 0 or (len(values) == 1 and len(known) == rows):
-        return Role.CONSTANT
-    if rows < _LEAST_ROWS or len(known) < _LEAST_ROWS:
-        return None
-    kind = infer_kind(values)
-    if kind is Kind.INTEGER:
-        if len(values) < len(known):
-            return None
-        counted = np.array([int(value) for value in values], dtype=object)
-        return Role.IDENTIFIER if _NAMED.search(str(known.name)) or (np.diff(counted) == 1).all() else None
-    if kind is Kind.FLOAT or find_format(values) is not None:
-        return None
-    share, words = len(values) / len(known), np.mean([len(text.split()) for text in values])
-    if words >= _WORDS and share > 0.5:
-        return Role.TEXT
-    return Role.IDENTIFIER if share > _MOSTLY else None
+    forms = forms_of(values)
+    if not forms:
+        return
+    (form, _), shown = forms.most_common(1)[0], named_by_form(values)
+    problem = f"{len(shown)} of its {len(values)} values look like {form}, and would come out as they are"
+    let_out = override("dataset.release", [name])
+    fix = f"{override('dataset.kinds', {name: 'identifier'})}, or, if they name nobody: {let_out}"
+    if is_target:
+        raise ConfigError("dataset.target", name, problem, f"another target, or {let_out}")
+    raise ConfigError("dataset.kinds", f"{{{name}: {wanted}}}", problem, fix)
 
 
-def _aside(name: str, role: Role, known: pd.Series, texts: pd.Series, identifiers: str, free_text: str) -> Aside:
+def _is_category(known: pd.Series) -> bool:
+    return infer_kind(known.unique()) is Kind.CATEGORY and find_format(known.unique()) is None
+
+
+def _aside(name: str, finding: Finding, known: pd.Series, texts: pd.Series, identifiers: str, free_text: str) -> Aside:
+    role = finding.role
+    assert role is not None
+    blank = texts[~texts.index.isin(known.index)]
+    gap = str(blank.mode()[0]) if len(blank) else ""
     if role is Role.CONSTANT:
         return Aside(name=name, role=role, value=str(texts.mode()[0]))
     if role is not Role.IDENTIFIER:
-        blank = texts[~texts.isin(known.unique())]
-        written = role is Role.TEXT and free_text == "blank"
-        return Aside(name=name, role=role, written=written, value=str(blank.mode()[0]) if len(blank) else "")
-    values = [str(value) for value in known.unique()]
-    if infer_kind(values) is Kind.INTEGER:
-        return Aside(name=name, role=role, written=identifiers == "new", start=max(map(int, values), default=0) + 1)
-    prefix = os.path.commonprefix(values).rstrip("0123456789")  # noqa: RUF071 (of texts)
-    rests = [value[len(prefix) :] for value in values]
-    shapes = Counter(re.sub("[A-Z]", "A", re.sub("[a-z]", "a", re.sub("[0-9]", "0", _plain(rest)))) for rest in rests)
-    seen = "".join(rests)
-    alphabets = tuple(
-        "".join(sorted({mark for mark in seen if re.fullmatch(group, mark)})) or first
-        for group, first in (("[0-9]", "0"), ("[a-z]", "a"), ("[A-Z]", "A"))
-    )
-    return Aside(
-        name=name, role=role, written=identifiers == "new", prefix=prefix,
-        shapes=tuple(shapes.most_common(_MOST_SHAPES)), alphabets=(alphabets[0], alphabets[1], alphabets[2]),
-        taken=frozenset(values),
+        written = role is Role.UNCLEAR or (role is Role.TEXT and free_text == "blank")
+        return Aside(name=name, role=role, written=written, value=gap)
+    new = new_identifiers(known)
+    share = round(len(blank) / len(texts), 6)
+    return Aside(name=name, role=role, written=identifiers != "drop", new=new, gap=(gap, share))
+
+
+def _remark(aside: Aside, finding: Finding, identifiers: str) -> str:
+    against = ""
+    if finding.against and finding.role is Role.IDENTIFIER:
+        against = f" ({finding.against} values are not, such as {finding.examples[0]!r})"
+    if aside.role is Role.IDENTIFIER:
+        what = "new ones are made" if aside.written else "it is left out"
+        if aside.written and finding.grouped:
+            each = "for as many rows as a real one has" if identifiers == "grouped" else "for each row"
+            what += f", one {each}; rows are taken as independent"
+        kind = "integer" if aside.new is not None and aside.new.is_number else "category"
+        unless = f"if it is not: {override('dataset.kinds', {aside.name: kind})}"
+        if finding.by_form:
+            let_out = override("dataset.release", [aside.name])
+            unless = f"if they name nobody: {override('dataset.kinds', {aside.name: kind})} {let_out}"
+        return f"is an identifier and is not learnt ({finding.why}){against}: {what}; {unless}"
+    if aside.role is Role.TEXT:
+        what = "its cells are left blank" if aside.written else "it is left out"
+        return f"is free text, which would leak what it says: {what}"
+    if aside.role is Role.UNCLEAR:
+        return (
+            f"is not understood, and left blank: {finding.why}. What is it? "
+            f"{override('dataset.kinds', {aside.name: 'identifier'})} makes new ones, category lets its values out as "
+            "they are, drop leaves it out"
+        )
+    return f"is constant: {aside.value!r} in every row" if aside.role is Role.CONSTANT else "is left out"
+
+
+def with_file(
+    layout: Layout, spellings: Mapping[str, Spelling], markers: Mapping[str, tuple[tuple[str, float], ...]],
+    dialect: Dialect | None, form: Any, guarded: Mapping[str, frozenset[str]],
+) -> Layout:  # fmt: skip
+    """The layout with how its file writes the columns."""
+    return replace(
+        layout, spellings=tuple(spellings.items()), markers=tuple(markers.items()), dialect=dialect, form=form,
+        guarded=guarded,
     )  # fmt: skip
 
 
-def _plain(text: str) -> str:
-    """The text with every letter and digit beyond ASCII as an "a": what a shape keeps must not name anyone."""
-    return "".join("a" if mark.isalnum() and not mark.isascii() else mark for mark in text)
-
-
-def _remark(aside: Aside) -> str:
-    kind = "category" if aside.start is None else "integer"
-    unless = f"if it is not: {override('dataset.kinds', {aside.name: kind})}"
-    if aside.role is Role.IDENTIFIER:
-        what = "new ones are made" if aside.written else "it is left out"
-        return f"is an identifier and is not learnt: {what}; {unless}"
-    if aside.role is Role.TEXT:
-        what = "its cells are left blank" if aside.written else "it is left out"
-        return f"is free text, which would leak what it says: {what}; {unless}"
-    return f"is constant: {aside.value!r} in every row" if aside.role is Role.CONSTANT else "is left out"
+__all__ = ["NOTHING", "Aside", "Finding", "Layout", "Role", "find_layout", "find_role", "with_file"]

@@ -1,16 +1,14 @@
 """Rows as text, from wherever they are: a CSV file, given splits, the package, OpenML or scikit-learn.
 
-Every source gives a frame whose cells are all str, stripped of surrounding blanks; harmonic/tables/typing.py
-decides what the columns are. The downloads come out in the names and the number format of the paper's files.
+Every source gives a frame whose cells are all str; harmonic/tables/typing.py decides what the columns are. The
+downloads come out in the names and the number format of the paper's files.
 """
 
 from __future__ import annotations
 
-import csv
 import warnings
 from http.client import HTTPException
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,10 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.tables.dtypes import to_texts
+from harmonic.tables.dialect import Dialect, read_text, unusable
+from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.splitting import PARTS
 
-DELIMITERS = {  # what else a header may be split by, as it is typed on the command line
-    ";": "\"dataset.delimiter=';'\"",
-    "\t": "dataset.delimiter=tab",
-    "|": "'dataset.delimiter=|'",
-    ",": "\"dataset.delimiter=','\"",
-}
 PACKAGED = ("german", "diabetes")
 OPENML = {"adult": 1590, "abalone": 183}  # the one version that has the paper's rows
 ADULT_CLASSES = {"<=50K": "0", ">50K": "1"}
@@ -43,17 +36,20 @@ CALIFORNIA = {  # scikit-learn's names to those of the paper's files, in the fil
 }
 
 
-def read_csv(path: str | Path, *, delimiter: str = ",", encoding: str = "utf-8-sig") -> pd.DataFrame:
-    """Read a CSV file with a header as text, (rows, columns) of str.
+def read_csv(
+    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None
+) -> tuple[pd.DataFrame, Dialect]:
+    """Read a CSV file with a header as text, (rows, columns) of str, and how the file writes it.
 
-    Raises ConfigError when the path is no readable file, DataError when its content is no table.
+    `delimiter` and `encoding` None: found. Raises ConfigError when the path is no readable file, DataError when its
+    content is no table.
     """
     path = _found(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError("dataset.path", path, f"cannot be read: {error.strerror}", "check its permissions") from error
-    return parse_csv(data, str(path), delimiter=delimiter, encoding=encoding)
+    return read_text(data, str(path), delimiter=delimiter, encoding=encoding)
 
 
 def is_parquet(path: str | Path) -> bool:
@@ -61,13 +57,8 @@ def is_parquet(path: str | Path) -> bool:
     return Path(path).suffix in (".parquet", ".pq")
 
 
-def parquet_dtypes(path: str | Path) -> pd.DataFrame:
-    """A frame with the file's columns and dtypes, and no rows."""
-    return pd.read_parquet(_found(path)).iloc[:0]  # not from its schema, which does not know a column's categories
-
-
-def read_parquet(path: str | Path) -> pd.DataFrame:
-    """Read a Parquet file as text, (rows, columns) of str, as `harmonic.tables.dtypes.to_texts` writes values.
+def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameForm]:
+    """Read a Parquet file as text, (rows, columns) of str, and the form of its columns.
 
     Raises ConfigError when the path is no readable Parquet file, DataError when its content is no flat table.
     """
@@ -80,12 +71,26 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
         problem = f"cannot be read as Parquet: {str(error).splitlines()[0]}"
         raise ConfigError("dataset.path", path, problem, "check the file, or export it as CSV") from error
     try:
-        texts = to_texts(frame)
+        form = FrameForm.of(frame)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    if not len(texts):
-        raise _unusable(str(path), "a header and no rows", "give a table with rows")
-    return texts
+    if not len(frame):
+        raise unusable(str(path), "a header and no rows", "give a table with rows")
+    return form.texts(frame), form
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path, like: str | Path) -> None:
+    """Write a frame with the types that its columns have in the Parquet file `like`."""
+    import pyarrow as pa
+    from pyarrow.parquet import read_schema, write_table
+
+    schema = read_schema(like)
+    fields = [schema.field(name) for name in map(str, frame.columns) if name in schema.names]
+    try:
+        table = pa.Table.from_pandas(frame, pa.schema(fields), preserve_index=False)
+    except (pa.ArrowException, OverflowError):  # new identifiers may be beyond a type
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    write_table(table, path)
 
 
 def _found(path: str | Path) -> Path:
@@ -99,70 +104,9 @@ def _found(path: str | Path) -> Path:
     return path
 
 
-def parse_csv(data: bytes, origin: str, *, delimiter: str = ",", encoding: str = "utf-8-sig") -> pd.DataFrame:
-    """The text table in the bytes of a CSV file; `origin` names it in errors.
-
-    Written on the csv module, because pandas fills short lines, and takes long ones for an index, in silence.
-    """
-    text = _decode(data, origin, encoding)
-    mark = "\t" if delimiter in ("tab", "\\t") else delimiter
-    try:
-        reader = csv.reader(StringIO(text, newline=""), delimiter=mark, skipinitialspace=True, strict=True)
-    except (TypeError, ValueError) as error:
-        fix = "give one character, or tab"
-        raise ConfigError("dataset.delimiter", repr(delimiter), str(error), fix) from error
-    rows: list[list[str]] = []
-    try:
-        header = [name.strip() for name in next((row for row in reader if row), [])]
-        _check_header(header, origin, text)
-        for row in reader:
-            if len(row) != len(header) and row:
-                problem = f"line {reader.line_num} has {len(row)} fields, the header has {len(header)}"
-                raise _unusable(origin, problem, "quote fields that hold the delimiter; complete the short lines")
-            if row:
-                rows.append(row)
-    except csv.Error as error:
-        raise _unusable(origin, f"line {reader.line_num} is not CSV: {error}", "check its quotes") from error
-    if not rows:
-        raise _unusable(origin, "a header and no rows", "give a table with rows")
-    columns = [np.array(list(map(str.strip, column)), dtype=object) for column in zip(*rows, strict=True)]
-    return pd.DataFrame(dict(zip(header, columns, strict=True)))
-
-
-def _unusable(origin: str, problem: str, fix: str) -> DataError:
-    return DataError(f"{origin}: {problem}\n  fix: {fix}")
-
-
-def _decode(data: bytes, origin: str, encoding: str) -> str:
-    if not data.strip():
-        raise _unusable(origin, "is empty", "give a CSV file with a header and rows")
-    try:
-        text = data.decode(encoding)
-    except LookupError as error:
-        raise ConfigError("dataset.encoding", encoding, "unknown encoding", "utf-8, latin-1, utf-16 ...") from error
-    except UnicodeDecodeError as error:
-        if b"\0" not in data:
-            byte = f"byte 0x{data[error.start]:02x} at position {error.start}"
-            fix = "save it as UTF-8, or name its encoding: dataset.encoding=latin-1"
-            raise _unusable(origin, f"is not {encoding} text ({byte})", fix) from error
-        text = "\0"
-    if "\0" in text:
-        fix = "export the table as CSV; if it is text in UTF-16: dataset.encoding=utf-16"
-        raise _unusable(origin, "is a binary file, not CSV", fix)
-    return text
-
-
-def _check_header(header: list[str], origin: str, text: str) -> None:
-    if len(header) < 2:
-        other = next((words for mark, words in DELIMITERS.items() if mark in text.lstrip().splitlines()[0]), None)
-        fix = other or "give a table with a header, features and a target"
-        raise _unusable(origin, "the first line names one column only", fix)
-    if "" in header:
-        fix = "name it; if it is the index that pandas wrote, write the file with index=False"
-        raise _unusable(origin, f"column {header.index('') + 1} has no name", fix)
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise _unusable(origin, f"column names must be unique; more than once: {twice}", "rename them in the file")
+def parse_csv(data: bytes, origin: str, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """The text table in the bytes of a CSV file; `origin` names it in errors. See harmonic.tables.dialect."""
+    return read_text(data, origin, delimiter=delimiter, encoding=encoding)[0]
 
 
 def read_given_splits(data_dir: str | Path, name: str) -> list[pd.DataFrame]:
@@ -180,11 +124,11 @@ def read_given_splits(data_dir: str | Path, name: str) -> list[pd.DataFrame]:
     lacking = [f"{name}_{part}.csv" for part in PARTS if not (folder / f"{name}_{part}.csv").is_file()]
     if lacking:
         raise ConfigError("data_dir", data_dir, f"{name}/raw lacks {', '.join(lacking)}", f"the layout is {layout}")
-    frames = [read_csv(folder / f"{name}_{part}.csv") for part in PARTS]
+    frames = [read_csv(folder / f"{name}_{part}.csv")[0] for part in PARTS]
     for part, frame in zip(PARTS[1:], frames[1:], strict=True):
         if list(frame.columns) != list(frames[0].columns):
             odd = sorted(set(frame.columns) ^ set(frames[0].columns)) or "the same names in another order"
-            raise _unusable(f"{folder}/{name}_{part}.csv", f"other columns than train: {odd}", "use one header")
+            raise unusable(f"{folder}/{name}_{part}.csv", f"other columns than train: {odd}", "use one header")
     return frames
 
 
@@ -193,7 +137,9 @@ def read_packaged(name: str) -> pd.DataFrame:
     if name not in PACKAGED:
         fix = f"packaged: {', '.join(PACKAGED)}; otherwise give dataset.path or data_dir"
         raise ConfigError("dataset.name", name, "is not packaged", fix)
-    return parse_csv(files("harmonic").joinpath("data", f"{name}.csv").read_bytes(), f"packaged {name}.csv")
+    return parse_csv(
+        files("harmonic").joinpath("data", f"{name}.csv").read_bytes(), f"packaged {name}.csv", delimiter=","
+    )
 
 
 def download_openml(name: str) -> pd.DataFrame:

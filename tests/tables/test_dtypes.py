@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow.parquet import read_schema
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.dtypes import from_texts, to_texts
-from harmonic.tables.files import parquet_dtypes, read_parquet
+from harmonic.tables.dtypes import FrameForm, to_texts
+from harmonic.tables.files import read_parquet, write_parquet
 
 
 def frame() -> pd.DataFrame:
@@ -38,7 +41,7 @@ def frame() -> pd.DataFrame:
 def test_a_frame_comes_back_with_its_dtypes() -> None:
     texts = to_texts(frame())
     assert texts.map(lambda cell: isinstance(cell, str)).all(axis=None)
-    pd.testing.assert_frame_equal(from_texts(texts, frame().iloc[:0]), frame())
+    pd.testing.assert_frame_equal(FrameForm.of(frame()).frame(texts), frame())
 
 
 def test_dates_are_iso_and_as_short_as_can_be() -> None:
@@ -53,12 +56,12 @@ def test_names_need_not_be_texts() -> None:
     numbered = pd.DataFrame({0: [1], 1: ["a"]})
     texts = to_texts(numbered)
     assert list(texts) == ["0", "1"]
-    pd.testing.assert_frame_equal(from_texts(texts, numbered), numbered)
-    pd.testing.assert_frame_equal(from_texts(texts[["1"]], numbered), numbered[[1]])
+    pd.testing.assert_frame_equal(FrameForm.of(numbered).frame(texts), numbered)
+    pd.testing.assert_frame_equal(FrameForm.of(numbered).frame(texts[["1"]]), numbered[[1]])
 
 
 def test_integers_with_new_gaps_become_nullable() -> None:
-    back = from_texts(pd.DataFrame({"a": ["1", ""]}, dtype=object), pd.DataFrame({"a": [1]}))
+    back = FrameForm.of(pd.DataFrame({"a": [1]})).frame(pd.DataFrame({"a": ["1", ""]}, dtype=object))
     assert back["a"].dtype == "Int64" and back["a"].isna().tolist() == [False, True]
 
 
@@ -77,12 +80,85 @@ def test_what_is_no_table_is_refused(wrong: pd.DataFrame, message: str) -> None:
         to_texts(wrong)
 
 
-def test_parquet_is_read_as_text_and_its_dtypes_without_rows(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    frame().drop(columns="single").to_parquet(path)
-    texts = read_parquet(path)
-    pd.testing.assert_frame_equal(texts, to_texts(frame().drop(columns="single")))
-    pd.testing.assert_frame_equal(from_texts(texts, parquet_dtypes(path)), pd.read_parquet(path))
+def test_parquet_is_read_as_text_and_written_with_its_own_types(tmp_path: Path) -> None:
+    path, again = tmp_path / "table.parquet", tmp_path / "again.parquet"
+    rare().to_parquet(path)
+    texts, form = read_parquet(path)
+    pd.testing.assert_frame_equal(form.frame(texts), pd.read_parquet(path))
+    write_parquet(form.frame(texts), again, like=path)
+    assert read_schema(again).remove_metadata() == read_schema(path).remove_metadata()
+    pd.testing.assert_frame_equal(pd.read_parquet(again), pd.read_parquet(path))
+
+
+def rare() -> pd.DataFrame:
+    """Dtypes that tables have now and then."""
+    return pd.DataFrame(
+        {
+            "decimal": [Decimal("1.50"), Decimal("22.25"), None],
+            "date": [date(2020, 2, 29), None, date(1999, 1, 1)],
+            "time": [time(8, 5), time(23, 59, 59), None],
+            "wait": pd.to_timedelta(["08:05:00", None, "2 days 00:00:01"]),
+            "quick": pd.to_timedelta([1_500_000, 250_000, 0], unit="ns"),
+            "flag": pd.Series([True, None, False], dtype=object),
+            "unsigned": np.array([2**64 - 1, 2**63, 7], dtype=np.uint64),
+            "empty text": ["", None, "NA"],
+            "tens": pd.Categorical([10, 20, 10]),
+            "bytes": [b"a", b"\xff", None],
+        }
+    )
+
+
+@pytest.mark.parametrize("dtype", ["Period", "Interval", "mixed"])
+def test_other_values_come_back_too(dtype: str) -> None:
+    values = {
+        "Period": pd.Series(pd.PeriodIndex(["2021Q3", "2022Q1"], freq="Q")),
+        "Interval": pd.Series(pd.cut([1, 5, 9], 3)),
+        "mixed": pd.Series([1, "a", None, 2.5], dtype=object),
+    }[dtype]
+    frame = values.to_frame("x")
+    form = FrameForm.of(frame)
+    pd.testing.assert_frame_equal(form.frame(form.texts(frame)), frame)
+
+
+def test_an_object_column_comes_back_as_objects() -> None:
+    frame = rare()[["flag", "date", "empty text"]]
+    form = FrameForm.of(frame)
+    again = form.frame(form.texts(frame))
+    pd.testing.assert_frame_equal(again, frame)
+    assert again["flag"].tolist() == [True, None, False]
+
+
+def test_null_alone_is_missing() -> None:
+    frame = pd.DataFrame({"x": ["", None, "NA", "null"]})
+    form = FrameForm.of(frame)
+    assert form.gaps(form.texts(frame))["x"].tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["20095", "10115"], "category"),  # postal codes are strings
+        (["a", "b"], None),
+        (["2020-01-01", "2020-01-02"], None),  # may be dates
+        ([20095, 10115], "integer"),
+        ([2**63 + 5, 1], "category"),  # beyond what a column of integers holds
+        ([1.0, 2.0], "float"),
+        ([float("inf"), 2.0], None),
+        ([True, False], "category"),
+        (pd.Categorical([10, 20]), "category"),
+        (pd.to_timedelta(["1s", "2s"]), "integer"),
+        ([Decimal("1.5"), Decimal("2.5")], "float"),
+    ],
+)
+def test_a_dtype_decides_the_kind(values: object, kind: str | None) -> None:
+    frame = pd.DataFrame({"x": values})
+    form = FrameForm.of(frame)
+    assert form.kinds(form.texts(frame)).get("x") == kind
+
+
+def test_new_numbers_beyond_a_dtype_get_a_wider_one() -> None:
+    form = FrameForm.of(pd.DataFrame({"id": np.array([126, 127], dtype=np.int8)}))
+    assert form.frame(pd.DataFrame({"id": ["128", "129"]}))["id"].tolist() == [128, 129]
 
 
 def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:

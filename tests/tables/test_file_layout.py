@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.file_layout import Aside, Layout, Role, find_layout, find_role
+from harmonic.tables.file_layout import Aside, Layout, find_layout
+from harmonic.tables.new_identifiers import NewIdentifiers
+from harmonic.tables.roles import Role, find_role
 
 N = 40
 
@@ -45,7 +47,7 @@ def layout(frame: pd.DataFrame, **settings: Any) -> tuple[Layout, list[str]]:
     ],
 )
 def test_role_follows_from_the_values(values: list[Any], name: str, role: Role | None) -> None:
-    assert find_role(column(values, name), len(values)) is role
+    assert find_role(column(values, name), len(values)).role is role
 
 
 def test_release_has_the_files_columns_in_its_order() -> None:
@@ -74,7 +76,8 @@ def test_new_identifiers_are_like_the_real_ones_and_none_of_them(make: Any) -> N
 
 
 def test_a_shape_without_room_grows() -> None:
-    aside = Aside(name="x", role=Role.IDENTIFIER, shapes=(("0", 1),), alphabets=("01", "a", "A"), taken=frozenset("01"))
+    new = NewIdentifiers(shapes=(("0", 1),), alphabets=("01", "a", "A"), taken=frozenset("01"))
+    aside = Aside(name="x", role=Role.IDENTIFIER, new=new)
     assert len(set(aside.cells(50, np.random.default_rng(0)))) == 50
 
 

@@ -1,0 +1,173 @@
+"""What a column is for, by evidence: .venv/bin/pytest tests/tables/test_roles.py."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harmonic.datasets import Dataset
+from harmonic.errors import ConfigError, DataError
+from harmonic.tables.roles import Role, find_role, forms_of
+from harmonic.tables.spellings import Doubt
+
+ROWS = 120
+
+
+def column(make: Callable[[random.Random], Any], name: str = "x", people: int = ROWS) -> pd.Series:
+    """Texts of so many people, in 120 rows."""
+    spin = random.Random(0)
+    pool = [str(make(spin)) for _ in range(people)]
+    return pd.Series([pool[row % people] for row in range(ROWS)], name=name, dtype=object)
+
+
+def digits(spin: random.Random, size: int) -> str:
+    return str(spin.randint(10 ** (size - 1), 10**size - 1))
+
+
+def word(spin: random.Random) -> str:
+    return "".join(spin.choice("aeioulnst") for _ in range(7))
+
+
+NAMING: dict[str, Callable[[random.Random], Any]] = {
+    "email": lambda spin: f"{word(spin)}@{word(spin)}.org",
+    "ssn": lambda spin: f"{digits(spin, 3)}-{digits(spin, 2)}-{digits(spin, 4)}",
+    "card": lambda spin: digits(spin, 16),
+    "17 digits": lambda spin: digits(spin, 17),
+    "whole floats": lambda spin: f"{digits(spin, 9)}.0",
+    "phone": lambda spin: f"+49 170 {digits(spin, 7)}",
+    "uuid": lambda spin: uuid.UUID(int=spin.getrandbits(128)),
+    "ip": lambda spin: ".".join(str(spin.randint(1, 254)) for _ in range(4)),
+    "mac": lambda spin: ":".join(f"{spin.randint(0, 255):02x}" for _ in range(6)),
+    "code": lambda spin: f"PAT-{digits(spin, 5)}",
+    "ten digits": lambda spin: digits(spin, 10),
+}
+
+
+@pytest.mark.parametrize("people", [ROWS, 40], ids=["one row each", "three rows each"])
+@pytest.mark.parametrize("kind", NAMING)
+def test_values_that_name_someone_are_identifiers_whatever_the_column_is_called(kind: str, people: int) -> None:
+    known = column(NAMING[kind], "x", people)
+    finding = find_role(known, ROWS)
+    assert finding.role is Role.IDENTIFIER and finding.why
+    assert finding.grouped is (people < ROWS)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "people"),
+    [
+        (lambda spin: f"{word(spin).title()} {word(spin).title()}", "x", ROWS),
+        (lambda spin: word(spin).title(), "surname", 40),
+        (lambda spin: digits(spin, 5), "customer_id", 40),
+        (lambda spin: digits(spin, 4), "patientID", ROWS),
+        (lambda spin: f"{digits(spin, 4)}.0", "customer_id", ROWS),
+        (lambda spin: f"{word(spin)}{digits(spin, 2)}", "username", ROWS),
+    ],
+)
+def test_a_name_helps_where_values_do_not_tell(make: Any, name: str, people: int) -> None:
+    assert find_role(column(make, name, people), ROWS).role is Role.IDENTIFIER
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "people"),
+    [
+        (lambda spin: spin.randint(1000, 99999), "salary", ROWS),
+        (lambda spin: spin.randint(10**9, 10**10 - 1) // 1000 * 1000, "revenue", ROWS),
+        (lambda spin: spin.randint(1_600_000_000, 1_700_000_000), "created_at", ROWS),
+        (lambda spin: spin.randint(40, 110), "glycemic_index", 60),
+        (lambda spin: round(spin.uniform(0, 1), 9), "share", ROWS),
+        (lambda spin: f"A{spin.randint(10, 14)}", "status", 5),
+        (lambda spin: spin.choice("ab"), "id", ROWS),
+        (lambda spin: f"{spin.randint(0, 60):05d}", "zip", 60),
+        (lambda spin: f"2024-0{spin.randint(1, 9)}-1{spin.randint(0, 9)}", "x", ROWS),
+        (lambda spin: f"{spin.choice(['north', 'south'])}", "name", ROWS),
+    ],
+)
+def test_quantities_and_categories_are_no_identifiers(make: Any, name: str, people: int) -> None:
+    assert find_role(column(make, name, people), ROWS).role is None
+
+
+def test_what_is_not_understood_is_asked_about() -> None:
+    known = column(lambda spin: f"{spin.choice('abcde')}{word(spin)}/{word(spin)[: spin.randint(1, 6)]}", "thing")
+    finding = find_role(known, ROWS)
+    assert finding.role is Role.UNCLEAR and "of no form that is known" in finding.why
+    odd = Doubt("118 of its 120 values are numbers, 2 are not: 'x', 'y'", ("x", "y"))
+    numbers = column(lambda spin: f"{spin.uniform(0, 99):.4f}", "size")
+    numbers[3], numbers[9] = "x", "y"
+    finding = find_role(numbers, ROWS, odd)
+    assert (finding.role, finding.against, finding.examples) == (Role.UNCLEAR, 2, ("x", "y"))
+
+
+def test_forms_hold_in_small_tables_and_against_few_others() -> None:
+    few = pd.Series(["anna@mail.org", "bo@mail.org", "none", "cy@mail.org"], name="x", dtype=object)
+    finding = find_role(few, 4)
+    assert (finding.role, finding.against, finding.examples) == (Role.IDENTIFIER, 1, ("none",))
+    assert forms_of(["4111 1111 1111 1111", "5500 0000 0000 0004"]) == {"a card number": 2}
+    assert forms_of(["DE89 3704 0044 0532 0130 00"]) == {"an IBAN": 1}
+    assert forms_of(["DE00 3704 0044 0532 0130 00", "1.2.3", "12:30:15", "a@b"]) == {}
+
+
+def test_some_addresses_among_categories_are_not_let_out() -> None:
+    known = pd.Series(["web", "shop", "mail", "fax"] * 10 + ["anna@mail.org"], name="source", dtype=object)
+    assert find_role(known, len(known)).role is Role.UNCLEAR
+
+
+def visits() -> pd.DataFrame:
+    """40 people in 120 rows, with three columns that name them and one that stands for the same."""
+    spin = random.Random(1)
+    frame = pd.DataFrame({name: column(NAMING[name], name, 40) for name in ("email", "ssn", "code")})
+    frame["nickname"] = column(lambda spin: word(spin)[:4], "nickname", 40)
+    frame["age"] = [str(spin.randint(18, 90)) for _ in range(ROWS)]
+    frame["y"] = [spin.choice("pq") for _ in range(ROWS)]
+    return frame
+
+
+def test_new_identifiers_are_released_and_real_ones_never() -> None:
+    frame = visits()
+    table, layout, _, notes = Dataset(name="v", target="y", missing="keep").typed(frame)
+    assert table.schema.names == ["age", "y"]
+    released = layout.release(table.texts(), 0)
+    for name in ("email", "ssn", "code", "nickname"):
+        assert released[name].is_unique and not set(released[name]) & set(frame[name])
+        assert any(f"'{name}'" in note and "taken as independent" in note for note in notes)
+    assert "stands for the same as" in layout.findings["nickname"].why
+
+
+def test_rows_of_one_made_up_person_may_share_new_identifiers() -> None:
+    frame = visits()
+    table, layout, _, _ = Dataset(name="v", target="y", missing="keep", identifiers="grouped").typed(frame)
+    released = layout.release(table.texts(), 0)
+    assert sorted(released["email"].value_counts()) == [3] * 40
+    assert len(released[["email", "ssn", "code", "nickname"]].drop_duplicates()) == 40
+    assert not set(released["email"]) & set(frame["email"])
+
+
+def test_identifiers_have_gaps_at_the_rate_of_the_real_ones() -> None:
+    frame = visits()
+    frame.loc[frame.index % 4 == 0, "email"] = ""
+    table, layout, _, _ = Dataset(name="v", target="y", missing="keep").typed(frame)
+    share = (layout.release(table.texts(), 0)["email"] == "").mean()
+    assert 0.1 < share < 0.4
+
+
+def test_a_declared_kind_does_not_let_them_out() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.kinds=\{email: category\}(.|\n)*dataset\.release=\[email\]"):
+        Dataset(name="v", target="y", missing="keep", kinds={"email": "category"}).typed(visits())
+    with pytest.raises(ConfigError, match=r"dataset\.target=email(.|\n)*look like an e-mail address"):
+        Dataset(name="v", target="email", missing="keep").typed(visits())
+    free = Dataset(name="v", target="y", missing="keep", kinds={"email": "category"}, release=["email"])
+    assert "email" in free.typed(visits())[0].schema.names
+    with pytest.raises(ConfigError, match=r"dataset\.release=emial(.|\n)*'email'"):
+        Dataset(name="v", target="y", missing="keep", release=["emial"]).typed(visits())
+
+
+def test_the_gate_stops_a_release_with_the_column() -> None:
+    table, layout, _, _ = Dataset(name="v", target="y", missing="keep").typed(visits())
+    released = layout.release(table.texts(), 0)
+    released.loc[5, "ssn"] = visits()["ssn"][0]
+    with pytest.raises(DataError, match=r"column 'ssn': 1 values that name someone(.|\n)*nothing is written"):
+        layout.check(released)
