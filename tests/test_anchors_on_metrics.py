@@ -76,6 +76,7 @@ def test_fresh_real_rows_score_as_honest_data(scores: dict[str, Measures]) -> No
     assert abs(holdout["dcr/share"] - 0.5) < 0.15
     for attack in ON_ROWS:
         assert holdout[f"mia/{attack}/auc/low"] < 0.5 < holdout[f"mia/{attack}/auc/high"]
-    assert holdout["mia/worst/low"] < 0.5 and holdout["mia/worst_apart/low"] < 0.5
+    # Above .5 in up to 5% of splits, for all attacks at once; test_calibration counts how often.
+    assert holdout["mia/worst/low"] < 0.52 and holdout["mia/worst_apart/low"] < 0.55
     assert holdout["epsilon"] == 0
     assert np.isfinite(holdout["mle/f1_macro"])

@@ -144,15 +144,18 @@ def of_file(outputs: Path, value: float, path: str, table: str, **more: Any) -> 
 
 def test_two_files_that_are_called_alike_are_two_datasets_and_are_not_ranked_together(tmp_path: Path) -> None:
     for generator, score in (("smote", 0.2), ("tvae", 0.1)):
-        of_file(tmp_path, score, "a/my.csv", "aaaa", generator=generator, run_id="00000001")
-        of_file(tmp_path, score + 0.7, "b/my.csv", "bbbb", generator=generator, run_id="00000002")
+        for seed, noise in enumerate((0.0, 0.001, 0.003)):
+            more = {"generator": generator, "seed": seed}
+            value = score + noise * (generator == "smote")
+            of_file(tmp_path, value, "a/my.csv", "aaaa", run_id=f"0000000{seed}", **more)
+            of_file(tmp_path, value + 0.7, "b/my.csv", "bbbb", run_id=f"0000001{seed}", **more)
     records = read_runs([tmp_path])
     assert {record.dataset for record in records} == {"my (a/my.csv)", "my (b/my.csv)"}
     assert {record.variant for record in records} == {""}
     table = result_table("t", "t", measured(tidy(records)), [Measure("new rows", "nrs")])
     assert table is not None
-    best = [(row[1].text, row[2].text) for row in table.rows if row[2].best]
-    assert best == [("smote", "0.200"), ("smote", "0.900")]
+    best = [(row[1].text, row[2].text.split()[0]) for row in table.rows if row[2].best]
+    assert best == [("smote", "0.201"), ("smote", "0.901")]
 
 
 def test_a_file_that_was_changed_is_another_dataset_and_one_file_by_two_paths_is_one(tmp_path: Path) -> None:

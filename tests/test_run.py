@@ -163,7 +163,7 @@ def test_a_run_killed_while_sampling_goes_on_from_what_is_there(finished: tuple[
     [
         ([*OWN_FILE, "dataset.target=Outcom"], ["dataset.target", "did you mean 'Outcome'"]),
         (["stage=smaple"], ["stage=smaple", "sample"]),
-        (["summary=al"], ["summary=al", "did you mean 'all'"]),
+        (["summary=al"], ["summary=al", "fix: summary=all"]),
         (["generator.neighbors.k=5000"], ["generator.neighbors.k=5000", "fix"]),
         (["llm.context=30"], ["llm.context=30", "tokens"]),
         (["output_dir=/dev/null/x"], ["output_dir"]),

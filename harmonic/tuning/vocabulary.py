@@ -58,8 +58,10 @@ class Vocabulary:
 
         full = model.get_output_embeddings()
         kept = torch.from_numpy(self.ids).to(full.weight.device)
-        head = torch.nn.Linear(full.weight.shape[1], len(self.ids), bias=full.bias is not None)
-        head = head.to(full.weight.device, full.weight.dtype).requires_grad_(False)
+        head = torch.nn.utils.skip_init(  # or it would draw weights, from the global state
+            torch.nn.Linear, full.weight.shape[1], len(self.ids), bias=full.bias is not None,
+            device=full.weight.device, dtype=full.weight.dtype,
+        ).requires_grad_(False)  # fmt: skip
         head.weight.data = full.weight.data[kept].clone()
         if full.bias is not None:
             head.bias.data = full.bias.data[kept].clone()

@@ -253,7 +253,7 @@ def test_no_network_says_how_to_do_without(monkeypatch: pytest.MonkeyPatch, func
 
     monkeypatch.setattr(f"sklearn.datasets.{function}", fetch)
     download = download_openml if function == "fetch_openml" else download_california
-    with pytest.raises(ConfigError, match=rf"data_dir=null(.|\n)*{name}/raw/{name}_train.csv: data_dir=<folder>"):
+    with pytest.raises(ConfigError, match=rf"data_dir=null(.|\n)*{name}/raw/{name}_train.csv: data_dir=FOLDER"):
         download(name)
 
 

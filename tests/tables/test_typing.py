@@ -224,8 +224,8 @@ def test_kinds_override_inference() -> None:
     [
         ({"target": "stauts"}, r"dataset.target=stauts(.|\n)*did you mean 'status'"),
         ({"task": "binary"}, r"dataset.task=binary: no such task(.|\n)*known: binary classification, multi"),
-        ({"task": "multi classification"}, r"has 2 classes(.|\n)*dataset.task=binary classification"),
-        ({"target": "age", "task": "binary classification"}, r"has 3 classes(.|\n)*dataset.task=multi"),
+        ({"task": "multi classification"}, r"has 2 classes(.|\n)*dataset.task='binary classification'"),
+        ({"target": "age", "task": "binary classification"}, r"has 3 classes(.|\n)*dataset.task='multi"),
         ({"target": "job", "task": "regression"}, r"dataset.task=regression: the target 'job' is text, .*'a'"),
         ({"kinds": {"agee": "float"}}, r"dataset.kinds={agee: float}: no such column(.|\n)*'age'"),
         (
