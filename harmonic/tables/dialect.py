@@ -116,7 +116,7 @@ def read_text(
     """
     data, packed = _unpacked(data, origin)
     text, encoding, remarks = _decoded(data, origin, encoding)
-    if not text.strip("\ufeff \t\r\n"):
+    if not text.replace("\ufeff", "").strip():
         raise unusable(origin, "is empty", "give a CSV file with a header and rows")
     notes = [*packed, *remarks]
     if _is_json(text):
@@ -366,7 +366,7 @@ def _checked_header(
 ) -> tuple[list[str], tuple[tuple[str, str], ...], list[str]]:
     """The table's column names, pairs of these and the file's where they differ, and notes."""
     if len(header) < 2:
-        first = text.lstrip().splitlines()[0]
+        first = text.strip().splitlines()[0]
         other = next((words for mark, words in DELIMITERS.items() if mark in first and [first] != header), None)
         if other is None:
             fix = "give a table with a header and two columns at least"

@@ -153,6 +153,7 @@ def find_numbers(
     counts = {shape: _count(shape, texts) for shape in sure}
     best = max(counts.values())
     fitting = [shape for shape in sure if counts[shape] == best]
+    fitting.sort(key=lambda shape: not _is_even(shape, texts))
     if decimal is not None:
         fitting.sort(key=lambda shape: decimal_mark(shape, texts) not in (decimal, None))
     # Another reading is one that gives other numbers.
@@ -160,6 +161,15 @@ def find_numbers(
     sample = [text for text in texts if _fits(first, text)]
     other = next((s for s in fitting[1:] if any(float(s.read(t)) != float(first.read(t)) for t in sample)), None)
     return first, other
+
+
+def _is_even(spelling: NumberSpelling, texts: Collection[str]) -> bool:
+    """Whether all numbers have as many decimals, or none ends in a zero that others leave out.
+
+    127.917 beside 249.800 and 590 are thousands: nobody writes decimals so.
+    """
+    decimals = [spelling.read(text).partition(".")[2] for text in texts if _fits(spelling, text)]
+    return len(set(map(len, decimals))) < 2 or not any(len(digits) > 1 and digits.endswith("0") for digits in decimals)
 
 
 def decimal_mark(spelling: NumberSpelling, texts: Collection[str]) -> str | None:

@@ -236,7 +236,8 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     name, values = str(known.name), known.unique()
     share, per_value = len(values) / len(known), len(known) / len(values)
     codes = _codes(values)
-    long = len(codes) > 0 and _typical(sum(map(str.isdigit, text)) for text in codes) >= 7
+    digits = _typical(sum(map(str.isdigit, text)) for text in codes) if codes else 0
+    long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes))))
     many = len(values) >= (_LEAST_LONG if long else _LEAST_PEOPLE) and per_value <= _ROWS_PER_PERSON
     against = tuple(text for text in values if text not in codes)
     if doubt is None and many and len(codes) >= MOSTLY * len(values):

@@ -117,6 +117,12 @@ def test_bytes_that_are_not_utf_8_are_read_as_windows_writes_them() -> None:
     assert texts["b"][0] == "süd €" and any("read as cp1252" in note for note in dialect.notes)
 
 
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\x0b\x00", b" \n", b"\x0b"])
+def test_a_mark_and_blanks_are_an_empty_file(data: bytes) -> None:
+    with pytest.raises(DataError, match="is empty"):
+        read_text(data, "t.csv")
+
+
 def test_one_column_is_no_table() -> None:
     with pytest.raises(DataError, match=r"one column has nothing to learn(.|\n)*two columns"):
         read_text(b"v\n4.47\n5.40\n", "t.csv")

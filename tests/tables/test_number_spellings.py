@@ -70,6 +70,11 @@ def test_two_readings_are_told_and_the_decimal_mark_decides() -> None:
     assert find_numbers(["0,123", "4,567"])[1] is None  # no thousands begin with a zero
 
 
+def test_decimals_that_nobody_writes_are_thousands() -> None:
+    first, _ = find_numbers(["CHF 127.917", "CHF 249.800", "CHF 590"])
+    assert first is not None and first.read("CHF 249.800") == "249800"
+
+
 def test_a_mark_is_proven_by_decimals_and_by_thousands() -> None:
     assert decimal_mark(NumberSpelling(), ["1.5"]) == "."
     assert decimal_mark(NumberSpelling(thousands=","), ["1,500"]) == "."
