@@ -74,9 +74,10 @@ def test_fresh_real_rows_score_as_honest_data(scores: dict[str, Measures]) -> No
     holdout = scores["holdout"]
     assert holdout["nrs"] == 1
     assert abs(holdout["dcr/share"] - 0.5) < 0.15
-    for attack in ON_ROWS:
-        assert holdout[f"mia/{attack}/auc/low"] < 0.5 < holdout[f"mia/{attack}/auc/high"]
-    # Above .5 in up to 5% of splits, for all attacks at once; test_calibration counts how often.
-    assert holdout["mia/worst/low"] < 0.52 and holdout["mia/worst_apart/low"] < 0.55
+    # Each interval misses in 5% of splits: of seven one may. test_calibration counts how often.
+    ends = [(holdout[f"mia/{attack}/auc/low"], holdout[f"mia/{attack}/auc/high"]) for attack in ON_ROWS]
+    assert sum(not low < 0.5 < high for low, high in ends) <= 1
+    # For all attacks at once above .5 in 5% of splits; of the 15 rows that stand apart an interval is rough.
+    assert holdout["mia/worst/low"] <= 0.5 and holdout["mia/worst_apart/low"] < 0.55
     assert holdout["epsilon"] == 0
     assert np.isfinite(holdout["mle/f1_macro"])

@@ -57,7 +57,9 @@ def test_the_synthetic_file_has_the_shape_of_the_real_one(table: Path) -> None:
 
 
 def test_harmonic_writes_such_rows_itself(table: Path) -> None:
-    folder = run(table, "dataset.target=churn", "n_samples=4", "generator.sampling.mode=constrained")
+    folder = run(
+        table, "dataset.target=churn", "generator=harmonic", "n_samples=4", "generator.sampling.mode=constrained"
+    )
     check(texts(table), texts(folder / "synthetic.csv"))
     prompt = json.loads((folder / "prompts" / "sample.jsonl").read_text().splitlines()[0])["prompt"]
     assert "patient_id" not in prompt and "notes" not in prompt

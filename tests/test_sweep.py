@@ -145,7 +145,7 @@ def test_the_quickstart_runs_at_smoke_scale(command: Callable[..., Any], tmp_pat
     ]
     found = command("-m", *WHOLE, *words)
     assert found.code == 0, found.err[-3000:]
-    assert [record["status"] for record in records(tmp_path)] == ["done"] * 6
+    assert [record["status"] for record in records(tmp_path)] == ["done"] * 7
     main, privacy = found.out.partition("## Main results")[2].split("## Privacy")
     for name in ("*real*", "*holdout*", "*copy*", "*marginals*", "smote", "harmonic"):
         assert f"| {name} |" in main and f"| {name} |" in privacy
