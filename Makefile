@@ -43,7 +43,7 @@ bench: setup  ## Every benchmark, each against a reference procedure in the same
 tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")
 	$(BIN)/python -m experiments.report $(or $(args),outputs)
 
-audit: setup  ## What five generators give away on Diabetes, a privacy card each (args="key=value …")
+audit: setup  ## What six generators give away on Diabetes, a privacy card each (args="key=value …")
 	$(BIN)/python -m experiments.run -m experiment=audit $(args)
 
 clean:  ## Remove caches and the environment; outputs stay

@@ -40,7 +40,7 @@ def test_an_audit_ends_with_the_cards_of_its_runs_also_of_those_done_before(tmp_
 def test_the_audit_runs_whole_at_smoke_scale(tmp_path: Path) -> None:
     done = audit(tmp_path, "n_samples=12")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("# Privacy card: ") == 5
+    assert done.stdout.count("# Privacy card: ") == 6
     harmonic = done.stdout.split("# Privacy card: harmonic")[1].split("# Privacy card: ")[0]
     for name in ("loss", "min_k", "prompt_copy/rows", "dlt_holdout", "canary/auc"):
         assert f"| {name} |" in harmonic
