@@ -224,9 +224,16 @@ class HarmonicGenerator(LanguageGenerator):
         return np.array(rows, dtype=np.int64).reshape(n, -1)
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
-        """Those that the prompts tuned on have as an answer, or show."""
+        """All, where each is learnt or shown; else the answers, or the rows around which lists were made.
+
+        Neighbours are learnt, too, but they are no random part of the table: rows in dense places are neighbours of
+        many. Told from unseen rows they would seem to leak where nothing does.
+        """
         prompts = subset(read_prompts(prepared / "train.jsonl"), Tuning(**self.tuning).max_examples, seed)
-        return np.unique([row for prompt in prompts for row in (*prompt.learnt_rows, *prompt.rows)]).astype(np.int64)
+        if len({row for prompt in prompts for row in (*prompt.learnt_rows, *prompt.rows)}) == rows:
+            return np.arange(rows)
+        drawn = {row for prompt in prompts for row in _drawn(prompt)}
+        return np.array(sorted(drawn), dtype=np.int64)
 
     def unload(self) -> None:
         import torch
@@ -361,3 +368,8 @@ class HarmonicGenerator(LanguageGenerator):
         table = self._fit.table(self._quantiles.encode(spare))
         shown = [(text, None, order) for text in RowTexts(table, form).render(rows)] if len(rows) else []
         return question(form, shown, None, order)
+
+
+def _drawn(prompt: Prompt) -> tuple[int, ...]:
+    """The rows that a tuning prompt was made for: they were drawn at random from the training rows."""
+    return prompt.learnt_rows if prompt.center is None else (prompt.center,)

@@ -263,3 +263,18 @@ def test_settings_that_cannot_be_are_refused_before_any_work(
         made: HarmonicGenerator = configured(*SETTINGS, override)["generator"]
         made.prepare(splits, N, seed=0, directory=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_members_are_all_rows_where_all_are_learnt_and_else_a_random_part(splits: Splits, tmp_path: Path) -> None:
+    rows = len(splits.train)
+    whole: HarmonicGenerator = configured(*SETTINGS, "generator.tuning.max_tokens=null")["generator"]
+    whole.tuning["passes"] = 6
+    whole.prepare(splits, N, seed=0, directory=tmp_path / "whole")
+    assert whole.learnt_rows(rows, seed=0, prepared=tmp_path / "whole").tolist() == list(range(rows))
+    few: HarmonicGenerator = configured(*SETTINGS)["generator"]
+    few.prepare(splits, N, seed=0, directory=tmp_path / "few")
+    prompts = read_prompts(tmp_path / "few" / "train.jsonl")
+    found = few.learnt_rows(rows, seed=0, prepared=tmp_path / "few")
+    assert found.tolist() == sorted({prompt.center for prompt in prompts})
+    assert len(found) < len({row for prompt in prompts for row in prompt.learnt_rows}) < rows
+    assert all(prompt.center in prompt.learnt_rows for prompt in prompts)

@@ -38,12 +38,13 @@ class Prompt(NamedTuple):
     """What the model reads, and in tuning what it learns to say.
 
     order: of the columns in the row that is to be drawn; None: the sampler draws one. document: the parts are a plain
-    text, a line each, rather than the turns of a chat.
+    text, a line each, rather than the turns of a chat. center: of a list of neighbours the row that it was made around.
     """
 
     parts: tuple[Part, ...]
     order: Order | None = None
     document: bool = False
+    center: int | None = None
 
     @property
     def prompt(self) -> str:
@@ -106,6 +107,7 @@ def _plain(prompt: Prompt) -> dict[str, Any]:
     return {
         "prompt": prompt.prompt, "completion": prompt.completion, "rows": prompt.rows, "parts": cut,
         "orders": list(orders), "order": None if prompt.order is None else 0, "document": prompt.document,
+        "center": prompt.center,
     }  # fmt: skip
 
 
@@ -124,4 +126,5 @@ def _read(plain: dict[str, Any]) -> Prompt:
         start += length
     if start != len(text):
         raise ValueError(f"the parts have {start} characters, the text has {len(text)}")
-    return Prompt(tuple(parts), None if plain["order"] is None else orders[plain["order"]], bool(plain["document"]))
+    order = None if plain["order"] is None else orders[plain["order"]]
+    return Prompt(tuple(parts), order, bool(plain["document"]), plain.get("center"))

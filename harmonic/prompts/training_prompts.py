@@ -112,12 +112,12 @@ def lists(
     together = generator.permuted(together, axis=1)
     prompts: list[Prompt] = []
     for start in range(0, count, _CHUNK):
-        chunk = together[start : start + _CHUNK]
+        chunk, centers = together[start : start + _CHUNK], anchors[start : start + _CHUNK].tolist()
         drawn = shared_orders(orders, generator, *chunk.shape)
         written = iter(texts.render(chunk.ravel(), drawn))
-        for rows, own in zip(chunk.tolist(), order_tuples(drawn, *chunk.shape), strict=True):
+        for rows, own, center in zip(chunk.tolist(), order_tuples(drawn, *chunk.shape), centers, strict=True):
             learnt = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
-            prompts.append(row_list(form, [], learnt, own[-1]))
+            prompts.append(row_list(form, [], learnt, own[-1])._replace(center=center))
     return prompts
 
 
