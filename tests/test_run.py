@@ -201,9 +201,11 @@ def test_an_unknown_choice_names_the_known_ones(tmp_path: Path) -> None:
 def test_a_run_tracked_offline_holds_the_metrics(finished: tuple[Path, Path]) -> None:
     folder = harmonic(finished[0], "tracker=wandb", "tracker.mode=offline", "experiment_name=tracked")
     (record,) = (finished[0] / "wandb").glob("offline-run-*/*.wandb")
-    content = record.read_bytes()
-    for name in [*report_of(folder)["metrics"], "time/fit_s"]:
-        assert name.encode() in content
+    names = [*report_of(folder)["metrics"], "time/fit_s"]
+    deadline = time.monotonic() + 30  # W&B's own process may still be writing
+    while missing := [name for name in names if name.encode() not in record.read_bytes()]:
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.2)
 
 
 @pytest.mark.slow

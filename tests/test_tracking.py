@@ -77,7 +77,7 @@ def records(folder: Path) -> dict[str, list[Any]]:
     2 first, 3 middle, 4 last) and data; a record is a protobuf message.
     """
     (path,) = folder.glob("*.wandb")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while "exit" not in (found := parsed(path.read_bytes())) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
@@ -93,6 +93,8 @@ def parsed(content: bytes) -> dict[str, list[Any]]:
             at += left
             continue
         _, length, kind = struct.unpack("<IHB", content[at : at + 7])
+        if at + 7 + length > len(content):
+            break  # still being written
         data += content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):
