@@ -196,7 +196,8 @@ def test_whatever_the_categories_are_the_constraint_lets_through_each_of_them_an
     chat, draw = Chat(BYTES), np.random.default_rng(seed)
     for form in ("json", "compact"):
         made = constraints_of(schema, BYTES, form)
-        order = draw.permutation(schema.names).tolist()
+        # By positions: an array of texts would cut off the NUL at the end of a name.
+        order = [schema.names[place] for place in draw.permutation(len(schema.names))]
         for value in values:
             text = row_text({name: value, f"{name}2": int(draw.integers(-20, 1000))}, schema, order, form)
             (ids,) = chat.completions([text])
