@@ -165,7 +165,7 @@ def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
     for name in row_formats():
         form, parsed = row_format(name, read.schema), []
         for row in read.frame.to_dict("records"):
-            order = spin.permutation(read.schema.names).tolist()
+            order = [read.schema.names[place] for place in spin.permutation(len(read.schema.names))]
             text = row_text(row, read.schema, order, name)
             parsed.append(form.parse(text, order))
             assert row_text(parsed[-1], read.schema, order, name) == text and "\n" not in text
@@ -207,7 +207,8 @@ def constrain(table: tuple[list[str], list[list[str]], str | None]) -> None:
         return refused(error)
     chat, spin = Chat(tokenizer()), np.random.default_rng(len(rows))
     for name, end in (("json", chat.end), ("compact", chat.line_end)):
-        form, order = row_format(name, read.schema), spin.permutation(read.schema.names).tolist()
+        form = row_format(name, read.schema)
+        order = [read.schema.names[place] for place in spin.permutation(len(read.schema.names))]
         ids = drawn_at_random(RowConstraints(form, tokenizer(), end).start(order), spin)
         read.schema.conform(pd.DataFrame([form.parse(chat.text(ids), order)]))
     OUTCOMES["a table"] += 1
