@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.gower import Gower
 from harmonic.evaluation.singling_out import singling_out
@@ -128,11 +128,7 @@ class Anonymeter(Evaluator):
         return measures
 
     def _check(self, splits: Splits) -> None:
-        if not self.attacks:
-            raise ConfigError(f"{_KEY}.attacks", self.attacks, "names no attack", f"name some of {', '.join(ATTACKS)}")
-        for name in self.attacks:
-            if name not in ATTACKS:
-                raise ConfigError(f"{_KEY}.attacks", name, "there is no such attack", suggest(name, ATTACKS))
+        check_names(f"{_KEY}.attacks", self.attacks, ATTACKS)
         if self.max_attacks is not None and self.max_attacks < 2:
             raise ConfigError(f"{_KEY}.max_attacks", self.max_attacks, "must be at least 2", f"{_KEY}.max_attacks=2000")
         if self.columns < 1:

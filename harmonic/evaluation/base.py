@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, suggest
 from harmonic.tables.table import Splits, Table
 
 Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
@@ -129,6 +129,17 @@ class RefittingEvaluator(Evaluator):
         self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None, refit: Refit | None = None
     ) -> Measures:
         """As `Evaluator.evaluate`; `refit` None: the generator cannot be fitted anew."""
+
+
+def check_names(key: str, names: Sequence[str], known: Iterable[str]) -> None:
+    """Raise ConfigError unless each of the names, one at least, is known. key: where they stand, "….attacks"."""
+    kind = key.rpartition(".")[2].removesuffix("s")
+    choices = list(known)
+    if not names:
+        raise ConfigError(key, names, f"names no {kind}", f"name some of {', '.join(choices)}")
+    for name in names:
+        if name not in choices:
+            raise ConfigError(key, name, f"there is no such {kind}", suggest(name, choices))
 
 
 def check_confidence(key: str, confidence: float) -> None:

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.answering import answer_losses, in_all_tokens, tuned_on
 from harmonic.evaluation.attacks import roc
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.encoding import Encoder, usable_rows
 from harmonic.evaluation.privacy import nearest_distances
 from harmonic.evaluation.row_lists import FORMS, ListedModel, Lists
@@ -132,11 +132,7 @@ class CanaryExposure(Evaluator):
         return measures
 
     def _check(self) -> None:
-        if not self.signals:
-            raise ConfigError(f"{_KEY}.signals", self.signals, "names no signal", f"name some of {', '.join(SIGNALS)}")
-        for name in self.signals:
-            if name not in SIGNALS:
-                raise ConfigError(f"{_KEY}.signals", name, "there is no such signal", suggest(name, SIGNALS))
+        check_names(f"{_KEY}.signals", self.signals, SIGNALS)
         check_confidence(_KEY, self.confidence)
         if self.form not in FORMS:
             raise ConfigError(f"{_KEY}.form", self.form, "is not known", suggest(str(self.form), FORMS))

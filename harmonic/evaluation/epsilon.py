@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.rates import Scores, best_rule, largest_bound, log_ratio
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.membership import ON_ROWS
 from harmonic.randomness import derive
@@ -86,11 +86,7 @@ class EmpiricalEpsilon(Evaluator):
         return measures
 
     def _check(self) -> None:
-        if not self.attacks:
-            raise ConfigError(f"{_KEY}.attacks", self.attacks, "names no attack", f"name some of {', '.join(ON_ROWS)}")
-        for name in self.attacks:
-            if name not in ON_ROWS:
-                raise ConfigError(f"{_KEY}.attacks", name, "there is no such attack", suggest(name, list(ON_ROWS)))
+        check_names(f"{_KEY}.attacks", self.attacks, ON_ROWS)
         check_confidence(_KEY, self.confidence)
         if not 0 <= self.delta < 1:
             raise ConfigError(f"{_KEY}.delta", self.delta, "must be at least 0 and below 1", f"{_KEY}.delta=1e-5")

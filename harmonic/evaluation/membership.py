@@ -15,18 +15,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.attacker import Attack, Attacker
 from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
 from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
-from harmonic.evaluation.attacks.results import RATES, declared, measure, put, with_interval
+from harmonic.evaluation.attacks.results import RATES, declared, measure, put, put_worst, with_interval
 from harmonic.evaluation.attacks.shown import METRICS as SHOWN_METRICS
 from harmonic.evaluation.attacks.shown import PARTS, measure_shown
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence, check_names
 from harmonic.evaluation.boosting import classifier_attack
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
@@ -146,12 +146,8 @@ class MembershipInference(Evaluator):
         return measures
 
     def _check(self) -> None:
-        key, known = "evaluator.membership_inference", [*ON_LIKELIHOODS, *ON_ROWS]
-        if not self.attacks:
-            raise ConfigError(f"{key}.attacks", self.attacks, "names no attack", f"name some of {', '.join(known)}")
-        for name in self.attacks:
-            if name not in known:
-                raise ConfigError(f"{key}.attacks", name, "there is no such attack", suggest(name, known))
+        key = "evaluator.membership_inference"
+        check_names(f"{key}.attacks", self.attacks, [*ON_LIKELIHOODS, *ON_ROWS])
         check_confidence(key, self.confidence)
         for name in ("max_rows", "max_scored_rows"):
             value = getattr(self, name)
@@ -179,28 +175,21 @@ class MembershipInference(Evaluator):
     def _worst_apart(self, measures: Measures) -> None:
         """Record the largest area among the rows that stand apart, as `_worst` does that of all rows."""
         kinds = ("members", "non_members")
-        seen = {
-            name: (measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"])
-            for name in self.attacks
-            if f"mia/{name}/apart/members" in measures.series
-        }
+        seen = self._made(measures, "/apart")
         if not seen:
             self._unavailable(measures, "worst_apart", "no attack could be made on rows that stand apart")
             return
-        worst, area, interval = roc.worst_area(seen, self.confidence)
-        put(measures, "mia/worst_apart", area, interval)
+        worst = put_worst(measures, "mia/worst_apart", seen, self.confidence)
         measures.update(
             {f"mia/worst_apart/{kind}": float(len(part)) for kind, part in zip(kinds, seen[worst], strict=True)}
         )
-        reversed_ = measures[f"mia/{worst}/apart"] < 0.5
-        measures.notes["mia/worst_apart"] = f"{worst}, reversed" if reversed_ else worst
 
-    def _made(self, measures: Measures) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """The scores of members and non-members of each attack that could be made."""
+    def _made(self, measures: Measures, part: str = "") -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """The scores of members and non-members of each attack that could be made; part "/apart": on rows apart."""
         return {
-            name: (measures.series[f"mia/{name}/members"], measures.series[f"mia/{name}/non_members"])
+            name: (measures.series[f"mia/{name}{part}/members"], measures.series[f"mia/{name}{part}/non_members"])
             for name in self.attacks
-            if f"mia/{name}/members" in measures.series
+            if f"mia/{name}{part}/members" in measures.series
         }
 
     def _worst(self, measures: Measures) -> None:
@@ -209,9 +198,7 @@ class MembershipInference(Evaluator):
         if not made:
             self._unavailable(measures, "worst", "no attack could be made")
             return
-        worst, area, interval = roc.worst_area(made, self.confidence)
-        put(measures, "mia/worst", area, interval)
-        measures.notes["mia/worst"] = f"{worst}, reversed" if measures[f"mia/{worst}/auc"] < 0.5 else worst
+        put_worst(measures, "mia/worst", made, self.confidence)
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.results import RATES, declared, measure, put
 from harmonic.evaluation.attacks.shadow import halves, shadow_attack
-from harmonic.evaluation.base import Measures, Metric, Refit, RefittingEvaluator, Scorer, check_confidence
+from harmonic.evaluation.base import Measures, Metric, Refit, RefittingEvaluator, Scorer, check_confidence, check_names
 from harmonic.evaluation.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.membership import ON_ROWS
 from harmonic.progress import Progress
@@ -86,11 +86,7 @@ class ShadowModels(RefittingEvaluator):
         return measures
 
     def _check(self) -> None:
-        if not self.attacks:
-            raise ConfigError(f"{_KEY}.attacks", self.attacks, "names no attack", f"name some of {', '.join(ON_ROWS)}")
-        for name in self.attacks:
-            if name not in ON_ROWS:
-                raise ConfigError(f"{_KEY}.attacks", name, "there is no such attack", suggest(name, list(ON_ROWS)))
+        check_names(f"{_KEY}.attacks", self.attacks, ON_ROWS)
         if self.models < 4 or self.models % 2:
             raise ConfigError(f"{_KEY}.models", self.models, "must be even, and at least 4", f"{_KEY}.models=16")
         check_confidence(_KEY, self.confidence)

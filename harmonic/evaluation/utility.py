@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence
+from harmonic.errors import ConfigError, DataError
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.encoding import subsample, usable_rows
 from harmonic.evaluation.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
 from harmonic.evaluation.resampling import resamples_of
@@ -137,12 +137,7 @@ class MachineLearningEfficacy(Evaluator):
         return measures
 
     def _check(self) -> None:
-        key = "evaluator.machine_learning_efficacy.models"
-        if not self.models:
-            raise ConfigError(key, self.models, "names no model", f"name some of {', '.join(CLASSIFIERS)}")
-        for model in self.models:
-            if model not in CLASSIFIERS:
-                raise ConfigError(key, model, "there is no such model", suggest(model, CLASSIFIERS))
+        check_names("evaluator.machine_learning_efficacy.models", self.models, CLASSIFIERS)
         if self.n_jobs is not None and self.n_jobs < 1:
             key = "evaluator.machine_learning_efficacy.n_jobs"
             raise ConfigError(key, self.n_jobs, "must be at least 1", f"{key}=null")

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import product
 from zoneinfo import ZoneInfo
 
-from harmonic.tables.dates import FORMATS, format_date, parse_date
+from harmonic.tables.dates import FORMATS, format_date, parse_date, parts_of
 
 MONTHS = {  # of the Unicode CLDR 48; abbreviations also come without their dots
     "en": "January February March April May June July August September October November December",
@@ -444,12 +444,7 @@ def _reader(form: str, words: tuple[str, ...] | None, loose: bool) -> re.Pattern
 
 
 def _parts(form: str) -> list[str]:
-    """The format's fields and what stands between them."""
-    parts, place = [], 0
-    for found in _FIELD.finditer(form):
-        parts += [form[place : found.start()], found[0]]
-        place = found.end()
-    return [part for part in [*parts, form[place:]] if part]
+    return parts_of(form, _FIELD)
 
 
 @lru_cache(maxsize=32)

@@ -105,9 +105,13 @@ def _unit(form: str) -> str:
 
 
 def _parts(form: str) -> list[str]:
-    """The format's fields and what stands between them."""
+    return parts_of(form, _FIELD)
+
+
+def parts_of(form: str, fields: re.Pattern[str]) -> list[str]:
+    """The format's fields, as the pattern has them, and what stands between them."""
     parts, place = [], 0
-    for found in _FIELD.finditer(form):
+    for found in fields.finditer(form):
         parts += [form[place : found.start()], found[0]]
         place = found.end()
     return [part for part in [*parts, form[place:]] if part]

@@ -106,11 +106,6 @@ class FrameForm:
         return found
 
 
-def to_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as text, (n, columns) of str; see FrameForm."""
-    return FrameForm.of(frame).texts(frame)
-
-
 def _kind(one: ColumnForm, values: pd.Series) -> str | None:
     if one.nature in ("boolean", "category", "mixed"):
         return "category"

@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, suggest
@@ -289,8 +288,3 @@ def _told_apart(spelling: Spelling, distinct: Collection[str]) -> Spelling:
             spelling, plain=day if clock is None else f"%Y-%m-%d {clock[1].removesuffix('Z').removesuffix('+00:00')}"
         )
     return spelling
-
-
-def blank_gaps(texts: pd.DataFrame) -> pd.DataFrame:
-    """No missing value anywhere, in the shape of the table."""
-    return pd.DataFrame(np.zeros(texts.shape, bool), columns=texts.columns, index=texts.index)

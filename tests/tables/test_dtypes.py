@@ -12,7 +12,7 @@ import pytest
 from pyarrow.parquet import read_schema
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.dtypes import FrameForm, to_texts
+from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.files import read_parquet, write_parquet
 
 
@@ -36,6 +36,10 @@ def frame() -> pd.DataFrame:
             "zone": moments.dt.tz_localize("Europe/Amsterdam"),
         }
     )
+
+
+def to_texts(given: pd.DataFrame) -> pd.DataFrame:
+    return FrameForm.of(given).texts(given)
 
 
 def test_a_frame_comes_back_with_its_dtypes() -> None:

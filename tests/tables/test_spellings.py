@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError
-from harmonic.tables.spellings import Spelled, blank_gaps, spell
+from harmonic.tables.spellings import Spelled, spell
 
 SPIN = np.random.default_rng(0)
 NUMBERS = [f"{value:.3f}" for value in SPIN.uniform(1, 900, 40)]
@@ -15,7 +15,7 @@ NUMBERS = [f"{value:.3f}" for value in SPIN.uniform(1, 900, 40)]
 
 def spelled(columns: dict[str, list[str]], **settings: object) -> Spelled:
     texts = pd.DataFrame(columns, dtype=object)
-    return spell(texts, blank_gaps(texts), **{"kinds": {}, **settings})  # type: ignore[arg-type]
+    return spell(texts, texts.isna(), **{"kinds": {}, **settings})  # type: ignore[arg-type]
 
 
 def test_plain_columns_stay_as_they_are() -> None:

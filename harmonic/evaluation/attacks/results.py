@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,20 @@ def measure(
     )
     for key, value, interval in zip(shown, found, intervals, strict=True):
         put(measures, f"{path}/{key}", float(value), interval)
+
+
+def put_worst(
+    measures: Measures, name: str, scores: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    confidence: float,
+) -> str:  # fmt: skip
+    """Record the area of the attack that tells most; its note names the attack, and says if it is reversed. The attack.
+
+    scores: those of members and of non-members, by attack.
+    """
+    worst, area, interval = roc.worst_area(scores, confidence)
+    put(measures, name, area, interval)
+    measures.notes[name] = f"{worst}, reversed" if roc.area(*scores[worst]) < 0.5 else worst
+    return worst
 
 
 def put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.evaluation.attacks import roc
-from harmonic.evaluation.attacks.results import put, with_interval
+from harmonic.evaluation.attacks.results import put, put_worst, with_interval
 from harmonic.evaluation.base import Measures, Metric, Scorer, TokenScorer
 from harmonic.evaluation.encoding import subsample
 from harmonic.tables.table import Splits
@@ -47,6 +46,4 @@ def measure_shown(
         if least < FEWEST:
             put(measures, f"mia/worst_{name}", f"{least} of the members compared are of this kind: too few")
             continue
-        worst, area, interval = roc.worst_area(parts, confidence)
-        put(measures, f"mia/worst_{name}", area, interval)
-        measures.notes[f"mia/worst_{name}"] = worst
+        put_worst(measures, f"mia/worst_{name}", parts, confidence)
