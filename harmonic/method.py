@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from harmonic.decoding.decoder import Decoder
 from harmonic.decoding.sampler import Decodes
 from harmonic.decoding.settings import Sampling
 from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample
 from harmonic.llm import LanguageModel
 from harmonic.method_sampling import PromptSource, Rounds
@@ -31,7 +32,7 @@ from harmonic.prompts.neighbors import Metric, Neighbors, check_neighbors
 from harmonic.prompts.prompt import Prompt, read_prompts, write_prompts
 from harmonic.prompts.row_format import RowFormat, RowTexts, row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts, validation_rows
-from harmonic.settings import Fields, Natural
+from harmonic.settings import Fields, Natural, check_fields
 from harmonic.synthetic_context import first_rows
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.quantiles import Quantiles
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NUMBERS = ("text", "quantiles")
-SUPERVISION = ("answer", "rows")
 _FEW = 4  # times the examples of a prompt: fewer rows to choose from stand in more than a quarter of the prompts
 
 
@@ -97,13 +96,12 @@ class HarmonicGenerator(LanguageGenerator):
         )  # fmt: skip
 
         def build(table: Table, shown: int) -> PromptSets:
-            form, orders = self._form(table.schema), self._orders(table.schema)
+            source = self._source(table.schema, settings, shown, k, learnt)
+            how = (table, source.form, around, source.orders)
             if self._lists:
-                passes = tuning.passes or 1.0
-                train = lists(table, form, around, orders, shown=shown, passes=passes, seed=seed)
+                train = lists(*how, shown=shown, passes=tuning.passes or 1.0, seed=seed)
             else:
-                train = answers(table, form, around, orders, shown=shown, seed=seed)
-            source = PromptSource(form, orders, shown, k, self._metric, self._lists, learnt, settings.pool)
+                train = answers(*how, shown=shown, seed=seed)
             context = source.context(settings.first_context, lambda: around.nearest, seed, taken=train)
             return train, source.prompts(table, context, settings.prompts_needed(count))
 
@@ -154,6 +152,7 @@ class HarmonicGenerator(LanguageGenerator):
         self._fit = PromptFit.read(prepared, int(self.neighbors["k"]))
         self._chat = Chat(self.llm.tokenizer())
         self._quantiles = self._codes(splits.train)
+        self._vocabulary = Vocabulary.read(self._adapter)
         self._model: PreTrainedModel | None = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
@@ -181,13 +180,11 @@ class HarmonicGenerator(LanguageGenerator):
             logger.warning(told, len(among), described(conditions))
 
         def prompts(count: int) -> list[Prompt]:
-            context = rounds.source.context(
-                settings.first_context, self._nearest, seed, taken=read_prompts(self._prepared / "train.jsonl"),
-                among=among,
-            )  # fmt: skip
+            source, taken = rounds.source, read_prompts(self._prepared / "train.jsonl")
+            near = partial(self._nearest, source)
+            context = source.context(settings.first_context, near, seed, taken=taken, among=among)
             shown = self._fit.table(self._quantiles.encode(train))
-            first = rounds.first()
-            return rounds.source.prompts(shown, context, settings.prompts_needed(count), first=first)
+            return source.prompts(shown, context, settings.prompts_needed(count), first=rounds.first())
 
         return rounds.sample(prompts, n, seed=seed, directory=directory)
 
@@ -209,10 +206,7 @@ class HarmonicGenerator(LanguageGenerator):
         if not base:
             return self._scored(self._tuned, rows, "likelihood")
         self.unload()
-        model = self.llm.load()[0]
-        if self._vocabulary is not None:
-            self._vocabulary.narrow(model)
-        return self._scored(model, rows, "likelihood")
+        return self._scored(self._narrowed(self.llm.load()[0]), rows, "likelihood")
 
     def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
         """The rows of each one's sampling prompt, (n, k); None where no real row is shown."""
@@ -244,13 +238,10 @@ class HarmonicGenerator(LanguageGenerator):
 
     def checked(self, schema: Schema | None = None) -> tuple[Sampling, Tuning]:
         """The settings of sampling and tuning. Raises ConfigError if a setting is invalid, with this schema."""
+        check_fields(self, "generator")
         settings, tuning = Sampling(**self.sampling), Tuning(**self.tuning)
         settings.check()
         tuning.check()
-        for name, known in (("numbers", NUMBERS), ("supervision", SUPERVISION)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"generator.{name}", value, "is not known", suggest(str(value), known))
         if settings.backend == "vllm":
             check_backend(self.llm)
         if schema is not None:
@@ -275,14 +266,14 @@ class HarmonicGenerator(LanguageGenerator):
     def _tuned(self) -> PreTrainedModel:
         """The model with its adapter, speaking in the tokens that it was tuned with."""
         if self._model is None:
-            self._model, _ = load_tuned(self.llm, self._adapter)
-            if self._vocabulary is not None:
-                self._vocabulary.narrow(self._model)
+            self._model = self._narrowed(load_tuned(self.llm, self._adapter)[0])
         return self._model
 
-    @property
-    def _vocabulary(self) -> Vocabulary | None:
-        return Vocabulary.read(self._adapter)
+    def _narrowed(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The model with an output for the tokens that it was tuned with alone."""
+        if self._vocabulary is not None:
+            self._vocabulary.narrow(model)
+        return model
 
     def _form(self, schema: Schema) -> RowFormat:
         return row_format(self.row_format, schema)
@@ -293,20 +284,26 @@ class HarmonicGenerator(LanguageGenerator):
     def _codes(self, train: Table) -> Quantiles:
         return Quantiles.of(train) if self.numbers == "quantiles" else Quantiles.none(train.schema)
 
+    def _source(
+        self, schema: Schema, settings: Sampling, k: int, wanted: int, learnt: NDArray[np.int64]
+    ) -> PromptSource:
+        """Sampling prompts of k rows, of the wanted ones, for tables of this schema; `learnt` are those to show."""
+        return PromptSource(
+            self._form(schema), self._orders(schema), k, wanted, self._metric, self._lists, learnt, settings.pool
+        )
+
     def _kept_back(self, rows: int) -> NDArray[np.int64]:
         """The training rows that are neither learnt nor shown, but validated on."""
         path = self._prepared / "validation.jsonl"
         told = read_prompts(path) if path.is_file() else []
         return np.array(sorted(row for prompt in told for row in prompt.learnt_rows), dtype=np.int64)
 
-    def _nearest(self) -> NDArray[np.int64]:
+    def _nearest(self, source: PromptSource) -> NDArray[np.int64]:
         """The neighbours of every training row, as for the tuning prompts."""
-        train, kept_back = self._splits.train, self._kept_back(len(self._splits.train))
-        rows = np.setdiff1d(np.arange(len(train)), kept_back)
+        train, rows = self._splits.train, source.rows
         return Neighborhoods.of(
-            train, k=int(self.neighbors["k"]), metric=self._metric, filter=False, threshold=0, seed=0,
-            pool=self.checked()[0].pool,
-            rows=rows if len(kept_back) else None,
+            train, k=int(self.neighbors["k"]), metric=self._metric, filter=False, threshold=0, seed=0, pool=source.pool,
+            rows=rows if len(rows) < len(train) else None,
         ).nearest  # fmt: skip
 
     def _rounds(self, conditions: Conditions) -> Rounds:
@@ -315,16 +312,7 @@ class HarmonicGenerator(LanguageGenerator):
         train = self._splits.train
         schema = self._fit.schema(self._quantiles.coded)
         learnt = np.setdiff1d(np.arange(len(train)), self._kept_back(len(train)))
-        source = PromptSource(
-            self._form(schema),
-            self._orders(schema),
-            self._fit.k,
-            self._fit.wanted,
-            self._metric,
-            self._lists,
-            learnt,
-            settings.pool,
-        )
+        source = self._source(schema, settings, self._fit.k, self._fit.wanted, learnt)
         return Rounds(
             train=train, fit=self._fit, chat=self._chat, quantiles=self._quantiles, source=source, settings=settings,
             decoder=lambda: self._decoder(settings), conditions=conditions,
@@ -344,7 +332,7 @@ class HarmonicGenerator(LanguageGenerator):
         """Room for a row, in tokens, from the rows that were learnt."""
         prompts = read_prompts(self._prepared / "train.jsonl")
         rows = [part.text for prompt in prompts for part in prompt.parts if part.learnt]
-        return answer_room(max(map(len, self._chat.lines(rows) if self._lists else self._chat.completions(rows))))
+        return answer_room(max(map(len, self._chat.rows(rows, document=self._lists))))
 
     def _scored(self, model: PreTrainedModel, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
         """Negative log-likelihood of each token of each row's text: (tokens,) a row, nats."""
@@ -355,7 +343,7 @@ class HarmonicGenerator(LanguageGenerator):
         form = self._form(table.schema)
         texts = RowTexts(table, form).render(np.arange(len(rows)))
         context, _ = self._chat.encode([self._scoring_prompt(form)])[0]
-        answers = self._chat.lines(texts) if self._lists else self._chat.completions(texts)
+        answers = self._chat.rows(texts, document=self._lists)
         return answer_token_nll(model, context, answers, stage=stage, vocabulary=self._vocabulary)
 
     def _scoring_prompt(self, form: RowFormat) -> Prompt:

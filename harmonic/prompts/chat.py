@@ -89,6 +89,10 @@ class Chat:
         """How many tokens each prompt has."""
         return [len(ids) for ids, _ in self.encode(prompts)]
 
+    def rows(self, texts: Sequence[str], *, document: bool) -> list[list[int]]:
+        """Token ids of each row that a model writes, with what ends it: as a line of a plain text, or as an answer."""
+        return self.lines(texts) if document else self.completions(texts)
+
     def lines(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each line of a plain text, the token of its line break at its end."""
         bare = self._ids([text.removesuffix("\n") for text in texts], as_text=True)

@@ -150,8 +150,12 @@ class Gauge:
     def _longest_row(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
         """The same of the rows that these prompts have the model write."""
         rows = [part.text for prompt in prompts for part in prompt.parts if part.learnt]
-        tokenized = self.chat.lines if prompts and prompts[0].document else self.chat.completions
-        return _most(rows, list(map(len, rows)), lambda texts: [len(ids) for ids in tokenized(texts)], limit)
+        document = bool(prompts) and prompts[0].document
+
+        def counted(texts: Sequence[str]) -> list[int]:
+            return [len(ids) for ids in self.chat.rows(texts, document=document)]
+
+        return _most(rows, list(map(len, rows)), counted, limit)
 
 
 def _most(
