@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from harmonic.errors import ConfigError, suggest
-from harmonic.prompts.contexts import Context, check_context
-from harmonic.settings import Count, NotNegative
+from harmonic.errors import ConfigError
+from harmonic.prompts.contexts import Context
+from harmonic.settings import Count, NotNegative, check_fields
 
 Mode = Literal["auto", "reject", "constrained"]
 Backend = Literal["torch", "vllm"]
@@ -47,25 +47,10 @@ class Sampling:
     def check(self) -> None:
         """Raise ConfigError if a setting is invalid."""
         key = "generator.sampling"
-        check_context(self.context)
-        check_context(self.first_round)
+        check_fields(self, key)
         if self.first_round == "synthetic":
             fix = f"{key}.first_round=neighbors"
             raise ConfigError(f"{key}.first_round", self.first_round, "there are no synthetic rows yet", fix)
-        if not self.temperature >= 0:
-            raise ConfigError(f"{key}.temperature", self.temperature, "is not 0 or more", "set it to 0.7")
-        if self.mode not in get_args(Mode):
-            raise ConfigError(f"{key}.mode", self.mode, "no such mode", suggest(str(self.mode), get_args(Mode)))
-        if self.backend not in get_args(Backend):
-            fix = suggest(str(self.backend), get_args(Backend))
-            raise ConfigError(f"{key}.backend", self.backend, "no such backend", fix)
-        for name in ("attempts", "pool", "max_new_tokens", "batch_tokens", "rows_per_prompt"):
-            value, default = getattr(self, name), getattr(Sampling, name)
-            fix = f"set it to {'null' if default is None else default}, or to another number from 1 on"
-            if value is None and default is not None:
-                raise ConfigError(f"{key}.{name}", value, "is no number", fix)
-            if value is not None and value < 1:
-                raise ConfigError(f"{key}.{name}", value, "is below 1", fix)
 
     @property
     def free_rounds(self) -> int:

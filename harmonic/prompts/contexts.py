@@ -9,27 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Prompt
 from harmonic.randomness import derive
 
 Context = Literal["random", "neighbors", "synthetic", "none"]
 
-KEY = "generator.sampling.context"
 _SAMPLING = 2  # first entry of a seed sequence (training_prompts.py has 1, neighbors.py 3)
 _REDRAWS = 1000
-
-
-def check_context(context: str) -> None:
-    """Raise ConfigError for what is not a context."""
-    if context not in get_args(Context):
-        raise ConfigError(KEY, context, "is not a context", suggest(str(context), get_args(Context)))
 
 
 class RandomRows:

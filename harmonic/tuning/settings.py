@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from harmonic.errors import ConfigError, suggest
-from harmonic.settings import Chance, Count, NotNegative, Positive
+from annotated_types import Ge, Le
+
+from harmonic.errors import ConfigError
+from harmonic.settings import Chance, Count, NotNegative, Positive, check_fields
 from harmonic.tuning.weights import processes
 
 CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py
-VOCABULARIES = ("all", "occurring")
-SCHEDULERS = ("constant", "constant_with_warmup", "cosine", "linear", "polynomial")
+Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear", "polynomial"]
 
 History = Callable[[dict[str, float], int], None]
 """Receives {"train/loss": …} and the optimizer step."""
@@ -36,7 +38,7 @@ class Tuning:
 
     epochs: Positive = 1.0
     learning_rate: Positive = 3e-4
-    scheduler: str = "cosine"
+    scheduler: Scheduler = "cosine"
     warmup_ratio: Chance = 0.01
     weight_decay: NotNegative = 1e-5
     batch_size: Count = 16
@@ -45,8 +47,8 @@ class Tuning:
     passes: Positive | None = None
     max_tokens: Count | None = None
     minutes: Positive | None = None
-    validation: Chance = 0.0
-    vocabulary: str = "all"
+    validation: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    vocabulary: Literal["all", "occurring"] = "all"
     rank: Count = 16
     alpha: Count = 32
     dropout: Chance = 0.05
@@ -55,28 +57,7 @@ class Tuning:
 
     def check(self) -> None:
         """Raise ConfigError if a setting is invalid."""
-        for name in ("epochs", "learning_rate", "batch_size", "rank", "alpha"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be above 0", "set it to 1")
-        for name in ("passes", "minutes"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"tuning.{name}", value, "must be above 0", "set it to null, or to more than 0")
-        if not 0 <= self.validation <= 0.5:
-            problem = "must be from 0 to 0.5"
-            raise ConfigError("tuning.validation", self.validation, problem, "set it to 0.1")
-        if self.vocabulary not in VOCABULARIES:
-            fix = suggest(str(self.vocabulary), VOCABULARIES)
-            raise ConfigError("tuning.vocabulary", self.vocabulary, "is not known", fix)
-        for name in ("device_batch_size", "max_examples", "max_tokens", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"tuning.{name}", value, "must be at least 1", "set it to null, or to 1 or more")
-        for name, example in (("dropout", 0.05), ("warmup_ratio", 0.01)):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"tuning.{name}", getattr(self, name), "must be in [0, 1)", f"set it to {example}")
-        if self.scheduler not in SCHEDULERS:
-            raise ConfigError("tuning.scheduler", self.scheduler, "is not known", suggest(self.scheduler, SCHEDULERS))
+        check_fields(self, "tuning")
 
     def device_batch(self, device: str, longest: int) -> int:
         """How many examples, the longest of so many tokens, go through the model at once.

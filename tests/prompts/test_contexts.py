@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from prompt_tables import make_table
 
+from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError
-from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows, check_context
+from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows
 from harmonic.prompts.neighbors import nearest
 
 NEAREST = nearest(make_table(25), 4)
@@ -81,9 +82,9 @@ def test_random_rows_are_of_those_that_may_be_shown() -> None:
 
 
 def test_what_is_no_context_is_refused() -> None:
-    check_context("neighbors")
+    Sampling(context="neighbors").check()
     with pytest.raises(ConfigError, match=r"generator\.sampling\.context=neighbours: (.|\n)*neighbors"):
-        check_context("neighbours")
+        Sampling(context="neighbours").check()  # type: ignore[arg-type]
 
 
 def test_of_a_wider_neighborhood_some_rows_are_drawn() -> None:
