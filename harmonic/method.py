@@ -34,8 +34,8 @@ from harmonic.prompts.row_format import RowFormat, RowTexts, row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts, validation_rows
 from harmonic.settings import Fields, Natural, check_fields
 from harmonic.synthetic_context import first_rows
+from harmonic.tables.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
-from harmonic.tables.quantiles import Quantiles
 from harmonic.tables.table import Schema, Splits, Table
 from harmonic.tuning.lora import load_tuned, subset, tune
 from harmonic.tuning.settings import Tuning
@@ -57,6 +57,7 @@ class HarmonicGenerator(LanguageGenerator):
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
     (classification; regression is never filtered). row_format: how rows are written (a file in
     harmonic/prompts/row_formats). numbers: "text", or "quantiles", two-digit codes (harmonic.tables.quantiles).
+    categories: "text", or "letters" in the place of longer texts (harmonic.tables.letter_codes).
     supervision: what is learnt, the row that is the "answer" to its neighbours, or all "rows" of a list of neighbours.
     permutation: of the columns, by "row" (true), by "prompt", or "none" (false). target: its place, "anywhere",
     "first" or "last". aliases: short column names in prompts, true, false, or "auto": where names are long or the
@@ -70,7 +71,8 @@ class HarmonicGenerator(LanguageGenerator):
     filter: bool = True
     filter_threshold: Natural = 2
     row_format: str = "json"
-    numbers: Literal["text", "quantiles"] = "text"
+    numbers: Numbers = "text"
+    categories: Categories = "text"
     supervision: Literal["answer", "rows"] = "answer"
     permutation: bool | Literal["row", "prompt", "none"] = True
     target: Literal["anywhere", "first", "last"] = "anywhere"
@@ -151,7 +153,7 @@ class HarmonicGenerator(LanguageGenerator):
         self._splits, self._prepared, self._adapter = splits, prepared, directory / "adapter"
         self._fit = PromptFit.read(prepared, int(self.neighbors["k"]))
         self._chat = Chat(self.llm.tokenizer())
-        self._quantiles = self._codes(splits.train)
+        self._coding = self._codes(splits.train)
         self._vocabulary = Vocabulary.read(self._adapter)
         self._model: PreTrainedModel | None = None
 
@@ -183,7 +185,7 @@ class HarmonicGenerator(LanguageGenerator):
             source, taken = rounds.source, read_prompts(self._prepared / "train.jsonl")
             near = partial(self._nearest, source)
             context = source.context(settings.first_context, near, seed, taken=taken, among=among)
-            shown = self._fit.table(self._quantiles.encode(train))
+            shown = self._fit.table(self._coding.encode(train))
             return source.prompts(shown, context, settings.prompts_needed(count), first=rounds.first())
 
         return rounds.sample(prompts, n, seed=seed, directory=directory)
@@ -281,15 +283,19 @@ class HarmonicGenerator(LanguageGenerator):
     def _orders(self, schema: Schema) -> ColumnOrders:
         return ColumnOrders.of(schema, self.permutation, self.target)
 
-    def _codes(self, train: Table) -> Quantiles:
-        return Quantiles.of(train) if self.numbers == "quantiles" else Quantiles.none(train.schema)
+    def _codes(self, train: Table) -> Coding:
+        return Coding.of(train, self.numbers, self.categories)
 
     def _source(
         self, schema: Schema, settings: Sampling, k: int, wanted: int, learnt: NDArray[np.int64]
     ) -> PromptSource:
-        """Sampling prompts of k rows, of the wanted ones, for tables of this schema; `learnt` are those to show."""
+        """Sampling prompts for tables of this schema, where tuning shows k rows of the wanted ones.
+
+        `learnt` are the rows to show.
+        """
+        shown = settings.rows_shown(k)
         return PromptSource(
-            self._form(schema), self._orders(schema), k, wanted, self._metric, self._lists, learnt, settings.pool
+            self._form(schema), self._orders(schema), shown, wanted, self._metric, self._lists, learnt, settings.pool
         )
 
     def _kept_back(self, rows: int) -> NDArray[np.int64]:
@@ -310,11 +316,11 @@ class HarmonicGenerator(LanguageGenerator):
         """What draws rows."""
         settings, _ = self.checked(self._splits.schema)
         train = self._splits.train
-        schema = self._fit.schema(self._quantiles.coded)
+        schema = self._fit.schema(self._coding.coded)
         learnt = np.setdiff1d(np.arange(len(train)), self._kept_back(len(train)))
         source = self._source(schema, settings, self._fit.k, self._fit.wanted, learnt)
         return Rounds(
-            train=train, fit=self._fit, chat=self._chat, quantiles=self._quantiles, source=source, settings=settings,
+            train=train, fit=self._fit, chat=self._chat, coding=self._coding, source=source, settings=settings,
             decoder=lambda: self._decoder(settings), conditions=conditions,
         )  # fmt: skip
 
@@ -339,7 +345,7 @@ class HarmonicGenerator(LanguageGenerator):
         from harmonic.tuning.scoring import answer_token_nll
 
         schema = self._splits.schema
-        table = self._fit.table(self._quantiles.encode(Table(schema.conform(rows), schema)))
+        table = self._fit.table(self._coding.encode(Table(schema.conform(rows), schema)))
         form = self._form(table.schema)
         texts = RowTexts(table, form).render(np.arange(len(rows)))
         context, _ = self._chat.encode([self._scoring_prompt(form)])[0]
@@ -353,7 +359,7 @@ class HarmonicGenerator(LanguageGenerator):
             return row_list(form, [], [], order)
         spare = self._splits.val
         rows = np.arange(min(self._fit.k, len(spare)))
-        table = self._fit.table(self._quantiles.encode(spare))
+        table = self._fit.table(self._coding.encode(spare))
         shown = [(text, None, order) for text in RowTexts(table, form).render(rows)] if len(rows) else []
         return question(form, shown, None, order)
 

@@ -22,8 +22,8 @@ from harmonic.prompts.row_format import RowFormat
 from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.randomness import derive
 from harmonic.synthetic_context import first_rows, synthetic_context
+from harmonic.tables.coding import Coding
 from harmonic.tables.conditions import Conditions, renamed
-from harmonic.tables.quantiles import Quantiles
 from harmonic.tables.table import Table
 
 
@@ -86,7 +86,7 @@ class Rounds:
     train: Table
     fit: PromptFit
     chat: Chat
-    quantiles: Quantiles
+    coding: Coding
     source: PromptSource
     settings: Sampling
     decoder: Callable[[], tuple[Decodes, int]]
@@ -115,20 +115,20 @@ class Rounds:
     def _round(
         self, decoder: Decodes, context: int, prompts: list[Prompt], n: int, seed: int, directory: Path
     ) -> Sample:
-        coded = self.quantiles.conditions(self.conditions)
+        coded = self.coding.conditions(self.conditions)
         sampler = Sampler(
             decoder=decoder, chat=self.chat, form=self.source.form, settings=self.settings,
             orders=self.source.orders, context=context, conditions=renamed(coded, self.fit.aliases),
         )  # fmt: skip
         sample = sampler.sample(prompts, n, seed=seed, directory=directory)
         restored = self.fit.restore(sample.frame)
-        numbers = self.quantiles.decode(restored, derive(seed, "numbers in bins"), self.conditions)
-        return Sample(numbers, sample.validity)
+        decoded = self.coding.decode(restored, derive(seed, "numbers in bins"), self.conditions)
+        return Sample(decoded, sample.validity)
 
     def _second(self, drawn: Table, n: int, seed: int) -> list[Prompt]:
         """The prompts of the second round."""
         k, metric = self.source.k, self.source.metric
         pool = self.source.pool or k
         context = synthetic_context(drawn, self.train, k=k, pool=pool, metric=metric, seed=seed)
-        shown = self.fit.table(self.quantiles.encode(drawn))
+        shown = self.fit.table(self.coding.encode(drawn))
         return self.source.prompts(shown, context, self.settings.prompts_needed(n), first=self.first(), real=False)

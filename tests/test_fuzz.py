@@ -33,10 +33,10 @@ from harmonic.errors import ConfigError, DataError, HarmonicError
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_format import row_format, row_formats
 from harmonic.runs.run import Run
+from harmonic.tables.coding import Coding
 from harmonic.tables.files import parse_csv
 from harmonic.tables.missing_markers import MISSING_VALUES
 from harmonic.tables.missing_values import Completion
-from harmonic.tables.quantiles import Quantiles
 from harmonic.tiny_model import TinyModel
 from harmonic.tracking import NullTracker
 
@@ -170,8 +170,8 @@ def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
             parsed.append(form.parse(text, order))
             assert row_text(parsed[-1], read.schema, order, name) == text and "\n" not in text
         pd.testing.assert_frame_equal(read.schema.conform(pd.DataFrame(parsed)), read.frame)
-    quantiles = Quantiles.of(read)
-    conformed = quantiles.decode(quantiles.encode(read).frame, 0)
+    coding = Coding.of(read, "quantiles", "letters")
+    conformed = coding.decode(coding.encode(read).frame, 0)
     pd.testing.assert_frame_equal(read.schema.conform(conformed), conformed)
     pd.testing.assert_frame_equal(conformed.isna(), read.frame.isna())
     completion = Completion.of(read)
