@@ -21,7 +21,7 @@ from harmonic.decoding.sampler import Decodes
 from harmonic.decoding.settings import Sampling
 from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
 from harmonic.errors import ConfigError
-from harmonic.generator import LanguageGenerator, Sample
+from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.llm import LanguageModel
 from harmonic.method_sampling import PromptSource, Rounds
 from harmonic.prompts.chat import Chat
@@ -65,6 +65,7 @@ class HarmonicGenerator(LanguageGenerator):
     """
 
     takes_gaps: ClassVar[bool] = True
+    versions: ClassVar[Versions] = Versions(prompts=2, fit=2, sample=2)
 
     llm: LanguageModel
     neighbors: Neighbors

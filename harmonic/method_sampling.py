@@ -122,7 +122,7 @@ class Rounds:
         )  # fmt: skip
         sample = sampler.sample(prompts, n, seed=seed, directory=directory)
         restored = self.fit.restore(sample.frame)
-        decoded = self.coding.decode(restored, derive(seed, "numbers in bins"), self.conditions)
+        decoded = self.coding.decode(restored, seed, self.conditions)
         return Sample(decoded, sample.validity)
 
     def _second(self, drawn: Table, n: int, seed: int) -> list[Prompt]:

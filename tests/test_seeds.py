@@ -14,18 +14,11 @@ SEEDING = {"default_rng", "RandomState", "manual_seed", "seeded", "SeedSequence"
 SEED_SETTINGS = {"random_state", "random_seed", "data_seed", "rng"}
 """What foreign libraries call the seed that they are given."""
 
-NOT_YET = {
-    "harmonic/prompts/": "the published draws stay; the others are by entries of a seed list",
-    "harmonic/decoding/": "one stream a row and attempt, by entries of a seed list",
-    "harmonic/tuning/": "the choice of examples",
-    "harmonic/tables/quantiles.py": "the draw within a bin",
-}
-"""Exceptions that are to go."""
-FOR_GOOD = {
+EXCEPTIONS = {
     "harmonic/randomness.py": "the rule itself",
+    "harmonic/prompts/published_draw.py": "prompts with the published code's draws equal the published files",
     "harmonic/tiny_model.py": "the weights of a model of tests are the setting weights_seed itself",
 }
-"""Exceptions that stay."""
 
 
 @functools.cache
@@ -62,11 +55,10 @@ def seeds_used(tree: ast.Module) -> Iterator[tuple[int, ast.expr]]:
 
 
 def test_no_seed_is_used_as_it_is() -> None:
-    excepted = (*NOT_YET, *FOR_GOOD)
     found = [
         f"{path}:{line}: {ast.unparse(seed)}"
         for path, tree in sources()
-        if not path.startswith(excepted)
+        if path not in EXCEPTIONS
         for line, seed in seeds_used(tree)
         if bare(seed)
     ]
@@ -74,8 +66,8 @@ def test_no_seed_is_used_as_it_is() -> None:
 
 
 def test_every_exception_is_still_one() -> None:
-    for excepted in (*NOT_YET, *FOR_GOOD):
-        lines = [seed for path, tree in sources() if path.startswith(excepted) for _, seed in seeds_used(tree)]
+    for excepted in EXCEPTIONS:
+        lines = [seed for path, tree in sources() if path == excepted for _, seed in seeds_used(tree)]
         assert any(map(bare, lines)), f"{excepted} follows the rule now: take it off the list"
 
 

@@ -33,14 +33,13 @@ from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import InvalidAnswer, RowFormat
+from harmonic.randomness import derive
 from harmonic.storage import canonical
 from harmonic.tables.conditions import Conditions, described
 from harmonic.tables.table import Schema
 
 if TYPE_CHECKING:
     from harmonic.decoding.constraints import RowConstraint, RowConstraints
-
-_FREE, _CONSTRAINED = 5, 6  # first entry of the seed sequence of a row's draws
 
 
 class Decodes(Protocol):
@@ -222,7 +221,7 @@ class _Work:
             self.ready = True
 
     def _free(self, batch: list[int], attempt: int) -> dict[str, Any]:
-        draws = [np.random.default_rng([_FREE, self.seed, row, attempt]) for row in batch]
+        draws = [np.random.default_rng(derive(self.seed, "free answer", row, attempt)) for row in batch]
         rows: dict[int, dict[str, Any]] = {}
         rejected: Counter[str] = Counter()
         decoded = self.sampler.decoder.free([self.prompts[row] for row in batch], draws)
@@ -241,7 +240,7 @@ class _Work:
 
     def _constrained(self, batch: list[int]) -> dict[str, Any]:
         sampler = self.sampler
-        draws = [np.random.default_rng([_CONSTRAINED, self.seed, row]) for row in batch]
+        draws = [np.random.default_rng(derive(self.seed, "constrained answer", row)) for row in batch]
         orders = [sampler.order(self.asked[row], draw) for row, draw in zip(batch, draws, strict=True)]
         made = sampler.constraints(self.asked[batch[0]].document)
         constraints = [made.start(order) for order in orders]

@@ -76,7 +76,7 @@ class LanguageModelEffectiveness(Evaluator):
     decode: str = "likelihood"
     max_test_rows: Count | None = None
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes_gaps: ClassVar[bool] = True
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.published_draw import published_rows
 from harmonic.randomness import derive
 
 Context = Literal["random", "neighbors", "synthetic", "none"]
 
-_SAMPLING = 2  # first entry of a seed sequence (training_prompts.py has 1, neighbors.py 3)
 _REDRAWS = 1000
 
 
@@ -29,7 +29,7 @@ class RandomRows:
     """k random rows a prompt, never the set of rows that a tuning prompt shows.
 
     rows: positions of those that may be shown. Prompt i depends on (seed, i), these and `exclude`, never on how many
-    there are. With metric "reference" the draw is the published one: `DataFrame.sample(n=k, random_state=seed + i)`.
+    there are. With metric "reference" the draw is the published one (harmonic.prompts.published_draw).
     among: positions of rows to show before any others; where they are fewer than k, others join them.
     """
 
@@ -45,11 +45,10 @@ class RandomRows:
 
         Raises ConfigError where no new set of rows is found.
         """
-        generator = np.random.default_rng([_SAMPLING, self.seed, place])
+        generator = np.random.default_rng(derive(self.seed, "random context", place))
         draws: Iterator[NDArray[np.int64]] = self._draws(generator)
         if self.metric == "reference" and self.among is None:
-            published = np.random.RandomState(self.seed + place).choice(self.rows, size=self.k, replace=False)
-            draws = chain([published], draws)
+            draws = chain([published_rows(self.rows, self.k, self.seed, place)], draws)
         for rows in draws:
             if frozenset(rows.tolist()) not in self._taken:
                 return rows, generator

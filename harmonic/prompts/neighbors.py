@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
+from harmonic.randomness import derive
 from harmonic.settings import Count
 from harmonic.tables.table import Table
 
@@ -39,7 +40,6 @@ class Neighbors(TypedDict):
     metric: NotRequired[Metric]
 
 
-_RANDOM = 3  # first entry of the seed sequence; training_prompts.py has 1, contexts.py 2
 _TIE_GRID = 2.0**40  # squared distances are compared in steps of 2**-40, about 1e-12
 _BLOCK_CELLS = 2**20  # distances held at once by one thread: 4 MB of float32, near the cache
 
@@ -88,7 +88,8 @@ def label_filter(table: Table, neighbors: NDArray[np.int64], threshold: int) -> 
 def _random_others(n: int, k: int, seed: int) -> NDArray[np.int64]:
     drawn = np.empty((n, k), dtype=np.int64)
     for row in range(n):
-        others = np.random.default_rng([_RANDOM, seed, row]).choice(n - 1, size=k, replace=False)
+        generator = np.random.default_rng(derive(seed, "random neighbors", row))
+        others = generator.choice(n - 1, size=k, replace=False)
         drawn[row] = others + (others >= row)  # step over the row itself
     return drawn
 

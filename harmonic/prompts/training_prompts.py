@@ -18,8 +18,6 @@ from harmonic.randomness import derive
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Table
 
-# First entry of a seed sequence: no two purposes share a stream of random numbers (neighbors.py has 3).
-_TUNING_ORDER = 1
 _CHUNK = 4096  # prompts rendered at once
 _SPARE = 3  # times the neighbours that are wanted, where some rows are not to be neighbours
 
@@ -82,7 +80,7 @@ def answers(
     """For each row that is kept, in row order: its `shown` nearest rows as examples, and the row as the answer."""
     neighbors = around.nearest[:, :shown]
     texts = RowTexts(table, form)
-    generator = np.random.default_rng([_TUNING_ORDER, seed])
+    generator = np.random.default_rng(derive(seed, "tuning answers"))
     prompts: list[Prompt] = []
     for start in range(0, len(around.kept), _CHUNK):  # in chunks, for memory
         answered = around.kept[start : start + _CHUNK]

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
+from harmonic.randomness import derive
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.conditions import Condition, Conditions
 from harmonic.tables.table import Schema, Table
@@ -188,7 +189,7 @@ class Quantiles:
         """Coded rows with numbers again, each within its bin, and within the conditions. Row i depends on i alone."""
         if not self.bins:
             return frame
-        uniforms = np.random.default_rng(seed).random((len(frame), len(self.bins)))
+        uniforms = np.random.default_rng(derive(seed, "numbers in bins")).random((len(frame), len(self.bins)))
         found = frame.copy()
         for place, (name, bins) in enumerate(self.bins.items()):
             condition = (conditions or {}).get(name)

@@ -20,7 +20,7 @@ from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt
-from harmonic.randomness import seeded
+from harmonic.randomness import derive, seeded
 from harmonic.tuning.examples import IGNORED, encode, occurring
 from harmonic.tuning.settings import History, Tuning
 from harmonic.tuning.weights import quiet_libraries
@@ -57,7 +57,7 @@ def tune(
     examples = subset(examples, settings.max_examples, seed)
     if not examples:
         raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
-    with seeded(seed):
+    with seeded(derive(seed, "tuning")):
         facts = _tune(llm, examples, settings, seed, directory, stage, history, validation)
     free_memory()
     return facts
@@ -136,7 +136,7 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
 
     quiet_libraries()
     model, tokenizer = llm.load()
-    with seeded(0):  # peft draws weights for the adapter before it reads them
+    with seeded(derive(0, "adapter to fill")):  # peft draws weights for the adapter before it reads them
         tuned = PeftModel.from_pretrained(model, adapter)
     merged = tuned if llm.quantization else tuned.merge_and_unload()
     return merged.eval(), tokenizer
@@ -148,7 +148,7 @@ def subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Pro
 
     if limit is None or len(examples) <= limit:
         return list(examples)
-    chosen = np.random.default_rng(seed).choice(len(examples), size=limit, replace=False)
+    chosen = np.random.default_rng(derive(seed, "tuning examples")).choice(len(examples), size=limit, replace=False)
     return [examples[index] for index in sorted(chosen.tolist())]
 
 

@@ -16,6 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from harmonic.llm import LanguageModel
 from harmonic.progress import Progress
+from harmonic.randomness import derive
 from harmonic.tuning.examples import IGNORED
 from harmonic.tuning.settings import History, Tuning
 from harmonic.tuning.weights import processes, quiet_libraries
@@ -165,8 +166,8 @@ def answer_trainer(
         bf16=half == "bf16",
         fp16=half == "fp16",
         use_cpu=device == "cpu",
-        seed=seed,
-        data_seed=seed,
+        seed=derive(seed, "tuning", "trainer"),
+        data_seed=derive(seed, "tuning", "order"),
         max_length=None,  # lengths were checked: nothing is cut
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=1,
