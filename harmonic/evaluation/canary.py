@@ -94,7 +94,7 @@ class CanaryExposure(Evaluator):
     confidence: Between = 0.95
     resamples: Count = 2000
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes_gaps: ClassVar[bool] = True
 
     metrics: ClassVar[tuple[Metric, ...]] = (

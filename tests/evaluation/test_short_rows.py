@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import mutual_info_score
 
 from harmonic.evaluation.short_rows import ShortRows, letters
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
@@ -56,6 +57,21 @@ def test_a_row_tells_everything_but_where_in_its_fifth_a_number_lies():
     known = told.astype(str).agg("|".join, axis=1)
     assert pd.crosstab(lines, known).gt(0).sum(axis=1).eq(1).all()  # one line, one row
     assert pd.crosstab(known, lines).gt(0).sum(axis=1).eq(1).all()
+
+
+def test_the_features_that_tell_most_are_kept_in_their_order_and_many_values_are_no_merit():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"noise": rng.random(300), "sign": rng.integers(0, 2, 300), "weak": rng.random(300)})
+    frame["town"] = np.array([f"town {place:03d}" for place in rng.integers(0, 150, 300)], dtype=object)
+    signs = np.where(rng.random(300) < 0.9, frame["sign"], 1 - frame["sign"])
+    frame["label"] = np.where(signs + frame["weak"] > 0.8, "yes", "no").astype(object)
+    made = table(frame.astype({"sign": float}))
+    short, targets = ShortRows.of(made), (made.frame["label"] == "yes").to_numpy(np.int64)
+    assert [each.name for each in short.most_telling(made.frame, targets, 2).features] == ["sign", "weak"]
+    codes = pd.factorize(made.frame["town"])[0]
+    assert mutual_info_score(targets, codes) > mutual_info_score(targets, made.frame["sign"])  # of chance alone
+    assert short.most_telling(made.frame, targets, 2).header == "A sign, B weak"
+    assert short.most_telling(made.frame, targets, 4) is short
 
 
 def test_gaps_are_marked_and_a_column_of_gaps_has_no_usual_value():
