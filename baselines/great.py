@@ -35,7 +35,8 @@ from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.llm import LanguageModel
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Count, Fields, NotNegative
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.table import Splits
+from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import free_memory
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class GreatGenerator(LanguageGenerator):
         """Mean negative log-likelihood of each row's text behind its first token, columns in the schema's order.
 
         (n,), nats per token: what the model returns as its loss for the text. Training texts hold no end, and neither
-        do these. Any number and any category of the schema has a text, and so a finite value.
+        do these. Any number and any category has a text, also one that no training row has, and so a finite value.
         """
         found = self._score(self._trained, rows, "perplexity")
         return np.array([tokens.mean() for tokens in found], dtype=np.float64)
@@ -129,8 +130,7 @@ class GreatGenerator(LanguageGenerator):
     def _score(self, model: PreTrainedModel, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
         from harmonic.tuning.scoring import pairs_token_nll
 
-        schema = self._splits.schema
-        texts = row_texts(Table(schema.conform(rows), schema))
+        texts = row_texts(to_score(self._splits, rows))
         ids = self._tokenizer(texts)["input_ids"] if texts else []
         return pairs_token_nll(model, [row[:1] for row in ids], [row[1:] for row in ids], stage=stage)
 

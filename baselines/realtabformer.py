@@ -38,7 +38,8 @@ from harmonic.errors import ConfigError
 from harmonic.generator import LanguageGenerator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields, Positive
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.table import Splits
+from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import free_memory
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class RealTabFormerGenerator(LanguageGenerator):
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Read the vocabulary back; the model is loaded when it is first needed, and realtabformer itself never."""
         self._tokens = RowTokens(**json.loads((directory / "vocabulary.json").read_text(encoding="utf-8")))
-        self._schema, self._directory = splits.schema, directory
+        self._splits, self._directory = splits, directory
         self._model: Any = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
@@ -91,7 +92,7 @@ class RealTabFormerGenerator(LanguageGenerator):
             with muted(), seeded(derive(seed, "realtabformer", "sample")):
                 return [self._row(ids) for ids in self._answers(settings, size, deadline)]
 
-        return draw_rows(ask, n, self._schema, settings, seed=seed, directory=directory, advice=_ADVICE)
+        return draw_rows(ask, n, self._splits.schema, settings, seed=seed, directory=directory, advice=_ADVICE)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's tokens behind the start token: (n,), nats per token, end included.
@@ -111,7 +112,7 @@ class RealTabFormerGenerator(LanguageGenerator):
     def _score(self, rows: pd.DataFrame, stage: str) -> list[NDArray[np.float64]]:
         from harmonic.tuning.scoring import answer_token_nll
 
-        ids = self._tokens.encode(Table(self._schema.conform(rows), self._schema))
+        ids = self._tokens.encode(to_score(self._splits, rows))
         strange = sum(self._tokens.unknown in row for row in ids)
         if strange:
             logger.warning("%d of %d rows hold values that no training row has: scored as [UNK]", strange, len(ids))
@@ -154,7 +155,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         if len(ids) < len(self._tokens.processed):
             return NoRow(OUT_OF_TIME)
         try:
-            return self._tokens.decode(ids, self._schema)
+            return self._tokens.decode(ids, self._splits.schema)
         except NoRow as reason:
             return reason
 

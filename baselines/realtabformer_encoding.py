@@ -73,12 +73,13 @@ class RowTokens:
         """The ids of each row with the end, without the start: (n,), len(processed) + 1 each.
 
         A digit or category that no training row has at its place becomes `unknown`; a number with more digits than
-        any of its column, `unknown` at all its places.
+        any of its column, and a missing value, `unknown` at all its places.
         """
         columns = []
         for place, column in enumerate(table.schema.columns):
-            written = {value: self._written(place, column, value) for value in table.frame[column.name].unique()}
-            columns.append([written[value] for value in table.frame[column.name]])
+            codes, values = pd.factorize(table.frame[column.name], use_na_sentinel=False)
+            written = [self._written(place, column, value) for value in values]
+            columns.append([written[code] for code in codes])
         return [[*(token for cell in cells for token in cell), self.end] for cells in zip(*columns, strict=True)]
 
     def decode(self, ids: Sequence[int], schema: Schema) -> dict[str, Value]:
@@ -95,6 +96,8 @@ class RowTokens:
     def _written(self, place: int, column: Column, value: Any) -> list[int]:
         """The ids of one cell."""
         positions = self._positions[place]
+        if value is None or value != value:
+            return [self.unknown] * len(positions)
         if column.is_numeric:
             transform = self.transforms[f"c{place}"]
             size, text = int(transform["numeric_nparts"]), numeral(value, transform)

@@ -109,10 +109,12 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     from harmonic.ruled import fitted_to
     from harmonic.tables.conditions import described, read_conditions, satisfying
     from harmonic.tables.table import Table
+    from harmonic.tables.training_view import for_generators
 
     report = _report(folder)
     generator, splits = _reopened(folder, report, wanted.temperature)
-    conditions = read_conditions(splits.train, wanted.condition, wanted.range, splits.layout)
+    given = for_generators(splits)
+    conditions = read_conditions(given.train, wanted.condition, wanted.range, splits.layout)
     n = wanted.n or int(report["config"]["n_samples"] or len(splits.train))
     prepared, fitted = _stage(folder, report, "prompts"), _stage(folder, report, "fit")
 
@@ -127,9 +129,9 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
         there = int(satisfying(splits.train.frame, conditions).sum())
         logger.info("%s: %d of %d training rows", described(conditions), there, len(splits.train))
 
-    generator = fitted_to(generator, splits)
+    generator = fitted_to(generator, given)
     started = time.monotonic()
-    generator.load(splits, prepared=prepared, directory=fitted)
+    generator.load(given, prepared=prepared, directory=fitted)
     # Derived: the run's own rows are drawn from its seed, and these are to be others.
     seed = derive(wanted.seed, "draw", report["seed"])
     sample: Sample = generator.draw(n, seed=seed, directory=scratch, conditions=conditions, budget=wanted.budget)
@@ -138,7 +140,8 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     with storage_errors(target.parent):
         incoming = target.with_name(f".{target.name}.incoming")
         before = int(report["config"]["n_samples"] or len(splits.train))
-        write_csv(released(Table(sample.frame, splits.schema), splits, seed, before), incoming, splits)
+        drawn = Table(splits.schema.conform(sample.frame), splits.schema)
+        write_csv(released(drawn, splits, seed, before), incoming, splits)
         incoming.replace(target)
         about = {
             "run": str(folder), "run_id": report["run_id"], "dataset": report["dataset"],

@@ -7,15 +7,18 @@ of another one. Settings of the machine (output_dir, launcher, tracker) are left
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harmonic.evaluation.base import Evaluator
 from harmonic.generator import Generator
+from harmonic.tables import training_view
 from harmonic.tables.file_layout import Layout
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits
+from harmonic.tables.training_view import for_generators
 
 Inputs = dict[str, Any]
 
@@ -30,7 +33,7 @@ def stage_versions(generator: type[Generator], evaluators: Mapping[str, type[Eva
     """The versions of the code behind each stage of a run, from where they stand beside the code."""
     own = generator.versions
     found = {"prompts": own.prompts, "fit": own.fit, "sample": own.sample}
-    found |= {"file": Layout.version, "completion": Completion.version}
+    found |= {"file": Layout.version, "completion": Completion.version, "columns": training_view.VERSION}
     return found | {f"evaluate_{name}": evaluator.version for name, evaluator in evaluators.items()}
 
 
@@ -53,17 +56,21 @@ class StageInputs:
     versions: Mapping[str, int]
 
     def prompts(self) -> Inputs:
-        """The settings of the generator, of tuning and sampling those that shape prompts."""
+        """The generator's settings, of tuning and sampling those that shape prompts; what it is told of columns."""
         settings = without(self.config["generator"], "tuning", "sampling")
         for part, names in SHAPE_PROMPTS.items():
             given = self.config["generator"].get(part) or {}
             settings[part] = {name: given[name] for name in names if name in given}
-        return self._common("prompts") | {"generator": settings, "n": self.n}
+        return self._common("prompts") | self._columns | {"generator": settings, "n": self.n}
 
     def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
         """All settings of the generator but sampling, and what train.jsonl and validation.jsonl hold, if they are."""
         settings = without(self.config["generator"], "sampling")
-        return self._common("fit") | {"generator": settings, "prompts": train_digest, "validation": validation_digest}
+        return (
+            self._common("fit")
+            | self._columns
+            | {"generator": settings, "prompts": train_digest, "validation": validation_digest}
+        )
 
     def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:
         """The fit, the sampling settings, what sample.jsonl holds, and the make of the file of rows."""
@@ -78,6 +85,12 @@ class StageInputs:
             "fit": fit_key, "sampling": self.config["generator"].get("sampling"), "prompts": sample_digest,
             "synthetic": csv_digest, "evaluator": self.config["evaluator"][name], "on": self.config["evaluate_on"],
         }  # fmt: skip
+
+    @functools.cached_property
+    def _columns(self) -> Inputs:
+        """What the generator is told of the columns, where that is less than there is in all rows."""
+        told, whole = (repr(schema) for schema in (for_generators(self.splits).schema, self.splits.schema))
+        return {} if told == whole else {"columns": hashlib.sha256(told.encode()).hexdigest()[:16]}
 
     @functools.cached_property
     def _rows(self) -> str:

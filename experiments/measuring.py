@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from harmonic.evaluation.base import Evaluator, Measures, Refit, RefittingEvaluator, TokenScorer
 from harmonic.generator import Generator, LanguageGenerator
+from harmonic.ruled import fitted_to
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
+from harmonic.tables.training_view import for_generators
 
 
 def measured_by(
@@ -38,8 +40,8 @@ def refit_of(generator: Generator, splits: Splits, seconds: float) -> Refit:
     """The generator, not yet fitted, for others to fit to rows of their own; each time a copy of it."""
 
     def draw(train: Table, n: int, seed: int) -> Table:
-        fresh = copy.deepcopy(generator)
-        known = replace(splits, train=train, learnt=None, canaries=None, decoys=None)
+        known = for_generators(replace(splits, train=train, learnt=None, canaries=None, decoys=None))
+        fresh = fitted_to(copy.deepcopy(generator), known)
         with TemporaryDirectory(prefix="harmonic-") as folder:
             prepared, fitted, drawn = (Path(folder) / name for name in ("prompts", "fit", "sample"))
             for place in (prepared, fitted, drawn):
@@ -47,7 +49,7 @@ def refit_of(generator: Generator, splits: Splits, seconds: float) -> Refit:
             fresh.prepare(known, n, seed=seed, directory=prepared)
             fresh.fit(known, seed=seed, prepared=prepared, directory=fitted)
             fresh.load(known, prepared=prepared, directory=fitted)
-            return Table(fresh.sample(n, seed=seed, directory=drawn).frame, train.schema)
+            return Table(train.schema.conform(fresh.sample(n, seed=seed, directory=drawn).frame), train.schema)
 
     return Refit(draw, seconds)
 

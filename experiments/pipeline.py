@@ -31,6 +31,7 @@ from harmonic.tables.declared import write_columns
 from harmonic.tables.files import write_parquet
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
+from harmonic.tables.training_view import for_generators
 from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)
@@ -55,12 +56,13 @@ class Pipeline:
     _loaded: bool = False
 
     def __post_init__(self) -> None:
-        """Fit the generator to the table: its rules, and what it does not take itself."""
+        """Fit the generator to the table as it is given it: its rules, and what it does not take itself."""
         versions = stage_versions(type(self.generator), {name: type(one) for name, one in self.evaluators.items()})
+        self.given = for_generators(self.splits)
         self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
         self.completion = Completion.of(self.splits.train)
-        self.generator = fitted_to(self.generator, self.splits)
         self._unfitted = copy.deepcopy(self.generator)
+        self.generator = fitted_to(self.generator, self.given)
 
     @property
     def n(self) -> int:
@@ -89,12 +91,12 @@ class Pipeline:
         """Tune along with the first process of `accelerate launch`, which keeps the cache and the report."""
         with TemporaryDirectory(prefix="harmonic-") as folder:
             prepared = Path(folder)
-            self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=prepared)
+            self.generator.prepare(self.given, self.n, seed=self.run.seed, directory=prepared)
             digests = [_digest(file) if file.is_file() else None for file in map(prepared.joinpath, TUNED_ON)]
             inputs = self.inputs.fit(*digests)
             if self.run.force or self.run.cache.find("fit", inputs) is None:
                 shared = self.run.cache.partial("fit", inputs)  # checkpoints are read by every process
-                self.generator.fit(self.splits, seed=self.run.seed, prepared=prepared, directory=shared)
+                self.generator.fit(self.given, seed=self.run.seed, prepared=prepared, directory=shared)
 
     def show(self) -> None:
         """Print the run's metrics, its files, and how to upload it."""
@@ -106,7 +108,7 @@ class Pipeline:
         """Prepare the prompts in the cache, check them, and print what a run would do."""
         with self.run:
             prompts = self._prompts()
-            expected = self.generator.estimate(self.splits, self.n, prepared=prompts.path)
+            expected = self.generator.estimate(self.given, self.n, prepared=prompts.path)
         print_plan(self.config, self.splits, self.n, prompts.path, self.run.folder, expected)
         if self.config["dataset"].get("path"):
             write_columns(self.splits.schema, self.splits.layout, columns := self.run.folder / "columns.yaml")
@@ -129,7 +131,7 @@ class Pipeline:
 
     def _prompts(self) -> Entry:
         def build(folder: Path) -> dict[str, Any]:
-            self.generator.prepare(self.splits, self.n, seed=self.run.seed, directory=folder)
+            self.generator.prepare(self.given, self.n, seed=self.run.seed, directory=folder)
             return {file.stem: _digest(file) for file in sorted(folder.glob("*.jsonl"))}  # train, sample, validation
 
         entry = self.run.stage("prompts", self.inputs.prompts(), build)
@@ -143,9 +145,9 @@ class Pipeline:
         def build(folder: Path) -> dict[str, Any]:
             if isinstance(self.generator, LanguageGenerator):
                 self.generator.history = self.tracker.log
-            for line in self.generator.estimate(self.splits, self.n, prepared=prompts.path):
+            for line in self.generator.estimate(self.given, self.n, prepared=prompts.path):
                 logger.info("%s", line)
-            return self.generator.fit(self.splits, seed=self.run.seed, prepared=prompts.path, directory=folder)
+            return self.generator.fit(self.given, seed=self.run.seed, prepared=prompts.path, directory=folder)
 
         entry = self.run.stage("fit", self.inputs.fit(*map(prompts.facts.get, ("train", "validation"))), build)
         if (entry.path / "adapter").is_dir():
@@ -162,7 +164,8 @@ class Pipeline:
             self._load(prompts, fitted)
             started = time.monotonic()
             sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
-            texts = released(Table(sample.frame, self.splits.schema), self.splits, self.run.seed)
+            drawn = Table(self.splits.schema.conform(sample.frame), self.splits.schema)
+            texts = released(drawn, self.splits, self.run.seed)
             write_csv(texts, folder / "synthetic.csv", self.splits)
             if self.splits.layout is not None and self.splits.layout.form is not None:
                 frame = self.splits.layout.form.frame(texts)
@@ -228,7 +231,7 @@ class Pipeline:
     def _load(self, prompts: Entry, fitted: Entry) -> None:
         """Restore the fitted generator, unless it is loaded."""
         if not self._loaded:
-            self.generator.load(self.splits, prepared=prompts.path, directory=fitted.path)
+            self.generator.load(self.given, prepared=prompts.path, directory=fitted.path)
             self._loaded = True
 
 

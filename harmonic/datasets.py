@@ -43,6 +43,7 @@ from harmonic.tables.rule_text import Wanted, kept_rules
 from harmonic.tables.spellings import Spelled, spell
 from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
 from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.training_view import training_schema
 
 SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
     "packaged": read_packaged,
@@ -102,7 +103,7 @@ class Dataset:
         check_fields(self, "dataset")
         texts, given, origin, file = self._read()
         own = self._named(list(texts.columns))
-        table, layout, kept, notes = own.typed(texts, file)
+        table, layout, kept, notes, said = own._typed(texts, file)
         people, told = own._people(texts[kept], layout)
         if given is None:
             classes = table.target.to_numpy() if table.schema.task.is_classification else None
@@ -114,9 +115,12 @@ class Dataset:
             positions, decided = _given_positions(given[kept]), []
         train, val, test = (table.take(rows) for rows in positions)
         _check_learnable(train)
-        rules, found = own.rules_of(train, [val, test])
+        rules, found = own.rules_of(train, [val, test], said)
         notes += [*told, *decided, *_unseen_classes(train), *found]
-        splits = Splits(train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules)
+        splits = Splits(
+            train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules,
+            declared=said,
+        )  # fmt: skip
         return plant(splits, own.canaries, seed)
 
     def typed(
@@ -127,11 +131,12 @@ class Dataset:
         `file`: how the file writes cells, or the dtypes that a data frame has. Raises ConfigError or DataError with
         the fix.
         """
-        return self._named(list(texts.columns))._typed(texts, file)
+        return self._named(list(texts.columns))._typed(texts, file)[:4]
 
     def _typed(
         self, texts: pd.DataFrame, file: Dialect | FrameForm | None
-    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
+    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str], Declared]:
+        """The same, and what is said of the columns that are learnt, by the user or by how the file writes them."""
         declared = self._declared(list(texts.columns))
         spelled, form = self._spelled(texts, file, declared)
         kept, gaps, notes = self._find_gaps(texts, spelled.gaps)
@@ -146,10 +151,10 @@ class Dataset:
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
         decided, doubts = self._decided(plain[names], gaps, spelled, form, declared.kinds)
+        said = replace(declared, kinds={**decided, **declared.kinds})
         frame, schema, typing = typed_table(
-            plain[names], gaps[names], replace(declared, kinds={**decided, **declared.kinds}), target=self.target,
-            task=self.task, description=text_of(self.description),
-        )  # fmt: skip
+            plain[names], gaps[names], said, target=self.target, task=self.task, description=text_of(self.description)
+        )
         self._check_labels(schema)
         if schema.has_target and not schema.features:
             fix = f"see why above, or learn {self.target!r} alone: dataset.target=null"
@@ -159,7 +164,7 @@ class Dataset:
             file if isinstance(file, Dialect) else None, form,
             {name: frozenset(written.loc[~gaps[name], name]) for name in layout.guarded},
         )  # fmt: skip
-        return Table(frame, schema), layout, kept, [*notes, *settled, *remarks, *doubts, *typing]
+        return Table(frame, schema), layout, kept, [*notes, *settled, *remarks, *doubts, *typing], said
 
     def _spelled(
         self, texts: pd.DataFrame, file: Dialect | FrameForm | None, declared: Declared
@@ -212,9 +217,16 @@ class Dataset:
             del decided[self.target]
         return decided, notes
 
-    def rules_of(self, train: Table, held_out: Sequence[Table] = ()) -> tuple[Rules | None, list[str]]:
-        """The rules that training rows keep and new ones are to keep, as `rules` asks for them; and notes."""
-        return kept_rules(self.rules, train, held_out)
+    def rules_of(
+        self, train: Table, held_out: Sequence[Table] = (), declared: Declared | None = None
+    ) -> tuple[Rules | None, list[str]]:
+        """The rules that training rows keep and new ones are to keep, as `rules` asks for them; and notes.
+
+        They are found by what the training rows show of the columns; their schema is that of all rows.
+        """
+        schema = training_schema(train, declared)
+        rules, notes = kept_rules(self.rules, Table(schema.conform(train.frame), schema), held_out)
+        return rules and replace(rules, schema=train.schema), notes
 
     def _named(self, names: list[str]) -> Dataset:
         """The same with columns named as the file names them: YAML reads some names as numbers or truth values."""

@@ -50,9 +50,11 @@ class Generator(ABC):
     Constructors only store their arguments. `fit` writes what it has learnt into `directory`; `load` reads it
     back, in this process or a later one, and comes before `sample`. One that `takes_gaps` is given tables with
     missing values, dates, or no target as they are; the others get completed ones (harmonic.tables.missing_values).
+    One that `gives_real_rows`, as an anchor of the measures does, gives them as they are, whatever rules they break.
     """
 
     takes_gaps: ClassVar[bool] = False
+    gives_real_rows: ClassVar[bool] = False
     versions: ClassVar[Versions] = Versions()
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:  # noqa: B027 (optional)
@@ -60,7 +62,7 @@ class Generator(ABC):
 
     @abstractmethod
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        """Learn from `splits.train` alone; write the learnt state into `directory`.
+        """Learn from `splits.train` and its schema alone; write the learnt state into `directory`.
 
         Returns facts for the report, such as {"tokens_per_s": …}; may be empty.
         """
@@ -107,7 +109,10 @@ class LanguageGenerator(Generator):
 
     @abstractmethod
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Negative log-likelihood of each row under the fitted model: (n,), nats per token."""
+        """Negative log-likelihood of each row under the fitted model: (n,), nats per token.
+
+        Rows conform to `Splits.whole_schema`: they may hold what no training row has, and have a finite value still.
+        """
 
     def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
         """Negative log-likelihood of each token of each row: (tokens,) a row, nats; None where it cannot be had.

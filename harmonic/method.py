@@ -37,6 +37,7 @@ from harmonic.synthetic_context import first_rows
 from harmonic.tables.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import load_tuned, subset, tune
 from harmonic.tuning.settings import Tuning
 from harmonic.tuning.vocabulary import Vocabulary
@@ -196,7 +197,8 @@ class HarmonicGenerator(LanguageGenerator):
 
         The context shows no row that anyone asks about, so that members, non-members and synthetic rows differ in
         nothing but themselves: in a list of rows it shows none, in an instruction rows of the validation part.
-        Columns stand in the schema's order. (n,), nats per token, the end included.
+        Columns stand in the schema's order. (n,), nats per token, the end included. A value that no training row has
+        is scored by its text as any other; as a quantile code, by that of the nearest training value.
         """
         return np.array([tokens.mean() for tokens in self._scored(self._tuned, rows, "perplexity")])
 
@@ -345,8 +347,7 @@ class HarmonicGenerator(LanguageGenerator):
         """Negative log-likelihood of each token of each row's text: (tokens,) a row, nats."""
         from harmonic.tuning.scoring import answer_token_nll
 
-        schema = self._splits.schema
-        table = self._fit.table(self._coding.encode(Table(schema.conform(rows), schema)))
+        table = self._fit.table(self._coding.encode(to_score(self._splits, rows)))
         form = self._form(table.schema)
         texts = RowTexts(table, form).render(np.arange(len(rows)))
         context, _ = self._chat.encode([self._scoring_prompt(form)])[0]

@@ -5,6 +5,7 @@ See harmonic.tables.rules for the rules, and how each is kept.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,22 @@ from numpy.typing import NDArray
 
 from harmonic.generator import Generator, LanguageGenerator, Sample
 from harmonic.tables.conditions import Conditions
-from harmonic.tables.missing_values import Completion, completed
+from harmonic.tables.missing_values import completed
 from harmonic.tables.rule_set import Rules
 from harmonic.tables.table import Splits
 
 
 def fitted_to(generator: Generator, splits: Splits) -> Generator:
-    """The generator, made to fit the table: its rules, its missing values and dates, a target that is not there."""
+    """The generator, made to fit the table: its rules, its missing values and dates, a target that is not there.
+
+    splits: as generators are given them (harmonic.tables.training_view), its `prepare`, `fit` and `load` among them.
+    """
     rules = splits.rules
+    if generator.gives_real_rows:
+        return generator
     if rules is None or not rules.rules:
-        return completed(generator, Completion.of(splits.train))
-    inner = completed(generator, Completion.of(rules.splits(splits).train))
+        return completed(generator, splits)
+    inner = completed(generator, rules.splits(splits))
     return (RuledLanguage if isinstance(inner, LanguageGenerator) else Ruled)(inner, rules)
 
 
@@ -42,6 +48,7 @@ class Ruled(Generator):
         return self.generator.fit(self.rules.splits(splits), seed=seed, prepared=prepared, directory=directory)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        self._whole_rules = replace(self.rules, schema=splits.whole_schema)
         self.generator.load(self.rules.splits(splits), prepared=prepared, directory=directory)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
@@ -84,10 +91,10 @@ class RuledLanguage(Ruled, LanguageGenerator):
         return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        return self.generator.nll(self.rules.reduce(rows))
+        return self.generator.nll(self._whole_rules.reduce(rows))
 
     def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
-        return self.generator.token_nll(self.rules.reduce(rows), base=base)
+        return self.generator.token_nll(self._whole_rules.reduce(rows), base=base)
 
     def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
         return self.generator.shown(n, prepared=prepared)

@@ -15,7 +15,7 @@ from experiments.run import configured
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Refit, RefittingEvaluator, Scorer
 from harmonic.evaluation.membership import MembershipInference
 from harmonic.evaluation.shadow_models import ShadowModels
-from harmonic.tables.missing_values import Completion, completed
+from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
 
 
@@ -80,7 +80,7 @@ def test_rows_with_gaps_reach_the_generator_with_gaps_and_the_evaluator_without(
     completion = Completion.of(splits.train)
     assert completion.needed and splits.train.frame["x"].isna().any()
     asking = Asking()
-    refit = refit_of(completed(parts["generator"], completion), splits, 0.0)
+    refit = refit_of(parts["generator"], splits, 0.0)
     measured_by(asking, splits, splits.val, completion, seed=0, scorer=None, refit=refit)
     assert asking.half.schema == asking.drawn.schema == completion.complete
     assert not asking.drawn.frame.isna().to_numpy().any()

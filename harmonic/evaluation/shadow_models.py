@@ -50,7 +50,7 @@ class ShadowModels(RefittingEvaluator):
     confidence: float = 0.95
     resamples: int = 1000
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     metrics: ClassVar[tuple[Metric, ...]] = declared("shadow")
 

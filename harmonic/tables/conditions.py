@@ -136,9 +136,9 @@ def read_conditions(
 ) -> dict[str, Condition]:
     """Conditions from {column: value, or values} and {column: [low, high]}; both ends of a range are in it.
 
-    Values and bounds stand as in the file, whose `layout` tells its spelling; null or nothing is an open end. Raises
-    ConfigError for an unknown column, a value that no training row has (of a number: one outside of the data's range),
-    or an empty range.
+    train: as generators are given it (harmonic.tables.training_view). Values and bounds stand as in the file, whose
+    `layout` tells its spelling; null or nothing is an open end. Raises ConfigError for an unknown column, a value that
+    no training row has (of a number: one outside of their range, or with more decimals), or an empty range.
     """
     found: dict[str, Condition] = {}
     for key, wanted in (("condition", equal or {}), ("range", between or {})):
@@ -180,7 +180,7 @@ def _equal(column: Column, wanted: Any, train: Table) -> Condition:
             value = column.parse(text)
         except InvalidValue as error:
             known = suggest(text, column.categories) if column.categories else f"a value such as {_span(column)}"
-            raise ConfigError("condition", shown, f"no value of the column ({error})", known) from None
+            raise ConfigError("condition", shown, f"no training row has such a value ({error})", known) from None
         if value is None:
             there = bool(present.isna().any())
         elif column.kind is Kind.CATEGORY:
@@ -188,7 +188,9 @@ def _equal(column: Column, wanted: Any, train: Table) -> Condition:
         else:
             there = column.minimum <= float(value) <= column.maximum
             if column.date_format is None and Decimal(text.strip()) != Decimal(repr(value)):
-                raise ConfigError("condition", shown, f"the column has {column.decimals} decimals", "round the value")
+                raise ConfigError(
+                    "condition", shown, f"training rows have {column.decimals} decimals", "round the value"
+                )
         if not there:
             had = _span(column) if column.is_numeric else ", ".join(sorted(set(present.dropna()))[:_NAMED])
             fix = f"the data has {had}"
@@ -219,7 +221,7 @@ def _between(column: Column, wanted: Any) -> Condition:
     empty = low is not None and high is not None and low > high
     outside = (low is not None and float(low) > column.maximum) or (high is not None and float(high) < column.minimum)
     if empty or outside or found.pattern() is None:
-        problem = "the low end is above the high end" if empty else "no value of the column lies there"
+        problem = "the low end is above the high end" if empty else "no training row has a value there"
         raise ConfigError("range", shown, problem, f"the data has {_span(column)}")
     return found
 

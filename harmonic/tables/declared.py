@@ -33,8 +33,9 @@ from harmonic.tables.typing import DATE, type_table
 HEADER = """\
 # What each column is: edit this file, and run again with {again}
 # kind: integer, float, category or date; identifier, text, constant or drop for a column that is not learnt.
-# Of a column that is described here in full, nothing is looked up in the rows. A column with its kind alone
-# (zip: category) is read off the rows again; so is one that is left out.
+# Of a column that is described here in full, nothing is looked up in the rows, and synthetic rows may have any of its
+# values, also one that no row to learn from has. A column with its kind alone (zip: category) is read off the rows
+# again; so is one that is left out.
 """
 _KEY = "dataset.columns"
 _NEEDED = {Kind.CATEGORY.value: {"categories"}, Kind.INTEGER.value: {"minimum", "maximum"}}

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from harmonic.tables import dates
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import MOST_DIGITS, UNKNOWN_DIGITS, Condition
 
 _SPECIAL = re.compile(r"[^\w]", re.ASCII)
+_EXACT = 2.0**53  # whole numbers below it are floats as they are
 
 
 def column_language(column: Column, condition: Condition | None = None, written: Callable[[str], str] = str) -> str:
@@ -21,15 +23,17 @@ def column_language(column: Column, condition: Condition | None = None, written:
 
     With a condition: its values, or its range (harmonic.tables.ranges). Else:
 
-    Dates: as they are written. Integers: as many digits as the data's range has, without leading zeros, and a sign
-    only where the range has one. Floats: that, a point, and 1 to `decimals` decimals ("10.0" for none), in the
-    column's style; where `Column.format` may write an exponent, an exponent too. And the text of a missing value,
-    where some are missing.
+    A number that is the same in all rows: its text. Dates: as they are written. Integers: as many digits as the data's
+    range has, without leading zeros, and a sign only where the range has one. Floats: that, a point, and 1 to
+    `decimals` decimals ("10.0" for none), in the column's style; where `Column.format` may write an exponent, an
+    exponent too. And the text of a missing value, where some are missing.
     """
     if condition is not None:
         return _alternatives(condition.texts(), written) if condition.values else condition.pattern() or ""
     if column.kind is Kind.CATEGORY:
         value = _alternatives(column.categories, written)
+    elif column.minimum == column.maximum and abs(column.minimum) < _EXACT:
+        value = literal(written(replace(column, missing=None).format(column.minimum)))
     elif column.date_format is not None:
         value = dates.pattern(column.date_format, column.minimum, column.maximum)
     elif column.kind is Kind.INTEGER:

@@ -49,16 +49,16 @@ class LetterCodes:
     @property
     def coded(self) -> Schema:
         """The schema of the coded table."""
-        return replace(self.schema, columns=tuple(self._coded(column) for column in self.schema.columns))
+        return self._coded_schema(self.schema)
 
     def encode(self, table: Table) -> Table:
-        """The table with letters; a value that has none stays as it is."""
+        """The table with letters; a value that has none, which no training row has, stays as it is."""
         if not self.letters:
             return table
         frame = table.frame.copy()
         for name, letters in self.letters.items():
             frame[name] = _mapped(frame[name], letters)
-        return Table(frame, self.coded)
+        return Table(frame, self._coded_schema(table.schema))
 
     def decode(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Coded rows with their categories again."""
@@ -78,9 +78,15 @@ class LetterCodes:
         values = tuple(None if value is None else letters.get(str(value), value) for value in condition.values)
         return Condition(column=self._coded(self.schema[name]), values=values)
 
+    def _coded_schema(self, schema: Schema) -> Schema:
+        return replace(schema, columns=tuple(self._coded(column) for column in schema.columns))
+
     def _coded(self, column: Column) -> Column:
         letters = self.letters.get(column.name)
-        return column if letters is None else replace(column, categories=tuple(letters.values()))
+        if letters is None:
+            return column
+        others = (category for category in column.categories if category not in letters)
+        return replace(column, categories=(*letters.values(), *others))
 
 
 def letters_of(column: Column) -> dict[str, str]:

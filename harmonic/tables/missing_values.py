@@ -32,7 +32,8 @@ class Completion:
     """From a schema with gaps to one without.
 
     `fills`: what stands for a missing number, by column. `known`: the training values of these columns. `flags`: the
-    columns that say where one was missing, by column; none where only some columns are completed.
+    columns that say where one was missing, by column; none where only some columns are completed. `words`: the category
+    that stands for a missing one, by column.
     """
 
     schema: Schema
@@ -40,6 +41,7 @@ class Completion:
     fills: dict[str, float]
     known: dict[str, NDArray[np.float64]]
     flags: dict[str, str]
+    words: dict[str, str]
 
     version: ClassVar[int] = 1
     """Raised when the same table is completed in another way."""
@@ -52,6 +54,7 @@ class Completion:
         columns: list[Column] = []
         fills: dict[str, float] = {}
         known: dict[str, NDArray[np.float64]] = {}
+        words: dict[str, str] = {}
         for column in schema.columns:
             if only is not None and column.name not in only:
                 columns.append(column)
@@ -63,8 +66,8 @@ class Completion:
                 fills[column.name] = float(round(float(np.median(known[column.name])), column.decimals))
                 columns.append(replace(column, missing=None, date_format=None))
             else:
-                categories = tuple(sorted({*column.categories, _unused(column.categories)}))
-                columns.append(replace(column, missing=None, categories=categories))
+                words[column.name] = _unused(column.categories)
+                columns.append(_with_category(column, words[column.name]))
         flags: dict[str, str] = {}
         for name in fills if only is None else ():
             flags[name] = _unused(names | set(flags.values()), f"{name} {MISSING}")
@@ -74,7 +77,23 @@ class Completion:
             own = columns[: len(schema.columns)]
             target, task = _stand_in([column for column in own if only is None or column.name in only])
         complete = Schema(columns=tuple(columns), target=target, task=task, description=schema.description)
-        return cls(schema, complete, fills, known, flags)
+        return cls(schema, complete, fills, known, flags, words)
+
+    def reaching(self, schema: Schema) -> Completion:
+        """The same for rows of a schema that allows more than that of the training rows.
+
+        A gap in a column of which no training value is missing stays one: nothing that was learnt stands for it.
+        """
+        columns = [
+            replace(column, missing=None, date_format=None)
+            if column.name in self.fills
+            else _with_category(column, self.words[column.name])
+            if column.name in self.words
+            else replace(column, date_format=None)
+            for column in schema.columns
+        ]
+        flags = [column for column in self.complete.columns if column.name in self.flags.values()]
+        return replace(self, schema=schema, complete=replace(self.complete, columns=(*columns, *flags)))
 
     @property
     def needed(self) -> bool:
@@ -97,7 +116,7 @@ class Completion:
         for column, full in zip(self.schema.columns, self.complete.columns, strict=False):
             values = frame[column.name]
             if column.missing is not None and full.missing is None:
-                gap: Any = self.fills[column.name] if column.is_numeric else _added(column, full)
+                gap: Any = self.fills[column.name] if column.is_numeric else self.words[column.name]
                 if drawn and column.is_numeric:
                     gap = draw.choice(self.known[column.name], len(values))
                 values = values.where(values.notna(), gap)
@@ -114,7 +133,7 @@ class Completion:
             if column.name in self.flags:
                 values = values.astype("float64").mask(frame[self.flags[column.name]] == MISSING)
             elif not column.is_numeric and column.missing is not None and full.missing is None:
-                values = values.mask(values == _added(column, full))
+                values = values.mask(values == self.words[column.name])
             cells[column.name] = values
         return self.schema.conform(pd.DataFrame(cells))
 
@@ -142,9 +161,8 @@ def _unused(taken: object, word: str = MISSING) -> str:
     return word
 
 
-def _added(column: Column, full: Column) -> str:
-    """The category that stands for a missing value."""
-    return next(iter(set(full.categories) - set(column.categories)))
+def _with_category(column: Column, word: str) -> Column:
+    return replace(column, missing=None, categories=tuple(sorted({*column.categories, word})))
 
 
 class Completed(Generator):
@@ -153,19 +171,18 @@ class Completed(Generator):
     Offers what the generator itself offers: `completed` makes one.
     """
 
-    def __init__(self, generator: Generator, completion: Completion) -> None:
-        self.generator, self.completion = generator, completion
+    def __init__(self, generator: Generator, completion: Completion, whole: Completion) -> None:
+        """`completion`: of the training rows; `whole`: the same for rows that hold what no training row has."""
+        self.generator, self.completion, self.whole = generator, completion, whole
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        self.generator.prepare(self.completion.splits(splits, drawn=True), n, seed=seed, directory=directory)
+        self.generator.prepare(self._given(splits), n, seed=seed, directory=directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        return self.generator.fit(
-            self.completion.splits(splits, drawn=True), seed=seed, prepared=prepared, directory=directory
-        )
+        return self.generator.fit(self._given(splits), seed=seed, prepared=prepared, directory=directory)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        self.generator.load(self.completion.splits(splits, drawn=True), prepared=prepared, directory=directory)
+        self.generator.load(self._given(splits), prepared=prepared, directory=directory)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         sample = self.generator.sample(n, seed=seed, directory=directory)
@@ -173,6 +190,9 @@ class Completed(Generator):
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
         return self.generator.learnt_rows(rows, seed=seed, prepared=prepared)
+
+    def _given(self, splits: Splits) -> Splits:
+        return replace(self.whole.splits(splits), train=self.completion.table(splits.train, drawn=True))
 
 
 class CompletedLanguage(Completed, LanguageGenerator):
@@ -185,17 +205,19 @@ class CompletedLanguage(Completed, LanguageGenerator):
         return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        return self.generator.nll(self.completion.frame(rows))
+        return self.generator.nll(self.whole.frame(rows))
 
     def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
-        return self.generator.token_nll(self.completion.frame(rows), base=base)
+        return self.generator.token_nll(self.whole.frame(rows), base=base)
 
     def unload(self) -> None:
         self.generator.unload()
 
 
-def completed(generator: Generator, completion: Completion) -> Generator:
-    """The generator, fit for the table: itself where it takes gaps, or the table has none."""
+def completed(generator: Generator, splits: Splits) -> Generator:
+    """The generator, fit for the training rows: itself where it takes gaps, or they have none."""
+    completion = Completion.of(splits.train)
     if generator.takes_gaps or not completion.needed:
         return generator
-    return (CompletedLanguage if isinstance(generator, LanguageGenerator) else Completed)(generator, completion)
+    kind = CompletedLanguage if isinstance(generator, LanguageGenerator) else Completed
+    return kind(generator, completion, completion.reaching(splits.whole_schema))

@@ -171,19 +171,23 @@ class Quantiles:
     @property
     def coded(self) -> Schema:
         """The schema of the coded table."""
-        columns = tuple(
-            self.bins[column.name].coded if column.name in self.bins else column for column in self.schema.columns
-        )
-        return replace(self.schema, columns=columns)
+        return self._coded(self.schema)
 
     def encode(self, table: Table) -> Table:
-        """The table with codes."""
+        """The table with codes; its schema may allow more than that of the training rows."""
         if not self.bins:
             return table
         frame = table.frame.copy()
         for name, bins in self.bins.items():
             frame[name] = bins.encode(table.frame[name].to_numpy(np.float64))
-        return Table(frame, self.coded)
+        return Table(frame, self._coded(table.schema))
+
+    def _coded(self, schema: Schema) -> Schema:
+        columns = tuple(
+            replace(self.bins[column.name].coded, missing=column.missing) if column.name in self.bins else column
+            for column in schema.columns
+        )
+        return replace(schema, columns=columns)
 
     def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
         """Coded rows with numbers again, each within its bin, and within the conditions. Row i depends on i alone."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.tables.columns import Column, Kind
+from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.rules import Order, Rule, raised, rounded
 from harmonic.tables.table import Schema, Splits, Table
 
@@ -101,7 +101,8 @@ class Rules:
         for name in names:
             table: Table | None = getattr(splits, name)
             if table is not None:
-                whole[name] = Table(self.reduce(table.frame), self.reduced)
+                own = replace(self, schema=table.schema)  # a held-out row may hold what no training row does
+                whole[name] = Table(own.reduce(table.frame), own.reduced)
         return replace(splits, rules=None, **whole)
 
     def wrong(self, rule: Rule, frame: pd.DataFrame) -> NDArray[np.bool_]:
@@ -169,9 +170,11 @@ def _distance(order: Order, schema: Schema, taken: set[str]) -> Column:
         name += "_"
     decimals = max(low.decimals, high.decimals)
     whole = low.kind is Kind.INTEGER and high.kind is Kind.INTEGER
+    plain = all(one.kind is Kind.INTEGER or one.style is Style.PLAIN for one in (low, high))
     return Column(
         name=name, kind=Kind.INTEGER if whole else Kind.FLOAT, minimum=order.least,
         maximum=max(high.maximum - low.minimum, order.least), decimals=0 if whole else decimals, missing=high.missing,
+        style=Style.PLAIN if plain and not whole else Style.SHORTEST,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from harmonic.randomness import derive
 from harmonic.tables.columns import Column, InvalidValue, Kind, Style, Value
 
 if TYPE_CHECKING:
+    from harmonic.tables.declared import Declared
     from harmonic.tables.file_layout import Layout
     from harmonic.tables.rule_set import Rules
 
@@ -211,10 +212,20 @@ class Splits:
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, where `val` is without them
     rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules)
+    declared: Declared | None = None  # what the user, or the file's form, says of the columns; None: nothing
 
     @property
     def schema(self) -> Schema:
+        """The training rows' schema: that of all rows, but in the splits that generators are given.
+
+        See harmonic.tables.training_view.
+        """
         return self.train.schema
+
+    @property
+    def whole_schema(self) -> Schema:
+        """The schema of all rows: it allows what only held-out rows have."""
+        return self.val.schema
 
     @property
     def members(self) -> Table:

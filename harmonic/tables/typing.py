@@ -1,7 +1,8 @@
 """What the columns of a text table are: kinds, target and task; then text to typed values, missing ones kept.
 
 Nothing is guessed twice: a column is decided from all rows of the table (train, validation and test), so that
-the splits share one schema. What was decided silently comes back as notes for the report.
+the splits share one schema; generators are told less (harmonic.tables.training_view). What was decided silently comes
+back as notes for the report.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def type_column(
         style = infer_style(values, numbers) if found is Kind.FLOAT else Style.SHORTEST
         decimals = max(map(len, (text.partition(".")[2] for text in values))) if style is Style.FIXED else 0
         if found is Kind.FLOAT and style is not Style.FIXED:
-            decimals = max(map(_decimals, numbers))
+            decimals = max(map(decimals_of, numbers))
         column = Column(
             name=name, kind=found, minimum=float(min(numbers)), maximum=float(max(numbers)), decimals=decimals,
             style=style, date_format=form, missing=missing,
@@ -192,7 +193,7 @@ def _convert(name: str, text: str, kind: Kind) -> int | float:
         raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", f"column {name!r} holds {text!r}", fix) from error
 
 
-def _decimals(number: float) -> int:
+def decimals_of(number: float) -> int:
     """Decimal places that the number needs: 0 for 10.0, 3 for 0.285."""
     text = repr(number)
     if "e" in text:

@@ -135,8 +135,8 @@ def test_unseen_digits_and_categories_are_scored_as_unknown_with_a_warning(
     job = splits.schema["job"]
     wider = replace(job, categories=(*job.categories, "sailor"))
     columns = tuple(wider if column.name == "job" else column for column in splits.schema.columns)
-    table = replace(splits.train, schema=replace(splits.schema, columns=columns))
-    loaded.load(replace(splits, train=table), prepared=folder, directory=folder)
+    table = replace(splits.val, schema=replace(splits.schema, columns=columns))
+    loaded.load(replace(splits, val=table), prepared=folder, directory=folder)
     rows = pd.concat([frame.head(1), frame.head(1).assign(job="sailor"), frame.head(1).assign(age=12345)])
     with caplog.at_level(logging.WARNING):
         known, category, number = loaded.nll(rows.reset_index(drop=True))
@@ -230,7 +230,7 @@ def test_sampling_ends_when_its_time_is_up(
     # Begun long ago by this clock, and yet in time to ask: on a busy machine the time may be up before.
     monkeypatch.setattr("baselines.drawing.time", SimpleNamespace(monotonic=lambda: 0.0))
     hasty = former(sampling={"seconds": 1e-3})
-    hasty._model, hasty._tokens, hasty._schema = loaded._trained, loaded._tokens, loaded._schema
+    hasty._model, hasty._tokens, hasty._splits = loaded._trained, loaded._tokens, loaded._splits
     with pytest.raises(SamplingError, match=r"0 of 9 rows from 9 answers: the 0\.001 s are over; .* out_of_time 9"):
         hasty.sample(9, seed=0, directory=tmp_path)
     assert (tmp_path / "partial.csv").read_text() == "age,income,job,noise,town,y\n"

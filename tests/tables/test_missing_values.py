@@ -8,7 +8,7 @@ import pytest
 
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.missing_values import Completion, completed
-from harmonic.tables.table import Schema, Table, Task
+from harmonic.tables.table import Schema, Splits, Table, Task
 from harmonic.tables.typing import type_table
 
 TEXTS = pd.DataFrame(
@@ -96,4 +96,30 @@ def test_generators_that_take_gaps_are_left_alone() -> None:
         takes_gaps = True
 
     generator = Taker()
-    assert completed(generator, Completion.of(table())) is generator  # type: ignore[arg-type]
+    splits = Splits(table(), table(), table())
+    assert completed(generator, splits) is generator  # type: ignore[arg-type]
+
+
+def test_a_completion_reaches_rows_that_have_what_no_training_row_has() -> None:
+    own = (
+        Column(name="x", kind=Kind.INTEGER, minimum=1, maximum=3),
+        Column(name="z", kind=Kind.INTEGER, minimum=1, maximum=3, missing="?"),
+        Column(name="c", kind=Kind.CATEGORY, categories=("a", "b"), missing="?"),
+    )
+    wide = (
+        Column(name="x", kind=Kind.FLOAT, minimum=1, maximum=3.5, decimals=1, missing="?"),
+        own[1],
+        Column(name="c", kind=Kind.CATEGORY, categories=("a", "b", "missing"), missing="?"),
+    )
+    told, whole = (Schema(columns=columns, target="", task=Task.NONE, description="rows") for columns in (own, wide))
+    train = Table(told.conform(pd.DataFrame({"x": [1, 2, 3], "z": [1, 3, None], "c": ["a", None, "b"]})), told)
+    completion = Completion.of(train)
+    reaching = completion.reaching(whole)
+    assert reaching.complete.names == completion.complete.names == ["x", "z", "c", "z missing"]
+    rows = whole.conform(pd.DataFrame({"x": [1.5, None], "z": [1, None], "c": ["missing", None]}))
+    found = reaching.frame(rows)
+    assert found["x"].tolist()[0] == 1.5 and np.isnan(found["x"][1])  # nothing that was learnt stands for it
+    assert found["z"].tolist() == [1, 2] and found["z missing"].tolist() == ["given", "missing"]
+    assert found["c"].tolist() == ["missing", "missing"]
+    pd.testing.assert_frame_equal(reaching.frame(whole.conform(train.frame)).astype(object),
+                                  completion.frame(train.frame).astype(object))  # fmt: skip

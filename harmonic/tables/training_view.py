@@ -1,0 +1,79 @@
+"""What generators are told of a table's columns: what the training rows show, and what the user says.
+
+Two kinds of facts are read off a file. Facts about its form come from all rows: which columns there are, whether a
+column holds numbers, dates or categories, how numbers, dates and missing values are written. Values come from the
+training rows alone: the categories, the range, the number of decimals, whether numbers are whole, whether any value is
+missing. A category that only held-out rows have is no choice of a generator's grammar, encoder or prompt. Measures are
+given the columns of all rows. What a user declares (harmonic.tables.declared) is public, and everybody is told of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from harmonic.tables.columns import Column, Kind, Style
+from harmonic.tables.declared import Declared
+from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.typing import decimals_of
+
+VERSION = 1
+"""Raised when generators are told something else of the same table."""
+
+_WHOLE = 1e16  # beyond it a float is written with an exponent, as no integer is
+
+
+def training_schema(train: Table, declared: Declared | None = None) -> Schema:
+    """The schema with what these rows show of each column that is not declared in full.
+
+    A column whose kind is given keeps it. One without any value here stays as it is.
+    """
+    said = declared or Declared({}, {})
+    columns = tuple(
+        column
+        if column.name in said.columns
+        else _shown(column, train.frame[column.name], kind_given=column.name in said.kinds)
+        for column in train.schema.columns
+    )
+    return replace(train.schema, columns=columns)
+
+
+def for_generators(splits: Splits) -> Splits:
+    """The splits as generators are given them: `train` and the rules have the training rows' schema.
+
+    The held-out parts keep the schema of all rows, `Splits.whole_schema`, for rows that are only to be scored.
+    """
+    schema = training_schema(splits.train, splits.declared)
+    rules = splits.rules and replace(splits.rules, schema=schema)
+    return replace(splits, train=Table(schema.conform(splits.train.frame), schema), rules=rules)
+
+
+def to_score(splits: Splits, rows: pd.DataFrame) -> Table:
+    """Rows that anyone may ask a likelihood of, as a table of the columns that the generator knows.
+
+    They may hold what no training row has. Each cell has its text; that of a value that training rows could have is
+    the same as there.
+    """
+    whole = splits.whole_schema
+    schema = replace(splits.schema, columns=tuple(whole[name] for name in splits.schema.names))
+    return Table(schema.conform(rows), schema)
+
+
+def _shown(column: Column, values: pd.Series, *, kind_given: bool) -> Column:
+    """The column as these values of it show it."""
+    known = values.dropna()
+    if not len(known):
+        return column
+    missing = column.missing if len(known) < len(values) else None
+    if column.kind is Kind.CATEGORY:
+        return replace(column, categories=tuple(sorted(set(known))), missing=missing)
+    found = replace(column, minimum=float(known.min()), maximum=float(known.max()), missing=missing)
+    if column.kind is Kind.INTEGER or column.style is Style.FIXED:
+        return found
+    found = replace(found, decimals=max(map(decimals_of, known.unique().tolist())))
+    whole = not found.decimals and float(known.abs().max()) < _WHOLE
+    # Written without ".0", they are what a file of these rows alone would have: integers.
+    if whole and column.style is Style.PLAIN and not kind_given:
+        return replace(found, kind=Kind.INTEGER, style=Style.SHORTEST)
+    return found
