@@ -12,10 +12,17 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.tuning.settings import History
 
+ROW = "training_row"
+"""What a batch calls the positions of its rows in the training table."""
+
+_LEARNT = "learnt.json"
 _POINTS = 200  # of the loss, over a whole training
 
 
@@ -77,6 +84,31 @@ def write_history(points: list[dict[str, float]], directory: Path) -> float:
     (directory / "history.json").write_text(json.dumps(points), encoding="utf-8")
     last = [point["train/loss"] for point in points[-5:]]
     return sum(last) / len(last) if last else float("nan")
+
+
+def note_rows(trainer: Any, seen: set[int]) -> None:
+    """Have `trainer` put into `seen` the positions of the rows in each batch that it trains on, and not in others.
+
+    A data loader is asked for a batch ahead, which a training that ends early never sees. Batches have a tensor ROW,
+    which the model is not given.
+    """
+    step = trainer.training_step
+
+    def noted(model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+        seen.update(inputs.pop(ROW).tolist())
+        return step(model, inputs, *args, **more)
+
+    trainer.training_step = noted
+
+
+def write_learnt(seen: set[int], directory: Path) -> None:
+    """Write learnt.json: the positions of the rows that were trained on."""
+    (directory / _LEARNT).write_text(json.dumps(sorted(seen)), encoding="utf-8")
+
+
+def read_learnt(directory: Path) -> NDArray[np.int64]:
+    """The inverse of `write_learnt`: positions, ascending, (rows,)."""
+    return np.array(json.loads((directory / _LEARNT).read_text(encoding="utf-8")), dtype=np.int64)
 
 
 @contextmanager

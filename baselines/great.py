@@ -28,7 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
-from baselines.foreign_training import muted
+from baselines.foreign_training import muted, read_learnt
 from baselines.great_training import GreatTuning, be_great, load_trained, longest_row, prepared_tokenizer, train
 from baselines.row_text import RowReader, row_texts
 from harmonic.generator import LanguageGenerator, Sample, Versions
@@ -63,7 +63,7 @@ class GreatSampling(Budget):
 class GreatGenerator(LanguageGenerator):
     """GReaT on `llm`. tuning: see GreatTuning; sampling: see GreatSampling."""
 
-    versions: ClassVar[Versions] = Versions()
+    versions: ClassVar[Versions] = Versions(fit=2)
 
     llm: LanguageModel
     tuning: Annotated[dict[str, Any], Fields(GreatTuning)] = field(default_factory=dict)
@@ -116,6 +116,13 @@ class GreatGenerator(LanguageGenerator):
         if base:
             self.unload()
         return self._score(self.llm.load()[0] if base else self._trained, rows, "likelihood")
+
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        """Those that were in a batch that was trained on: with max_steps, or epochs below 1, that may not be all.
+
+        The others leave the target's shares, from which answers start, and the length of the longest text.
+        """
+        return read_learnt(directory)
 
     def unload(self) -> None:
         self._model = None

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.foreign_training import binding, imported, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import (
+    ROW,
+    binding,
+    imported,
+    logging_steps,
+    muted,
+    note_rows,
+    reporter,
+    write_history,
+    write_learnt,
+)
 from baselines.row_text import row_texts
 from harmonic.errors import ConfigError
 from harmonic.llm import HubModel, LanguageModel
@@ -62,8 +72,8 @@ def train(
 ) -> dict[str, float]:
     """Train on the rows; write model/ or adapter/ (safetensors), great.json and history.json into `directory`.
 
-    great.json: {"longest": tokens of the longest row}. Returns {"examples", "tokens" (without padding), "seconds",
-    "tokens_per_s", "loss" (mean of the last five points)}.
+    great.json: {"longest": tokens of the longest row}. Also writes learnt.json: the rows that were in a batch. Returns
+    {"examples", "tokens" (without padding), "seconds", "tokens_per_s", "loss" (mean of the last five points)}.
     """
     try:
         with muted(), seeded(derive(seed, "great", "fit")):
@@ -100,19 +110,25 @@ def prepared_tokenizer(llm: LanguageModel) -> PreTrainedTokenizerBase:
 def _train(
     llm: LanguageModel, table: Table, settings: GreatTuning, seed: int, directory: Path, history: History | None
 ) -> dict[str, float]:
+    from accelerate.utils import gather_object
+
     model, tokenizer = llm.load()[0], prepared_tokenizer(llm)
     lengths = [len(ids) for ids in tokenizer(row_texts(table))["input_ids"]]
     if max(lengths) > (limit := llm.max_tokens(model.config)):
         problem = f"the longest row takes {max(lengths)} tokens"
         raise ConfigError("llm.context", limit, problem, "raise it if the model allows it, or drop columns")
+    seen: set[int] = set()
     with Progress("fit", 1, "steps") as progress:
         report = reporter(progress, history)
         trainer = _trainer(llm, _trainable(llm, model, settings), tokenizer, table, settings, seed, directory)
         trainer.add_callback(report)
+        note_rows(trainer, seen)
         trainer.train()
         seconds = progress.seconds
     loss = float("nan")
+    everywhere = set(gather_object(sorted(seen)))  # of all processes
     if trainer.is_world_process_zero():
+        write_learnt(everywhere, directory)
         _save(llm, trainer.accelerator.unwrap_model(trainer.model), tokenizer, directory)
         (directory / "great.json").write_text(json.dumps({"longest": max(lengths)}), encoding="utf-8")
         loss = write_history(report.points, directory)
@@ -133,7 +149,7 @@ def _trainer(
     from transformers import PrinterCallback, TrainingArguments
 
     half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
-    dataset = be_great().GReaTDataset.from_pandas(table.texts())
+    dataset = _numbered_rows().from_pandas(table.texts())
     dataset.set_tokenizer(tokenizer)
     steps = max(int(settings.epochs * -(-len(table) // (settings.batch_size * processes()))), 1)
     limit = binding(settings.max_steps, steps)
@@ -163,6 +179,16 @@ def _trainer(
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _numbered_rows() -> Any:
+    """be-great's dataset, each row with its position."""
+
+    class NumberedRows(be_great().GReaTDataset):  # type: ignore[misc]
+        def _getitem(self, key: Any, *args: Any, **more: Any) -> Any:
+            return {**super()._getitem(key, *args, **more), ROW: key}
+
+    return NumberedRows
 
 
 def _trainable(llm: LanguageModel, model: PreTrainedModel, settings: GreatTuning) -> Any:

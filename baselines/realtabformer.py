@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from baselines.device import resolved_device
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
-from baselines.foreign_training import muted
+from baselines.foreign_training import muted, read_learnt
 from baselines.realtabformer_encoding import RowTokens
 from baselines.realtabformer_training import RealTabFormerTuning, train
 from harmonic.errors import ConfigError
@@ -61,7 +61,7 @@ class RealTabFormerGenerator(LanguageGenerator):
     tuning: see RealTabFormerTuning; sampling: see RealTabFormerSampling; device: see baselines/device.py.
     """
 
-    versions: ClassVar[Versions] = Versions()
+    versions: ClassVar[Versions] = Versions(fit=2)
 
     tuning: Annotated[dict[str, Any], Fields(RealTabFormerTuning)] = field(default_factory=dict)
     sampling: Annotated[dict[str, Any], Fields(RealTabFormerSampling)] = field(default_factory=dict)
@@ -117,6 +117,13 @@ class RealTabFormerGenerator(LanguageGenerator):
         if strange:
             logger.warning("%d of %d rows hold values that no training row has: scored as [UNK]", strange, len(ids))
         return answer_token_nll(self._trained, [self._tokens.start], ids, stage=stage)
+
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        """Those that were in a batch that was trained on: with max_steps that may not be all.
+
+        The others leave the digits and categories that each place may have.
+        """
+        return read_learnt(directory)
 
     def unload(self) -> None:
         self._model = None

@@ -11,7 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.foreign_training import binding, imported, logging_steps, muted, reporter, write_history
+from baselines.foreign_training import (
+    ROW,
+    binding,
+    imported,
+    logging_steps,
+    muted,
+    note_rows,
+    reporter,
+    write_history,
+    write_learnt,
+)
 from baselines.realtabformer_encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
@@ -69,9 +79,10 @@ def library() -> Any:
 def train(
     table: Table, settings: RealTabFormerTuning, *, device: str, seed: int, directory: Path, history: History | None
 ) -> dict[str, float]:
-    """Train on the rows; write model/ (safetensors), vocabulary.json and history.json into `directory`.
+    """Train on the rows; write model/ (safetensors), vocabulary.json, history.json and learnt.json into `directory`.
 
-    Returns {"examples", "tokens", "seconds", "tokens_per_s", "loss" (mean of the last five points)}.
+    learnt.json: the rows that were in a batch. Returns {"examples", "tokens", "seconds", "tokens_per_s", "loss" (mean
+    of the last five points)}.
     """
     library()  # for its error
     try:
@@ -85,9 +96,10 @@ def train(
 def _train(
     table: Table, settings: RealTabFormerTuning, device: str, seed: int, directory: Path, history: History | None
 ) -> dict[str, float]:
+    trained_on: set[int] = set()
     with Progress("fit", 1, "steps") as progress:
         report = reporter(progress, history)
-        former = _former(table, settings, device, seed, directory / "checkpoints", report)
+        former = _former(table, settings, device, seed, directory / "checkpoints", report, trained_on)
         with _no_bars():
             trainer = former.fit(
                 coded(table),
@@ -99,6 +111,7 @@ def _train(
             )
         seconds = progress.seconds
     former.model.save_pretrained(directory / "model")
+    write_learnt(trained_on, directory)
     tokens = RowTokens.of(former)
     (directory / "vocabulary.json").write_text(json.dumps(tokens.to_dict()), encoding="utf-8")
     seen = float(trainer.state.epoch * len(table) * (len(tokens.processed) + 2))
@@ -108,19 +121,28 @@ def _train(
     }  # fmt: skip
 
 
-def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int, checkpoints: Path, report: Any) -> Any:
-    """The library's model with its arguments mended, and `report` in every trainer that it builds."""
+def _former(
+    table: Table, settings: RealTabFormerTuning, device: str, seed: int, checkpoints: Path, report: Any, seen: set[int]
+) -> Any:
+    """The library's model with its arguments mended, and `report` in every trainer that it builds.
+
+    `seen` is given the positions of the rows that these train on.
+    """
     from transformers import GPT2Config, PrinterCallback
 
     package = library()
 
     class Reported(package.REaLTabFormer):  # type: ignore[name-defined]
+        def _split_train_eval_dataset(self, dataset: Any) -> Any:
+            return super()._split_train_eval_dataset(dataset.add_column(ROW, list(range(len(dataset)))))
+
         def _build_tabular_trainer(self, *args: Any, **kwargs: Any) -> Any:
             trainer = super()._build_tabular_trainer(*args, **kwargs)
             trainer.remove_callback(PrinterCallback)
             if settings.n_critic <= 0:  # nothing goes on from a checkpoint
                 trainer.remove_callback(package.rtf_trainer.SaveEpochEndCallback)
             trainer.add_callback(report)
+            note_rows(trainer, seen)
             return trainer
 
     a_step = settings.batch_size * settings.gradient_accumulation_steps
@@ -150,6 +172,7 @@ def _former(table: Table, settings: RealTabFormerTuning, device: str, seed: int,
         logging_steps=logging_steps(limit or steps),
         save_strategy="no",  # but for the epochs' ends
         save_total_limit=1,
+        remove_unused_columns=False,  # or a batch would not say which rows it has
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=False,

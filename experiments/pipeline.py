@@ -190,7 +190,9 @@ class Pipeline:
         metrics: dict[str, float] = {}
         unavailable: dict[str, str] = {}
         on = self.config["evaluate_on"]
-        learnt = self.generator.learnt_rows(len(self.splits.train), seed=self.run.seed, prepared=prompts.path)
+        learnt = self.generator.learnt_rows(
+            len(self.splits.train), seed=self.run.seed, prepared=prompts.path, directory=fitted.path
+        )
         known = replace(self.splits, learnt=None if len(learnt) == len(self.splits.train) else learnt)
         splits = uproot(known.for_selection() if on == "validation" else known)
         self.run.report["rows"] = sizes(splits, synthetic)

@@ -90,8 +90,11 @@ class Generator(ABC):
             return self.sample(n, seed=seed, directory=directory)
         return draw_by_rejection(self.sample, n, seed=seed, directory=directory, conditions=conditions, budget=budget)
 
-    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
-        """Positions of the training rows that `fit` uses, of so many: ascending. All, unless overridden."""
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        """Positions of the training rows that `fit` uses, of so many: ascending. All, unless overridden.
+
+        `directory` is where `fit` wrote what it has learnt; `load` need not come before.
+        """
         return np.arange(rows)
 
     def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:

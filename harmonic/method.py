@@ -222,7 +222,7 @@ class HarmonicGenerator(LanguageGenerator):
         rows = [prompts[settings.prompt_of(row)].rows for row in range(n)]
         return np.array(rows, dtype=np.int64).reshape(n, -1)
 
-    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
         """All, where each is learnt or shown; else the answers, or the rows around which lists were made.
 
         Neighbours are learnt, too, but they are no random part of the table: rows in dense places are neighbours of

@@ -71,8 +71,8 @@ class Ruled(Generator):
             return drawn(n, seed=seed, directory=directory)
         return draw_by_rejection(drawn, n, seed=seed, directory=directory, conditions=left, budget=budget)
 
-    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
-        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared)
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)
 
     def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
         return self.generator.estimate(self.rules.splits(splits), n, prepared=prepared)

@@ -270,11 +270,13 @@ def test_members_are_all_rows_where_all_are_learnt_and_else_a_random_part(splits
     whole: HarmonicGenerator = configured(*SETTINGS, "generator.tuning.max_tokens=null")["generator"]
     whole.tuning["passes"] = 6
     whole.prepare(splits, N, seed=0, directory=tmp_path / "whole")
-    assert whole.learnt_rows(rows, seed=0, prepared=tmp_path / "whole").tolist() == list(range(rows))
+    assert whole.learnt_rows(rows, seed=0, prepared=tmp_path / "whole", directory=tmp_path).tolist() == list(
+        range(rows)
+    )
     few: HarmonicGenerator = configured(*SETTINGS)["generator"]
     few.prepare(splits, N, seed=0, directory=tmp_path / "few")
     prompts = read_prompts(tmp_path / "few" / "train.jsonl")
-    found = few.learnt_rows(rows, seed=0, prepared=tmp_path / "few")
+    found = few.learnt_rows(rows, seed=0, prepared=tmp_path / "few", directory=tmp_path)
     assert found.tolist() == sorted({prompt.center for prompt in prompts})
     assert len(found) < len({row for prompt in prompts for row in prompt.learnt_rows}) < rows
     assert all(prompt.center in prompt.learnt_rows for prompt in prompts)

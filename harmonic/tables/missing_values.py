@@ -188,8 +188,8 @@ class Completed(Generator):
         sample = self.generator.sample(n, seed=seed, directory=directory)
         return Sample(self.completion.restore(sample.frame), sample.validity)
 
-    def learnt_rows(self, rows: int, *, seed: int, prepared: Path) -> NDArray[np.int64]:
-        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared)
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)
 
     def _given(self, splits: Splits) -> Splits:
         return replace(self.whole.splits(splits), train=self.completion.table(splits.train, drawn=True))

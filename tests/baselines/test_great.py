@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from contracts import drawn_apart, uninstall
-from toys import splits_of
+from toys import make_splits, splits_of
 
 from baselines.drawing import NoRow
 from baselines.great import GreatGenerator, _Answers
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = great()
     generator.history = lambda values, step: points.append({"step": step, "train/loss": values["train/loss"]})
     facts = generator.fit(table(), seed=0, prepared=folder, directory=folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["great.json", "history.json", "model"]
+    assert sorted(path.name for path in folder.iterdir()) == ["great.json", "history.json", "learnt.json", "model"]
     assert points == json.loads((folder / "history.json").read_text())
     assert [point["step"] for point in points] == list(range(1, 101))
     assert points[0]["train/loss"] > 4 and facts["loss"] < 0.5
@@ -237,7 +237,7 @@ def test_the_seed_fixes_the_weights_and_nothing_else_is_touched(
 def test_an_adapter_is_trained_and_merged(tmp_path: Path) -> None:
     llm = tiny(target_modules=["q_proj", "down_proj"])
     generator = fitted(replace(great(tuning={**HASTY, "rank": 2, "learning_rate": 0.1}), llm=llm), tmp_path, table())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "great.json", "history.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "great.json", "history.json", "learnt.json"]
     untrained = llm.load()[0].state_dict()
     changed = {
         name.split(".")[-2]
@@ -286,3 +286,30 @@ def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.Monke
 def test_another_process_draws_the_same_rows(tmp_path: Path) -> None:
     fitted, loaded = drawn_apart("from test_great import great, table\nsplits, generator = table(), great()", tmp_path)
     assert fitted == loaded
+
+
+@needs_great
+@pytest.mark.parametrize(("max_steps", "learnt"), [(3, 12), (None, 60)])
+def test_a_training_that_ends_early_names_the_rows_that_it_was_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_steps: int | None, learnt: int
+) -> None:
+    """... told from the texts in the batches that the model itself was given."""
+    from transformers import Trainer
+
+    splits = make_splits()  # whose rows differ from each other
+    tokenizer, reader, shown = prepared_tokenizer(tiny()), RowReader(splits.schema), []
+    compute = Trainer.compute_loss
+
+    def looked_at(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+        assert "training_row" not in inputs
+        for ids, mask in zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True):
+            text = tokenizer.decode([token for token, kept in zip(ids, mask, strict=True) if kept])
+            shown.append(tuple(reader.read(text, ended=True).values()))
+        return compute(self, model, inputs, *args, **more)
+
+    monkeypatch.setattr(Trainer, "compute_loss", looked_at)
+    tuning = {"batch_size": 4, "max_steps": max_steps, "epochs": 1}
+    generator = fitted(great(tuning=tuning), tmp_path, splits)
+    found = generator.learnt_rows(60, seed=0, prepared=tmp_path, directory=tmp_path)
+    assert len(found) == len(shown) == learnt
+    assert sorted(shown) == sorted(splits.train.take(found).frame.itertuples(index=False, name=None))

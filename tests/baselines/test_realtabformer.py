@@ -51,7 +51,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     generator = former()
     generator.history = lambda values, step: points.append({"step": step, "train/loss": values["train/loss"]})
     facts = generator.fit(splits, seed=0, prepared=folder, directory=folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model", "vocabulary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "learnt.json", "model", "vocabulary.json"]
     assert not list(folder.rglob("*.pt")) and not list(folder.rglob("*.bin"))
     assert points == json.loads((folder / "history.json").read_text())
     assert len(points) == 60 and points[0]["train/loss"] > 2 * facts["loss"]
@@ -215,7 +215,12 @@ def test_the_seed_fixes_the_weights_and_nothing_else_is_touched(
 def test_the_stopping_rule_trains_in_parts_and_cleans_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     generator = former(tuning={"n_critic": 2, "num_bootstrap": 4, "epochs": 4})
     facts = generator.fit(make_splits(), seed=0, prepared=tmp_path, directory=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "model", "vocabulary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "history.json",
+        "learnt.json",
+        "model",
+        "vocabulary.json",
+    ]
     steps = [point["step"] for point in json.loads((tmp_path / "history.json").read_text())]
     assert steps == list(range(1, 17)) and np.isfinite(facts["loss"])
     assert capfd.readouterr() == ("", "")
@@ -256,7 +261,7 @@ def test_the_model_is_the_librarys_own_unless_asked_for_another(tmp_path: Path) 
         (RealTabFormerTuning(gpt2=TINY), 2, 32),
     ):
         with muted():
-            built = _former(make_splits().train, settings, "cpu", 0, tmp_path, None).tabular_config
+            built = _former(make_splits().train, settings, "cpu", 0, tmp_path, None, set()).tabular_config
         assert (built.n_layer, built.n_embd) == (layers, width)
 
 
@@ -303,3 +308,27 @@ def test_another_process_draws_the_same_rows(tmp_path: Path) -> None:
     setup = "from test_realtabformer import former, make_splits\nsplits, generator = make_splits(), former()"
     fitted, loaded = drawn_apart(setup, tmp_path)
     assert fitted == loaded
+
+
+@needs_library
+def test_a_training_that_ends_early_names_the_rows_that_it_was_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... told from the batches that the model itself was given."""
+    from transformers import Trainer
+
+    shown: list[tuple[int, ...]] = []
+    compute = Trainer.compute_loss
+
+    def looked_at(self: Any, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+        shown.extend(tuple(row) for row in inputs["input_ids"].tolist())
+        return compute(self, model, inputs, *args, **more)
+
+    monkeypatch.setattr(Trainer, "compute_loss", looked_at)
+    splits = make_splits()
+    generator = former(tuning={"max_steps": 3, "batch_size": 4, "gradient_accumulation_steps": 2})
+    generator = fitted(generator, tmp_path, splits)
+    found = generator.learnt_rows(60, seed=0, prepared=tmp_path, directory=tmp_path)
+    assert len(found) == len(shown) == 24  # of 60
+    tokens = [(generator._tokens.start, *ids) for ids in generator._tokens.encode(splits.train.take(found))]
+    assert sorted(tokens) == sorted(shown)
