@@ -17,6 +17,9 @@ from test_run import harmonic, report_of
 from baselines.drawing import NoRow
 from baselines.row_text import RowReader, row_texts
 from experiments.draw import draw, read_settings
+from experiments.keys import StageInputs
+from experiments.measuring import refit_of
+from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generator import Generator, LanguageGenerator
 from harmonic.ruled import fitted_to
@@ -128,3 +131,27 @@ def test_a_text_that_names_what_only_held_out_rows_have_is_no_row(birds: Path) -
     assert reader.read(texts[0], ended=True)["bird"] == "tern"
     with pytest.raises(NoRow, match="bird"):
         reader.read(texts[0].replace("tern", "teal"), ended=True)
+
+
+def test_a_generator_fitted_to_other_rows_is_told_of_those_alone(birds: Path) -> None:
+    """As shadow models are, which learn held-out rows."""
+    generator, splits = built("marginals", birds)
+    rows = refit_of(generator, splits, 0.0).draw(splits.test, 24, 0)
+    assert rows.schema == splits.schema
+    assert set(rows.frame["bird"]) == {"finch", "gull", "teal"} and rows.frame["ring"].isna().any()
+
+
+def test_what_generators_are_told_is_part_of_their_stages_keys(birds: Path, tmp_path: Path) -> None:
+    def inputs(splits: Splits) -> dict[str, Any]:
+        versions = {"prompts": 1, "fit": 1, "completion": 1}
+        stages = StageInputs({"generator": {}}, splits, 5, 0, versions)
+        assert stages.fit(None, None).get("columns") == stages.prompts().get("columns")
+        return stages.prompts()
+
+    splits = built("smote", birds)[1]
+    columns = tmp_path / "columns.yaml"
+    columns.write_text("site: {kind: category, categories: [north, south]}\n")
+    declared = Dataset(data_dir=str(birds), name="birds", target="nests", missing="keep", columns=str(columns)).load(0)
+    assert declared.rows_fingerprint() == splits.rows_fingerprint()
+    assert len({inputs(splits)["columns"], inputs(declared)["columns"]}) == 2
+    assert "columns" not in inputs(for_generators(splits))  # nothing is kept from it: its key stays as it was

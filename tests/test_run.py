@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,12 @@ def test_several_processes_only_tune(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(HarmonicError, match="stage=fit"):
         harmonic(tmp_path)
+
+
+@pytest.mark.skipif(find_spec("realtabformer") is None, reason="pip install 'harmonic[realtabformer]'")
+def test_rows_that_a_training_did_not_come_to_are_no_members(tmp_path: Path) -> None:
+    words = ["dataset=diabetes", "generator=realtabformer", "scale=smoke", "tracker=off", "data_dir=null"]
+    words += ["evaluator=fidelity", "generator.tuning.max_steps=3", "generator.tuning.batch_size=8"]
+    folder = harmonic(tmp_path, base=[*words, "generator.tuning.gradient_accumulation_steps=2"])
+    rows = report_of(folder)["rows"]
+    assert rows["train"] > 400 and rows["learnt"] == 3 * 8 * 2
