@@ -5,7 +5,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check bench tables audit clean
+.PHONY: help setup run test test-slow check docs bench tables audit clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,15 @@ check: setup  ## The gate: lint, format, types, and the default tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) $(args)
+
+docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/docs
+	$(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml
+	@echo "wrote outputs/docs/index.html"
+
+.venv/.docs: .venv/.installed
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]' > .venv/pip.log 2>&1 \
+		|| { cat .venv/pip.log; exit 1; }
+	@touch $@
 
 bench: setup  ## Every benchmark, each against a reference procedure in the same run
 	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -v '^reference$$'); do \

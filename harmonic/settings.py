@@ -113,6 +113,20 @@ def described(hint: Any) -> str:
     return " or ".join(words) + (", or null" if type(None) in options else "")
 
 
+def allowed(target: Callable[..., Any]) -> dict[str, tuple[str, Any]]:
+    """What each argument of a class, or key of a TypedDict, may be: {"k": ("a whole number of at least 1", None)}.
+
+    The words, and, of an argument whose value is a mapping of settings, the class or TypedDict of its keys.
+    """
+    if is_typeddict(target):
+        hints = {name: _needed(hint) for name, hint in get_type_hints(target, include_extras=True).items()}
+    else:
+        known = _hints(target)
+        named = [one.name for one in _signature(target).values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        hints = {name: known.get(name, Any) for name in named if name != "self"}
+    return {name: (described(hint), (_mapping_of(hint) or (None,))[0]) for name, hint in hints.items()}
+
+
 def near(key: str, wrong: str, known: Iterable[str]) -> str:
     """Settings to type, with the known values that are nearest to the wrong one; where none is near, all of them."""
     names = list(known)

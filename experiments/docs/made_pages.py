@@ -1,0 +1,46 @@
+"""What mkdocs is told to do beside its own work: put into pages what is made of the code, and of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXPERIMENTS = Path(__file__).resolve().parents[1]
+
+
+def _settings() -> str:
+    from experiments.docs.settings_reference import reference
+
+    return reference()
+
+
+def _metrics() -> str:
+    from experiments.docs.metrics_reference import reference
+
+    return reference()
+
+
+def _log() -> str:
+    return (EXPERIMENTS / "LOG.md").read_text(encoding="utf-8").partition("\n")[2]
+
+
+MADE: dict[str, Callable[[], str]] = {
+    "<!-- settings -->": _settings,
+    "<!-- metrics -->": _metrics,
+    "<!-- log -->": _log,
+}
+"""Marks in pages, and what stands in their place in the site."""
+
+
+def filled(page: str) -> str:
+    """A page's Markdown with what its marks stand for."""
+    for mark, make in MADE.items():
+        if mark in page:
+            page = page.replace(mark, make())
+    return page
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Called by mkdocs for every page."""
+    return filled(markdown)

@@ -1,0 +1,49 @@
+"""The reference of all metrics, made of what every evaluator declares about its own."""
+
+from __future__ import annotations
+
+import math
+import pkgutil
+
+import yaml
+
+from experiments.docs.settings_reference import CONF, files
+from experiments.docs.yaml_comments import bases, header
+from harmonic.evaluation.base import Metric
+
+
+def reference() -> str:
+    """Every evaluator of conf/evaluator with its metrics, in Markdown."""
+    parts = []
+    for path in files("evaluator"):
+        parts += [f"### evaluator={path.stem}", header(path)]
+        if known := bases(path):
+            parts.append("It has the metrics of " + ", ".join(f"`{name}`" for name in known) + ".")
+        read = yaml.safe_load((CONF / "evaluator" / path.name).read_text(encoding="utf-8"))
+        found = [
+            metric
+            for part in read.values()
+            if isinstance(part, dict) and "_target_" in part
+            for metric in pkgutil.resolve_name(part["_target_"]).metrics
+        ]
+        if found:
+            lines = ["| metric | better | range | what it is |", "|---|---|---|---|", *map(_row, found)]
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(metric: Metric) -> str:
+    better = {True: "↑", False: "↓", None: ""}[metric.higher_is_better]
+    if metric.ideal is not None:
+        better += f" → {metric.ideal:g}"
+    cells = (f"`{metric.name}`", better.strip(), _range(metric), metric.meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _range(metric: Metric) -> str:
+    low, high = metric.minimum, metric.maximum
+    if math.isinf(low) and math.isinf(high):
+        return "any number"
+    if math.isinf(high):
+        return f"from {low:g}"
+    return f"{low:g} to {high:g}" if not math.isinf(low) else f"up to {high:g}"
