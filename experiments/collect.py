@@ -235,25 +235,41 @@ def _failed_jobs(folder: Path) -> list[RunRecord]:
     return [record for record in found.values() if record is not None]
 
 
-def declared_metrics() -> list[Metric]:
-    """What every evaluator says about its metrics, and what is known of time and memory."""
+def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
+    """What every evaluator says about its metrics, and what is known of time and memory.
+
+    Those of harmonic, and those that the runs were measured by, wherever they are, if they can be imported.
+    """
     package = importlib.import_module("harmonic.evaluation")
     found = list(EFFICIENCY)
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         for part in vars(importlib.import_module(module.name)).values():
             if isinstance(part, type) and issubclass(part, Evaluator):
                 found.extend(getattr(part, "metrics", ()))
+    for name in sorted({name for record in records for name in _foreign_evaluators(record)}):
+        try:
+            found.extend(getattr(pkgutil.resolve_name(name), "metrics", ()))
+        except (ImportError, AttributeError, ValueError):
+            continue  # its numbers are shown without a direction
     return found
 
 
-def tidy(records: Iterable[RunRecord]) -> pd.DataFrame:
+def _foreign_evaluators(record: RunRecord) -> list[str]:
+    """The classes outside harmonic that a run was measured by."""
+    given = (record.report.get("config") or {}).get("evaluator")
+    parts = given.values() if isinstance(given, dict) else ()
+    names = [str(part.get("_target_")) for part in parts if isinstance(part, dict)]
+    return [name for name in names if not name.startswith("harmonic.")]
+
+
+def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row a run and metric, columns RUN_COLUMNS and METRIC_COLUMNS; a run without metrics has one row.
 
     `value` is NaN where a metric could not be computed, and `reason` says why; `note` is what its evaluator says
     of it. `metric` is None in the row of a run
     without metrics. `higher_is_better` is missing where neither end is good; `ideal` is NaN where there is none.
     """
-    declared, rows = declared_metrics(), []
+    declared, rows = declared_metrics(records), []
     for record in records:
         run = {
             name: getattr(record, name, "") for name in RUN_COLUMNS if name not in ("data", "created", "finished")

@@ -29,16 +29,17 @@ class PrintTables(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print them, the ablations' too; those that the runs have no value for are left out."""
-        from experiments.collect import read_runs, tidy
+        from experiments.collect import declared_metrics, read_runs, tidy
         from experiments.tables import all_tables, measured
         from experiments.typeset import markdown
 
         if not (done := ended_well(config)):
             return
-        values = measured(tidy(read_runs(done)))
+        records = read_runs(done)
+        values = measured(tidy(records))
         if values.empty:  # they went no further than fit, or measured on validation rows
             return
-        found = [table for table in all_tables(values) if table.name.partition("_")[0] in self.names]
+        found = [table for table in all_tables(values, declared=declared_metrics(records)) if table.name.partition("_")[0] in self.names]
         if found:
             print(markdown(found), flush=True)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.collect import RunRecord, read_runs, tidy, write_frames
+from experiments.collect import RunRecord, declared_metrics, read_runs, tidy, write_frames
 from experiments.published import published_table
 from experiments.shown_metrics import MAIN, PRIVACY
 from experiments.significance import significance_table
 from experiments.tables import Table, all_tables, measured
 from experiments.typeset import latex, markdown
 from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.evaluation.base import Metric
 
 FORMATS = ("html", "markdown", "latex", "data")
 DEFAULT_AGAINST = "harmonic"
@@ -100,7 +101,7 @@ def make_report(
     values = measured(frame)
     chosen, remarks = _chosen(values, against)
     remarks += _outdated(records)
-    found = _tables(values, chosen)
+    found = _tables(values, chosen, declared_metrics(records))
     _print_overview(records, found, remarks)
     folder = to or outputs[0] / "report"
     try:
@@ -139,11 +140,11 @@ def _outdated(records: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def _tables(values: pd.DataFrame, chosen: str | None) -> list[Table]:
+def _tables(values: pd.DataFrame, chosen: str | None, declared: Sequence[Metric]) -> list[Table]:
     if values.empty:
         return []
     first = str(values["generator"][values["label"] == chosen].iloc[0]) if chosen else DEFAULT_AGAINST
-    found: list[Table | None] = [*all_tables(values, first)]
+    found: list[Table | None] = [*all_tables(values, first, declared)]
     if chosen:
         found.append(significance_table(values, chosen, (*MAIN, *PRIVACY)))
     found.append(published_table(values, first))

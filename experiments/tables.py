@@ -28,6 +28,7 @@ from experiments.shown_metrics import (
     number,
     spread,
 )
+from harmonic.evaluation.base import Metric
 
 ANCHORS = ("real", "copy", "holdout", "marginals")
 MISSING = "–"
@@ -229,15 +230,21 @@ def begin_blocks(rows: list[list[Cell]]) -> list[list[Cell]]:
     return kept
 
 
-def all_tables(values: pd.DataFrame, first: str = "harmonic") -> list[Table]:
-    """Every table that these runs have a value for: main results, fidelity, privacy, ablations, cost."""
+def all_tables(values: pd.DataFrame, first: str = "harmonic", declared: Iterable[Metric] = ()) -> list[Table]:
+    """Every table that these runs have a value for: main results, fidelity, privacy, ablations, cost.
+
+    `declared` metrics that name a table have a column there, behind those that it has anyway.
+    """
+    further: dict[str, list[Measure]] = defaultdict(list)
+    for metric in declared:
+        further[metric.table].append(Measure(metric.column or metric.name, metric.name))
     bases = [re.match(ABLATED, name) for name in values["generator"]]
     ablated = pd.Series([found is not None for found in bases], index=values.index)
     whole = values[~ablated]
     found = [
-        result_table("main", "Main results", whole, MAIN, first, SECONDS),
-        result_table("fidelity", "Fidelity, further measures", whole, FIDELITY, first, SECONDS),
-        result_table("privacy", "Privacy", whole, PRIVACY, first, SECONDS),
+        result_table("main", "Main results", whole, [*MAIN, *further["main"]], first, SECONDS),
+        result_table("fidelity", "Fidelity, further measures", whole, [*FIDELITY, *further["fidelity"]], first, SECONDS),
+        result_table("privacy", "Privacy", whole, [*PRIVACY, *further["privacy"]], first, SECONDS),
     ]
     for base in sorted({found[1] for found in bases if found}):
         family = values[values["generator"].str.fullmatch(rf"{re.escape(base)}(_no_.+)?") | values["anchor"]]

@@ -19,6 +19,7 @@ from prompt_tables import SCHEMA
 from row_texts import row_text
 from sklearn.datasets import load_wine
 
+from experiments.report import make_report
 from harmonic.prompts.row_format import InvalidAnswer, row_format
 
 SMALL = ["llm=tiny", "scale=smoke", "tracker=off", "output_dir=out"]
@@ -111,6 +112,10 @@ def test_a_metric_is_a_class_and_a_file(command: Callable[..., Any], folder: Pat
     assert found["metrics"]["repeats"] == pytest.approx(1 - rows["train"] / 900)  # each training row comes, and again
     assert found["metrics"]["repeats_real"] == 0 and found["stage_versions"]["evaluate_repeats"] == 1
     assert "repeats" in done.out
+    make_report([Path("out")], Path("tables"), formats=["markdown", "data"])
+    assert "repeats ↓" in Path("tables/tables.md").read_text(encoding="utf-8")
+    told_of = pd.read_csv("tables/runs.csv").set_index("metric").loc["repeats"]
+    assert not told_of["higher_is_better"] and told_of["ideal"] == 0
 
 
 def test_a_row_format_is_one_file(
