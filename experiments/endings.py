@@ -39,7 +39,11 @@ class PrintTables(Callback):
         values = measured(tidy(records))
         if values.empty:  # they went no further than fit, or measured on validation rows
             return
-        found = [table for table in all_tables(values, declared=declared_metrics(records)) if table.name.partition("_")[0] in self.names]
+        found = [
+            table
+            for table in all_tables(values, declared=declared_metrics(records))
+            if table.name.partition("_")[0] in self.names
+        ]
         if found:
             print(markdown(found), flush=True)
 

@@ -243,7 +243,9 @@ def all_tables(values: pd.DataFrame, first: str = "harmonic", declared: Iterable
     whole = values[~ablated]
     found = [
         result_table("main", "Main results", whole, [*MAIN, *further["main"]], first, SECONDS),
-        result_table("fidelity", "Fidelity, further measures", whole, [*FIDELITY, *further["fidelity"]], first, SECONDS),
+        result_table(
+            "fidelity", "Fidelity, further measures", whole, [*FIDELITY, *further["fidelity"]], first, SECONDS
+        ),
         result_table("privacy", "Privacy", whole, [*PRIVACY, *further["privacy"]], first, SECONDS),
     ]
     for base in sorted({found[1] for found in bases if found}):

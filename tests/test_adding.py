@@ -118,9 +118,7 @@ def test_a_metric_is_a_class_and_a_file(command: Callable[..., Any], folder: Pat
     assert not told_of["higher_is_better"] and told_of["ideal"] == 0
 
 
-def test_a_row_format_is_one_file(
-    command: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_format_is_one_file(command: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harmonic.prompts import row_formats
 
     (path,) = write("add-row-format", folder, most=1)

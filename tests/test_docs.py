@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import importlib.util
 import json
 import re
@@ -19,6 +20,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from pages import DOCS, PAGES, README, ROOT, blocks, called, commands, files_in, pages, prose
 
 from experiments.docs.made_pages import MADE, filled
+from experiments.docs.settings_reference import (
+    CHOICES,
+    PRESETS,
+    _at,
+    _scale,
+    entries,
+    files,
+    in_docstring,
+    run_entries,
+    sizes,
+)
+from experiments.docs.yaml_comments import bases, header, settings
 from experiments.hydra_errors import resolved
 
 LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -33,7 +46,7 @@ Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix,
 
 
 def site() -> dict[str, Any]:
-    read: dict[str, Any] = yaml.load((DOCS / "mkdocs.yml").read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506
+    read: dict[str, Any] = yaml.load((DOCS / "mkdocs.yml").read_text(encoding="utf-8"), Loader=Loader)
     return read
 
 
@@ -152,6 +165,52 @@ def check_run(path: Path, given: list[str], folder: Path) -> None:
         resolved(config)
 
 
+def test_the_page_of_settings_names_every_choice() -> None:
+    text = (PAGES / "reference" / "settings.md").read_text(encoding="utf-8")
+    for group in (*CHOICES, *PRESETS, "scale"):
+        (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", text, re.MULTILINE)
+        named = set(re.findall(r"[a-z][\w*]+", row))
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert any(fnmatch.fnmatchcase(path.stem, name) for name in named), f"{group}={path.stem}"
+
+
+def test_every_setting_has_a_meaning_and_says_what_it_may_be() -> None:
+    """A comment beside it in YAML is enough; what it may be comes from the type hint."""
+    found = [entry for group in CHOICES for path in files(group) for entry in entries(group, path)]
+    found += [*run_entries(), *sizes()]
+    assert len(found) > 300
+    assert [entry.setting.path for entry in found if not entry.meaning] == []
+    open_ended = ("settings.", "weights.", "deep.tvae.", "deep.ctgan.", "deep.tabddpm.")  # arguments of a library
+    assert [e.setting.path for e in found if not e.allowed and not e.setting.path.startswith(open_ended)] == []
+
+
+def test_settings_are_told_as_they_are() -> None:
+    page = filled("<!-- settings -->")
+    assert "| `neighbors.k` | `5` | a whole number of at least 1 | rows that a prompt shows" in page
+    assert "| `seed` | `0` | a whole number of at least 0 and of at most 4294967295 |" in page
+    tokens = ", ".join(f"{name} {_at(_scale(name), 'dense.max_tokens')}" for name in ("quick", "paper", "smoke"))
+    assert f"| `tuning.max_tokens` | `{tokens}` | a whole number of at least 1, or null |" in page
+
+
+def test_docstrings_tell_of_arguments() -> None:
+    class Example:
+        """An example. k: rows. one and another: both of them (None: neither). Last words."""
+
+        def __init__(self, k: int, one: int, another: int, unsaid: int) -> None: ...
+
+    both = "both of them (null: neither). Last words."
+    assert in_docstring(Example) == {"k": "rows.", "one": both, "another": both}
+
+
+def test_comments_are_found_beside_and_above(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    body = "defaults: [base, _self_]\na: 'x # y'  # beside\nb:\n  # above\n  c: [1,\n    2]\n"
+    path.write_text(f"# About the file.\n#   harmonic x=1\n{body}")
+    assert header(path) == "About the file." and bases(path) == ("base",)
+    told = {one.path: (one.value, one.comment) for one in settings(path)}
+    assert told == {"a": ("'x # y'", "beside"), "b": ("", ""), "b.c": ("[1, 2]", "above")}
+
+
 def test_marks_are_filled() -> None:
     used = [mark for path in pages() for mark in MADE if mark in path.read_text(encoding="utf-8")]
     assert sorted(used) == sorted(MADE)
@@ -168,6 +227,10 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for page in navigated(site()["nav"]):
         assert (tmp_path / page).with_suffix(".html").is_file()
-    made = {"reference/settings": "tuning.warmup_ratio", "reference/metrics": "column_shapes", "log": "Diabetes prompts"}
+    made = {
+        "reference/settings": "tuning.warmup_ratio",
+        "reference/metrics": "column_shapes",
+        "log": "Diabetes prompts",
+    }
     for page, words in {**made, "reference/python": "harmonic.generator.Generator.sample"}.items():
         assert words in (tmp_path / f"{page}.html").read_text(encoding="utf-8"), page

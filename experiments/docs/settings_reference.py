@@ -61,6 +61,7 @@ USUAL = {
     "n_iter": "passes over the rows",
     "name": "what it is called in folders, reports and tables",
     "path": "the model's id on the hub, or a local folder with safetensors",
+    "output_dir": "the folder that runs, caches and records of sweeps are written below",
     "patience": "epochs without a lower loss that end the training; null: no such end",
     "positions": "longest sequence, in tokens",
     "project": "the project on W&B",
@@ -70,7 +71,7 @@ USUAL = {
     "sampling": "how rows are drawn",
     "scheduler": "how the learning rate goes on after the warm-up",
     "sha256": "of the wheel",
-    "source": "where the rows come from where neither a file nor a folder is given: packaged, openml, scikit-learn, file",
+    "source": "where the rows are if neither a file nor a folder is given: packaged, openml, scikit-learn, file (none)",
     "tags": "of the run on W&B",
     "task_sentence": "the task in words; null: a plain sentence from the columns",
     "temperature": "of the draws: the lower, the nearer to the likeliest token",
@@ -117,7 +118,7 @@ def run_entries() -> list[Entry]:
     """The run's own settings, of conf/config.yaml."""
     known = allowed(RunSettings)
     own = [one for one in settings(CONF / "config.yaml") if one.path in known]
-    return [Entry(one, known[one.path][0], one.comment) for one in own]
+    return [Entry(one, known[one.path][0], one.comment or _usual(one.path)) for one in own]
 
 
 def entries(group: str, path: Path) -> list[Entry]:
@@ -155,8 +156,10 @@ def sizes() -> list[Entry]:
 
 
 def in_docstring(kind: Any) -> dict[str, str]:
-    """What a class's docstring says of its arguments: `name: what it is.`, or `one and another: …`, up to the next."""
-    texts = [one.__doc__ or "" for one in getattr(kind, "__mro__", (kind,)) if one.__module__ not in ("builtins", "abc")]
+    """What a class's docstring says of its arguments: `name: what it is.`, or `one and another: …`."""
+    texts = [
+        one.__doc__ or "" for one in getattr(kind, "__mro__", (kind,)) if one.__module__ not in ("builtins", "abc")
+    ]
     text = " ".join(" ".join(texts).split())
     names = "|".join(sorted(allowed(kind), key=len, reverse=True))
     if not names:

@@ -66,7 +66,9 @@ def _written(value: yaml.Node, lines: list[str]) -> str:
     start, end = value.start_mark, value.end_mark
     if start.line == end.line:
         return lines[start.line][start.column : end.column]
-    text = " ".join(line.strip() for line in lines[start.line : end.line])
+    taken = [*lines[start.line : end.line], lines[end.line][: end.column] if end.line < len(lines) else ""]
+    taken[0] = taken[0][start.column :]
+    text = " ".join(line.strip() for line in taken).strip()
     return text if len(text) <= 60 else "…"
 
 
