@@ -37,7 +37,7 @@ check: setup  ## The gate: lint, format, types, and the default tests
 	$(PYTEST) $(args)
 
 docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml
 	@echo "wrote outputs/docs/index.html"
 
 .venv/.docs: .venv/.installed

@@ -6,7 +6,7 @@
     synthetic = model.sample(1000)
 
 It is the same code as the command line's; measuring what the rows are worth, and what they give away, is the command
-line's work (README, "Your own table"): it needs rows that the model has not seen, and here all of them are learnt.
+line's work (the tutorial): it needs rows that the model has not seen, and here all of them are learnt.
 """
 
 from __future__ import annotations

@@ -211,6 +211,15 @@ def test_comments_are_found_beside_and_above(tmp_path: Path) -> None:
     assert told == {"a": ("'x # y'", "beside"), "b": ("", ""), "b.c": ("[1, 2]", "above")}
 
 
+def test_words_that_are_explained_are_used_in_the_code() -> None:
+    page = (PAGES / "reference" / "words.md").read_text(encoding="utf-8")
+    words = [word for word in re.findall(r"^\| ([a-z ]+) \|", page, re.MULTILINE) if word != "word"]
+    code = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "harmonic").rglob("*.py"))
+    known = " ".join(re.sub(r"[_\W]+", " ", code.lower()).split())
+    assert len(words) > 20 and words == sorted(words)
+    assert [word for word in words if word not in known] == []
+
+
 def test_marks_are_filled() -> None:
     used = [mark for path in pages() for mark in MADE if mark in path.read_text(encoding="utf-8")]
     assert sorted(used) == sorted(MADE)

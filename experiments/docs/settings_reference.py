@@ -71,7 +71,7 @@ USUAL = {
     "sampling": "how rows are drawn",
     "scheduler": "how the learning rate goes on after the warm-up",
     "sha256": "of the wheel",
-    "source": "where the rows are if neither a file nor a folder is given: packaged, openml, scikit-learn, file (none)",
+    "source": "where rows come from without a file or a folder: packaged, openml, scikit-learn; file: nowhere",
     "tags": "of the run on W&B",
     "task_sentence": "the task in words; null: a plain sentence from the columns",
     "temperature": "of the draws: the lower, the nearer to the likeliest token",
