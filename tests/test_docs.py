@@ -188,6 +188,10 @@ def test_settings_are_told_as_they_are() -> None:
     page = filled("<!-- settings -->")
     assert "| `neighbors.k` | `5` | a whole number of at least 1 | rows that a prompt shows" in page
     assert "| `seed` | `0` | a whole number of at least 0 and of at most 4294967295 |" in page
+    assert "| folder with &lt;name>/raw/&lt;name>_{train,val,test}.csv |" in page
+    for line in (page + filled("<!-- metrics -->")).splitlines():
+        prose_only = re.sub(r"`[^`]*`", "", line)
+        assert not re.search(r"<|(?<!\\)\*", prose_only), line  # Markdown would swallow it
     tokens = ", ".join(f"{name} {_at(_scale(name), 'dense.max_tokens')}" for name in ("quick", "paper", "smoke"))
     assert f"| `tuning.max_tokens` | `{tokens}` | a whole number of at least 1, or null |" in page
 

@@ -7,7 +7,7 @@ import pkgutil
 
 import yaml
 
-from experiments.docs.settings_reference import CONF, files
+from experiments.docs.settings_reference import CONF, escaped, files
 from experiments.docs.yaml_comments import bases, header
 from harmonic.evaluation.base import Metric
 
@@ -16,7 +16,7 @@ def reference() -> str:
     """Every evaluator of conf/evaluator with its metrics, in Markdown."""
     parts = []
     for path in files("evaluator"):
-        parts += [f"### evaluator={path.stem}", header(path)]
+        parts += [f"### evaluator={path.stem}", escaped(header(path))]
         if known := bases(path):
             parts.append("It has the metrics of " + ", ".join(f"`{name}`" for name in known) + ".")
         read = yaml.safe_load((CONF / "evaluator" / path.name).read_text(encoding="utf-8"))
@@ -37,7 +37,7 @@ def _row(metric: Metric) -> str:
     if metric.ideal is not None:
         better += f" → {metric.ideal:g}"
     cells = (f"`{metric.name}`", better.strip(), _range(metric), metric.meaning)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(escaped(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _range(metric: Metric) -> str:

@@ -100,7 +100,7 @@ def reference() -> str:
     for group, role in CHOICES.items():
         parts += [f"## {group}", role]
         for path in files(group):
-            parts += [f"### {group}={path.stem}", header(path), *_based(group, path)]
+            parts += [f"### {group}={path.stem}", escaped(header(path)), *_based(group, path)]
             parts += [_table(found)] if (found := entries(group, path)) else []
     parts += ["## scale", "Sizes that generators and evaluators refer to.", _scale_table()]
     for group, role in PRESETS.items():
@@ -275,8 +275,15 @@ def _scale_table() -> str:
     return "\n".join(lines)
 
 
+def escaped(text: str) -> str:
+    """Text that is no Markdown, but for words between backticks, as Markdown shows it: <name> is no tag of HTML."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*\[\]])", r"\\\1", part.replace("<", "&lt;")) for part in parts[::2]]
+    return "`".join(parts)
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return escaped(text).replace("|", "\\|")
 
 
 def _value(text: str) -> str:
