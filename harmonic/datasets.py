@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.settings import Text, check_fields, text_of
+from harmonic.settings import Count, Text, check_fields, text_of
 from harmonic.shell import override
 from harmonic.tables.ambiguities import find_codes, find_doubts
 from harmonic.tables.canaries import Canaries, plant
@@ -47,7 +47,6 @@ from harmonic.tables.training_view import training_schema
 
 SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
     "packaged": read_packaged,
-    "openml": download_openml,
     "scikit-learn": download_california,
 }
 FORMATS = ("any", "plain")
@@ -65,6 +64,8 @@ class Dataset:
     task: str | None = None  # one of harmonic.tables.table.Task; None infers it from the target
     description: Text = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
+    openml: Count | None = None  # the table's number on OpenML, for source=openml
+    classes: Mapping[Text, Text] | None = None  # class of the target on OpenML: what it is called here
     path: Text | None = None  # a CSV or Parquet file, split here
     data_dir: Text | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
     kinds: Mapping[Text, str] | str | None = None  # column: what it is, where inference is not wanted; or `columns`
@@ -262,9 +263,21 @@ class Dataset:
             files = f"{self.name}/raw/{self.name}_train.csv"
             fix = f"name the folder that has {files}: data_dir=FOLDER; or a file: dataset.path=FILE.csv"
             raise ConfigError("dataset.path", "null", f"the rows of dataset {self.name} are not included", fix)
+        if self.source == "openml":
+            return self._download_openml(), None, f"openml {self.label}", None
         if self.source not in SOURCES:
-            raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, [*SOURCES, "file"]))
+            known = [*SOURCES, "openml", "file"]
+            raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, known))
         return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}", None
+
+    def _download_openml(self) -> pd.DataFrame:
+        if self.openml is None:
+            raise ConfigError(
+                "dataset.openml", "null", "is not given", "dataset.openml=1590, or another table's number"
+            )
+        target = None if self.target is None else text_of(self.target)
+        classes = {text_of(name): text_of(here) for name, here in (self.classes or {}).items()}
+        return download_openml(self.openml, self._own_name("dataset.source"), target, classes)
 
     def _own_name(self, key: str) -> str:
         if self.name is None:

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ import pytest
 from pages import PAGES, commands, files_in
 from prompt_tables import SCHEMA
 from row_texts import row_text
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_iris, load_wine
 
 from experiments.report import make_report
 from harmonic.prompts.row_format import InvalidAnswer, row_format
@@ -53,7 +54,7 @@ def report(out: str) -> dict[str, Any]:
 
 
 def test_a_dataset_is_one_file(command: Callable[..., Any], folder: Path) -> None:
-    (path,) = write("add-dataset", folder, most=1)
+    path = write("add-dataset", folder)[0]
     data = load_wine(as_frame=True)
     data.frame.assign(cultivar=data.target_names[data.target]).drop(columns="target").to_csv("wine.csv", index=False)
     words = told("add-dataset", "--config-dir mine dataset=wines generator=smote")
@@ -63,6 +64,25 @@ def test_a_dataset_is_one_file(command: Callable[..., Any], folder: Path) -> Non
     assert found["status"] == "done" and found["dataset"] == "wines" and path.parent.name == "dataset"
     assert found["config"]["dataset"]["rules"] == "auto"  # of csv.yaml, on which it builds
     assert pd.read_csv(Path(found["folder"]) / "synthetic.csv").shape == (12, 14)
+
+
+def test_a_dataset_on_openml_is_one_file(
+    command: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def fetch(**arguments: Any) -> SimpleNamespace:
+        asked.update(arguments)
+        data = load_iris(as_frame=True)
+        species = pd.Categorical([f"Iris-{name}" for name in data.target_names[data.target]])
+        return SimpleNamespace(frame=data.data.assign(**{"class": species}))
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    write("add-dataset", folder)
+    done = command("--config-dir", "mine", "dataset=iris", "generator=smote", *SMALL, "evaluator=fidelity")
+    assert done.code == 0, done.err
+    rows = pd.read_csv(Path(report(done.out)["folder"]) / "synthetic.csv")
+    assert asked["data_id"] == 61 and set(rows["class"]) <= {"setosa", "versicolor", "virginica"}
 
 
 def test_a_generator_is_a_class_and_a_file(command: Callable[..., Any], folder: Path) -> None:

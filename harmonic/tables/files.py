@@ -7,6 +7,7 @@ downloads come out in the names and the number format of the paper's files.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
@@ -21,8 +22,6 @@ from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.splitting import PARTS
 
 PACKAGED = ("german", "diabetes")
-OPENML = {"adult": 1590, "abalone": 183}  # the one version that has the paper's rows
-ADULT_CLASSES = {"<=50K": "0", ">50K": "1"}
 CALIFORNIA = {  # scikit-learn's names to those of the paper's files, in the files' order
     "Longitude": "longitude",
     "Latitude": "latitude",
@@ -142,18 +141,20 @@ def read_packaged(name: str) -> pd.DataFrame:
     )
 
 
-def download_openml(name: str) -> pd.DataFrame:
-    """Adult (48,842 rows) or Abalone (4,177 rows) from OpenML, cached by scikit-learn after the first time."""
+def download_openml(
+    number: int, name: str, target: str | None = None, classes: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """The table of this number on OpenML, cached by scikit-learn after the first time; `name` is for errors.
+
+    Numbers come as floats ('32.0'), as in the paper's files, but for the `target`, which is left as it is; `classes`
+    says what its values are called here, {"<=50K": "0"}.
+    """
     from sklearn.datasets import fetch_openml
 
-    if name not in OPENML:
-        fix = f"from OpenML: {', '.join(OPENML)}; otherwise give dataset.path or data_dir"
-        raise ConfigError("dataset.name", name, "is not one of the OpenML tables", fix)
-    frame = _download(name, "OpenML", fetch_openml, data_id=OPENML[name])
-    *features, target = frame.columns
-    typed = {column: _texts(frame[column]) for column in features}
-    # The paper's files number Adult's classes and leave Abalone's rings as they are: integers.
-    typed[target] = frame[target].astype(object).astype(str).replace(ADULT_CLASSES if name == "adult" else {})
+    frame = _download(name, "OpenML", fetch_openml, data_id=number)
+    typed = {column: _texts(frame[column]) for column in frame.columns}
+    if target in typed:
+        typed[target] = frame[target].astype(object).astype(str).replace(dict(classes or {}))
     return pd.DataFrame(typed, dtype=object)
 
 

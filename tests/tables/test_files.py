@@ -12,7 +12,9 @@ from urllib.error import URLError
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
 from harmonic.tables.files import (
     CALIFORNIA,
@@ -24,6 +26,7 @@ from harmonic.tables.files import (
     read_packaged,
 )
 
+CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
 ADULT_NAMES = (
     "age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,sex,"
     "capital-gain,capital-loss,hours-per-week,native-country,class"
@@ -154,11 +157,14 @@ def test_unknown_dataset_in_data_dir_names_the_available(tmp_path: Path) -> None
         read_given_splits(tmp_path / "nowhere", "toy")
 
 
-def test_unknown_packaged_or_openml_table_is_refused() -> None:
+def test_unknown_packaged_table_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"dataset.name=iris(.|\n)*german, diabetes"):
         read_packaged("iris")
-    with pytest.raises(ConfigError, match=r"dataset.name=iris(.|\n)*adult, abalone"):
-        download_openml("iris")
+
+
+def test_an_openml_table_without_its_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"dataset.openml=null: is not given"):
+        Dataset(name="iris", source="openml", target="class").load(0)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +205,12 @@ def openml_frame(name: str) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(words, "category"))
 
 
+def openml_texts(name: str) -> pd.DataFrame:
+    """The table as conf/dataset has it downloaded."""
+    told = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    return download_openml(told["openml"], name, told["target"], told.get("classes"))
+
+
 @pytest.mark.parametrize(
     ("name", "data_id", "header", "second"),
     [
@@ -221,7 +233,7 @@ def test_openml_table_comes_in_the_form_of_the_papers_files(
         return SimpleNamespace(frame=openml_frame(name))
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
-    frame = download_openml(name)
+    frame = openml_texts(name)
     assert asked["data_id"] == data_id
     assert list(frame.columns) == header
     assert frame.iloc[1].tolist() == second.split(",")
@@ -252,7 +264,7 @@ def test_no_network_says_how_to_do_without(monkeypatch: pytest.MonkeyPatch, func
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(f"sklearn.datasets.{function}", fetch)
-    download = download_openml if function == "fetch_openml" else download_california
+    download = openml_texts if function == "fetch_openml" else download_california
     with pytest.raises(ConfigError, match=rf"data_dir=null(.|\n)*{name}/raw/{name}_train.csv: data_dir=FOLDER"):
         download(name)
 
@@ -261,7 +273,7 @@ def test_no_network_says_how_to_do_without(monkeypatch: pytest.MonkeyPatch, func
 @pytest.mark.parametrize("name", ["adult", "abalone", "california"])
 def test_downloaded_rows_are_those_of_the_paper(data_dir: Path, name: str) -> None:
     published = pd.concat(read_given_splits(data_dir, name))
-    frame = download_california(name) if name == "california" else download_openml(name)
+    frame = download_california(name) if name == "california" else openml_texts(name)
     ours, theirs = (Counter(rows.itertuples(index=False, name=None)) for rows in (frame, published))
     assert list(frame.columns) == list(published.columns)
     assert ours == theirs
