@@ -30,6 +30,7 @@ class Style(StrEnum):
     SHORTEST = "shortest"  # as Python does: 10.0, 0.25
     PLAIN = "plain"  # no ".0" on whole numbers: 10, 0.25
     FIXED = "fixed"  # always all decimals: 10.00, 0.25
+    MONEY = "money"  # all decimals or, of whole numbers, none: 10, 0.25, 0.50
 
 
 Value = int | float | str | None
@@ -45,6 +46,16 @@ class InvalidValue(ValueError):
     def __init__(self, reason: str, column: str, text: str) -> None:
         self.reason = reason
         super().__init__(f"column {column!r}: {text!r} is {reason.replace('_', ' ')}")
+
+
+def format_number(number: float, style: Style, decimals: int) -> str:
+    """The text of a number in this style; `decimals`: of the styles that fill up with zeros."""
+    if style is Style.FIXED or (style is Style.MONEY and not float(round(number, decimals)).is_integer()):
+        return f"{number:.{decimals}f}"
+    if style is Style.MONEY:
+        return str(round(number))
+    text = str(number)
+    return text.removesuffix(".0") if style is Style.PLAIN else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +104,7 @@ class Column:
             return str(int(value))
         if self.kind is Kind.CATEGORY:
             return str(value)
-        if self.style is Style.FIXED:
-            return f"{float(value):.{self.decimals}f}"
-        text = str(float(value))
-        return text.removesuffix(".0") if self.style is Style.PLAIN else text
+        return format_number(float(value), self.style, self.decimals)
 
     def parse(self, text: str) -> Value:
         """Read a value from its text; None is a missing value. Raises InvalidValue with the reason."""

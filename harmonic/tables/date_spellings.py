@@ -49,13 +49,15 @@ _PATTERNS = {
     "%-H": "1?[0-9]|2[0-3]", "%I": "0[1-9]|1[0-2]", "%-I": "[1-9]|1[0-2]",
     "%K": "0[0-9]|1[01]", "%-K": "[0-9]|1[01]", "%M": "[0-5][0-9]", "%S": "[0-5][0-9]",
     "%f": "[0-9]{6}", "%q": "[1-4]", "%V": "0[1-9]|[1-4][0-9]|5[0-3]", "%p": "[AaPp][.]?[Mm][.]?",
-    "%z": "[+-][0-9]{2}:?[0-9]{2}", "%a": "|".join(_DAYS),
+    "%z": "[+-][0-9]{2}:[0-9]{2}", "%-z": "[+-][0-9]{4}", "%a": "|".join(_DAYS),
 }  # fmt: skip
 _ORDERS = {"year": ("%Y", "%m", "%d"), "month": ("%m", "%d", "%Y"), "day": ("%d", "%m", "%Y")}
 _TIME = re.compile(
-    r"(?P<date>.*?)(?P<gap>[ T]|, | at )?(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<second>:\d\d)?(?P<fraction>[.,]\d{1,9})?"
-    r"(?P<space>[ \u202f]?)(?P<half>[AaPp]\.?[Mm]\.?)?(?P<zone> ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+    r"(?P<date>.*?)(?P<gap>[ T:]|, | at | à )?(?P<hour>\d{1,2})(?P<colon>[:h])(?P<minute>\d\d)"
+    r"(?:(?P<second>:\d\d)(?P<fraction>[.,]\d{1,9})?)?(?:(?P<space>[ \u202f]?)(?P<half>[AaPp]\.?[Mm]\.?))?"
+    r"(?P<zone> ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 )
+POSIX_PIVOT = 69  # 69 to 99 are 1969 to 1999
 _LEAST_CONSTANT = 10  # dates from which what all of them have is no chance
 _SAMPLE = 5  # texts that formats are made from
 
@@ -65,9 +67,9 @@ class DateSpelling:
     """Dates written as `form`, and `plain`, the format of harmonic.tables.dates that they are mapped to.
 
     `form` has strftime's fields, "%-d" without its zero, "%K" for hours from 0 to 11, "%3f" for milliseconds, "%q" for
-    the quarter, and "%z" for an offset that follows from `zone`. `words` are the twelve months, `halves` the texts of
+    the quarter, and "%z" ("%-z" without its colon) for an offset that follows from `zone`. `words` are the twelve months, `halves` the texts of
     am and pm. `loose`: days, months and hours are read with and without a zero in front, and midnight as 0 and 12;
-    they are written as `form`.
+    they are written as `form`. `pivot`: the years of two digits from which on they are of the 20th century.
     """
 
     form: str
@@ -76,6 +78,7 @@ class DateSpelling:
     halves: tuple[str, str] = ("AM", "PM")
     zone: str = ""
     loose: bool = False
+    pivot: int = POSIX_PIVOT
 
     @property
     def is_plain(self) -> bool:
@@ -131,7 +134,7 @@ class DateSpelling:
         }  # fmt: skip
         texts = {
             "b": self.words[moment.month - 1] if self.words else "", "p": self.halves[moment.hour >= 12],
-            "a": _DAYS[moment.weekday()], "z": offset, "f": f"{moment.microsecond:06d}",
+            "a": _DAYS[moment.weekday()], "z": offset.replace(":", "") if part == "%-z" else offset, "f": f"{moment.microsecond:06d}",
         }  # fmt: skip
         if part[-1] in texts:
             return texts[part[-1]]
@@ -142,7 +145,7 @@ class DateSpelling:
         """The moment of the fields' texts; ValueError where there is none."""
         year = int(given.get("Y", _EPOCH.year))
         if "y" in given:
-            year = int(given["y"]) + (1900 if int(given["y"]) >= 69 else 2000)  # as POSIX has it
+            year = int(given["y"]) + (1900 if int(given["y"]) >= self.pivot else 2000)
         month = int(given.get("m", 1))
         if "b" in given:
             month = self.words.index(given["b"]) + 1
@@ -307,6 +310,22 @@ def without_constants(spelling: DateSpelling, values: Collection[str]) -> DateSp
     return spelling if form == spelling.form else replace(spelling, form=form, plain=_iso(form))
 
 
+def in_one_lifetime(spelling: DateSpelling, values: Collection[str]) -> DateSpelling:
+    """The spelling with years of two digits in the shortest span that they allow: 50 beside 99 is 1950, not 2050."""
+    if "%y" not in spelling.form:
+        return spelling
+    years = sorted({spelling.moment(text).year % 100 for text in values})
+    # The years lie on a circle; they begin behind the largest gap.
+    begins = max(years, key=lambda year: (year - years[years.index(year) - 1]) % 100)
+    other = replace(spelling, pivot=begins)
+
+    def span(one: DateSpelling) -> int:
+        found = [one.moment(text).year for text in values]
+        return max(found) - min(found)
+
+    return other if span(other) < span(spelling) else spelling
+
+
 def is_first_of_month(spelling: DateSpelling, values: Collection[str]) -> bool:
     """Whether every date is the first of its month."""
     return bool(re.search("%-?d", spelling.form)) and all(spelling.moment(text).day == 1 for text in values)
@@ -321,6 +340,10 @@ def _candidates(text: str, texts: Sequence[str], digits: bool) -> Iterator[DateS
     """Spellings in which this text may be written."""
     if len(text) > 45 or not any(mark.isdigit() for mark in text):
         return
+    if text[0] == "[" and text[-1] == "]":  # as logs of servers have it
+        for inner in _candidates(text[1:-1], [other[1:-1] for other in texts], digits):
+            yield replace(inner, form=f"[{inner.form}]", plain=_iso(inner.form) if inner.is_plain else inner.plain)
+        return
     found = _TIME.fullmatch(text)
     day, clock, halves = text, "", ("AM", "PM")
     hours: tuple[str, ...] = ("",)
@@ -328,7 +351,7 @@ def _candidates(text: str, texts: Sequence[str], digits: bool) -> Iterator[DateS
     if found:
         day, half = found["date"], found["half"]
         hours = ("%I", "%-I", "%K", "%-K") if half else ("%H", "%-H")
-        tail = ":%M" + (":%S" if found["second"] else "")
+        tail = found["colon"] + "%M" + (":%S" if found["second"] else "")
         if found["fraction"]:
             tail += f"{found['fraction'][0]}%{len(found['fraction']) - 1}f"
         if half:
@@ -366,10 +389,9 @@ def _zones(zone: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
     if all(text.endswith(zone) for text in given) or zone.strip() in ("Z", "UTC", "GMT"):
         yield "", zone
         return
-    if ":" in zone:
-        blank = " " if zone.startswith(" ") else ""
-        for name in ZONES:
-            yield name, blank + "%z"
+    blank = " " if zone.startswith(" ") else ""
+    for name in ZONES:
+        yield name, blank + ("%z" if ":" in zone else "%-z")
 
 
 def _month_words(text: str) -> list[tuple[str, ...]]:
@@ -398,6 +420,7 @@ def _all_date_forms() -> tuple[str, ...]:
             forms += [f"{day} de %b de %Y", f"%Y-%b-{day}", f"%Y %b {day}"]
         forms += [f"%a, {day} %b %Y", f"%a {day} %b %Y", f"%a %b {day} %Y", f"%a, %b {day}, %Y"]
     forms += ["%b %Y", "%b-%Y", "%b-%y", "%b %y", "%b/%Y", "%b. %Y", "%Y %b", "%Y-%b", "%y-%b"]
+    forms += ["%Y年%m月%d日", "%Y年%-m月%-d日", "%Y年%m月", "%Y年%-m月", "%Y년 %-m월 %-d일"]
     forms += ["%Y-%m", "%Y/%m", "%m/%Y", "%-m/%Y", "%m-%Y", "%m.%Y"]
     forms += ["%Y-Q%q", "%YQ%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Yq%q", "%Y-q%q"]
     forms += ["%G-W%V", "%GW%V", "%G W%V", "W%V %G", "W%V/%G", "W%V-%G", "KW%V/%G", "KW %V/%G", "KW%V %G"]

@@ -22,10 +22,14 @@ _LEAST_GROUPS = 20  # fewer are not people but parts of the table
 _REPEATED = 0.9  # distinct values a row, below which an identifier stands for more than a row
 
 
-def find_group(texts: pd.DataFrame, identifiers: Sequence[str]) -> str | None:
-    """The identifier that stands for several rows, of several the coarsest; None if none does."""
-    counts = {name: int(texts[name].nunique()) for name in identifiers}
-    repeated = [name for name, count in counts.items() if _LEAST_GROUPS <= count < _REPEATED * len(texts)]
+def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence[str] = ("",)) -> str | None:
+    """The identifier that stands for several rows, of several the coarsest; None if none does.
+
+    `blanks` are texts for missing values, which stand for nobody.
+    """
+    known = {name: texts.loc[~texts[name].isin(list(blanks)), name] for name in identifiers}
+    counts = {name: int(values.nunique()) for name, values in known.items()}
+    repeated = [name for name, count in counts.items() if _LEAST_GROUPS <= count < _REPEATED * len(known[name])]
     return min(repeated, key=lambda name: counts[name], default=None)
 
 
@@ -39,7 +43,7 @@ def people_of(
     """
     if group is not None and group not in texts:
         raise ConfigError("dataset.group", group, "no such column", near("dataset.group", group, list(texts.columns)))
-    name = group or find_group(texts, identifiers)
+    name = group or find_group(texts, identifiers, blanks)
     if name is None:
         return None, []
     codes = pd.factorize(texts[name])[0].astype(np.int64)

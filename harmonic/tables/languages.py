@@ -83,6 +83,8 @@ def _fraction(column: Column) -> str:
     most = min(column.decimals, MOST_DIGITS)
     if column.style is Style.FIXED:
         return rf"\.[0-9]{{{column.decimals}}}"
+    if column.style is Style.MONEY:
+        return rf"(\.[0-9]{{{column.decimals}}})?" if column.decimals else ""
     decimals = rf"\.[0-9]{{1,{most}}}" if most else r"\.0"
     if column.style is Style.PLAIN:
         return f"({decimals})?" if most else ""

@@ -21,16 +21,23 @@ _CURRENCIES = (
 ).split()
 _UNITS = (
     "% ‰ ° °C °F K kg g mg µg t lb lbs oz km m cm mm mi ft in l L ml mL dl h min s ms kWh MWh W kW MW V A Hz MHz GHz "
-    "mmHg bpm mg/dl mg/dL mmol/l mmol/L km/h mph m² m2 km² ha px pt x"
+    "mmHg bpm mg/dl mg/dL mmol/l mmol/L km/h mph m² m2 km² ha px pt x k M m B bn Mio Mio. Mrd Mrd."
 ).split()
-_AFFIXES = {*_CURRENCIES, *_UNITS}
+_MARKS = "± ~ ≈ ca. c.".split()  # in front of a number that is not exact
+_POWERS = {
+    "K": 3, "k": 3, "tsd": 3, "Tsd.": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "B": 9, "b": 9, "bn": 9, "Mrd": 9,
+    "Mrd.": 9, "T": 12,
+}  # fmt: skip
+_AFFIXES = {*_CURRENCIES, *_UNITS, *_POWERS}
 _MOST_DIGITS = 40  # of a number's text; longer ones are none
 _TEXT = re.compile(
     rf"(?P<open>\()?(?P<sign>[+\-−])?(?P<prefix>[^\d+\-−().,'’]*?)(?P<inner>[+\-−])?"
     rf"(?P<body>(?:\d[\d.,'’{_BLANKS}]*?)|[.,]\d+)(?P<exponent>[eE][+-]?\d{{1,3}})?"
-    rf"(?P<suffix>[{_BLANKS}]?[^\d+\-−(){_BLANKS}.,'’]*\.?)(?P<trail>-)?(?P<close>\))?"
+    rf"(?P<suffix>(?:[{_BLANKS}]?[^\d+\-−(){_BLANKS}.,'’]+){{0,2}}\.?)(?P<trail>-)?(?P<close>\))?"
 )
 _PLAIN = re.compile(r"-?\d+(\.\d*)?")
+_OWN_UNIT = re.compile(rf"[{_BLANKS}][^\W\d_]{{2,12}}([{_BLANKS}][^\W\d_]{{1,12}})?|/[^\W\d_]{{1,8}}")
+"""What stands behind every number of a column is its unit, though no list has it: " sqft", " sq ft", "/mo"."""
 
 
 class Sign(StrEnum):
@@ -49,7 +56,9 @@ class NumberSpelling:
     `decimal` stands before the decimals, `thousands` between groups of digits: three each, or, where `indian`, the
     last three and pairs before them. `prefix` and `suffix` hold their blanks. `minus` is the sign of negative numbers,
     `plus` whether positive ones have one, and `plus_zero` whether zero has; `bare`: 0.5 is written .5. `mantissa`: the
-    decimals before an exponent, None without one; `exponent`: "e" or "E", its plus sign, and the least digits behind.
+    decimals before an exponent or a power, None without one; `exponent`: "e" or "E", its plus sign, and the least digits
+    behind. `powers`: what stands for powers of ten in "1.2M", the largest first, each with its power; ("", 0) where small
+    numbers have none.
     """
 
     decimal: str = "."
@@ -64,6 +73,7 @@ class NumberSpelling:
     bare: bool = False
     mantissa: int | None = None
     exponent: tuple[str, bool, int] = ("e", True, 2)
+    powers: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -73,7 +83,9 @@ class NumberSpelling:
     def read(self, text: str) -> str:
         """The plain text of a number. Raises ValueError where it is not written so."""
         found = _TEXT.fullmatch(text) if len(text) <= _MOST_DIGITS else None
-        if found is None or (found["prefix"], found["suffix"]) != (self.prefix, self.suffix):
+        if found is None or found["prefix"] != self.prefix:
+            raise ValueError(f"{text!r} is not written as {self}")
+        if found["suffix"] != self.suffix and found["suffix"] not in dict(self.powers):
             raise ValueError(f"{text!r} is not written as {self}")
         body = found["body"].replace(self.thousands, "") if self.thousands else found["body"]
         whole, point, decimals = body.partition(self.decimal)
@@ -83,6 +95,8 @@ class NumberSpelling:
         plain = ("-" if negative else "") + (whole or "0") + ("." + decimals if point else "")
         if found["exponent"]:
             plain = str(float(plain + found["exponent"]))
+        if self.powers:
+            plain = _shortest(Decimal(plain).scaleb(dict(self.powers)[found["suffix"]]))
         if self.write(plain) != text:
             raise ValueError(f"{text!r} is not written as {self}")
         return plain
@@ -90,10 +104,11 @@ class NumberSpelling:
     def __str__(self) -> str:
         """What is special about it, in words."""
         parts = [
-            f"{self.prefix.strip() or self.suffix.strip()}" if self.prefix or self.suffix else "",
+            "…".join(filter(None, (self.prefix.strip(), self.suffix.strip()))),
             "decimal comma" if self.decimal == "," else "",
             f"thousands by {self.thousands!r}" if self.thousands else "",
-            "an exponent" if self.mantissa is not None else "",
+            "an exponent" if self.mantissa is not None and not self.powers else "",
+            f"powers {', '.join(repr(mark) for mark, _ in self.powers)}" if self.powers else "",
             f"sign {self.sign.value}" if self.sign is not Sign.FIRST else "a plus sign" if self.plus else "",
         ]
         return ", ".join(part for part in parts if part) or "plain numbers"
@@ -103,7 +118,10 @@ class NumberSpelling:
         if not _PLAIN.fullmatch(plain):
             plain = f"{Decimal(plain):f}" if self.mantissa is None else plain
         negative = plain.startswith("-")
-        body = self._with_exponent(plain.lstrip("-")) if self.mantissa is not None else self._body(plain.lstrip("-"))
+        size = plain.lstrip("-")
+        body = self._with_power(size) if self.powers else self._body(size)
+        if self.mantissa is not None and not self.powers:
+            body = self._with_exponent(size)
         minus = self.minus if negative else "+" if self.plus_zero or (self.plus and plain.strip("0.")) else ""
         if self.sign is Sign.BRACKETS and negative:
             return f"({self.prefix}{body}{self.suffix})"
@@ -120,6 +138,18 @@ class NumberSpelling:
         if self.bare and whole == "0" and decimals:
             whole = ""
         return whole + (self.decimal + decimals if point else "")
+
+    def _with_power(self, plain: str) -> str:
+        number, places = Decimal(plain), self.mantissa or 0
+        for place, (mark, power) in enumerate(self.powers):
+            if number < Decimal(10) ** power and mark != self.powers[-1][0]:
+                continue
+            text = f"{number.scaleb(-power):.{places if power else 0}f}"
+            if place and Decimal(text) >= 1000:  # rounded up to the next power
+                mark, power = self.powers[place - 1]
+                text = f"{number.scaleb(-power):.{places}f}"
+            return text.replace(".", self.decimal) + mark
+        raise AssertionError("the last power takes every number")
 
     def _with_exponent(self, plain: str) -> str:
         letter, plus, digits = self.exponent
@@ -138,9 +168,16 @@ def find_numbers(
     """
     sure: list[NumberSpelling] = []
     found = [match for text in values if len(text) <= _MOST_DIGITS and (match := _TEXT.fullmatch(text))]
-    found = [match for match in found if _is_affix(match["prefix"], front=True) and _is_affix(match["suffix"])]
+    suffixes = {match["suffix"] for match in found}
+    own = suffixes.pop() if len(found) == len(values) and len(suffixes) == 1 else ""
+    if not _OWN_UNIT.fullmatch(own):
+        own = ""
+    found = [m for m in found if _is_affix(m["prefix"], front=True) and (_is_affix(m["suffix"]) or m["suffix"] == own)]
     if not found or len(found) * 2 < len(values):
         return None, None
+    powered = _powered(found)
+    if powered is not None and _count(powered, [match[0] for match in found]) * 2 >= len(values):
+        return powered, None
     affixes = Counter((match["prefix"], match["suffix"]) for match in found)
     (prefix, suffix), _ = affixes.most_common(1)[0]
     found = [match for match in found if (match["prefix"], match["suffix"]) == (prefix, suffix)]
@@ -221,6 +258,30 @@ def _signed_zero(found: Sequence[re.Match[str]]) -> bool:
     return any(match["sign"] == "+" or match["inner"] == "+" for match in zeros)
 
 
+def _powered(found: Sequence[re.Match[str]]) -> NumberSpelling | None:
+    """The spelling of numbers with different powers of ten behind them, such as 950, 1.2K and 3.4M."""
+    marks = {match["suffix"] for match in found}
+    prefixes = {match["prefix"] for match in found}
+    if len(marks) < 2 or len(prefixes) > 1 or not {mark.strip() for mark in marks} <= {"", *_POWERS}:
+        return None
+    powers = sorted(((mark, _POWERS.get(mark.strip(), 0)) for mark in marks), key=lambda one: -one[1])
+    if len({power for _, power in powers}) < len(powers):
+        return None
+    bodies = [match["body"] for match in found if match["suffix"].strip()]
+    places = max(len(re.split("[.,]", body)[1]) if re.search("[.,]", body) else 0 for body in bodies)
+    point = "," if any("," in body for body in bodies) else "."
+    minus = "−" if any("−" in match[0] for match in found) else "-"
+    plus = any("+" in match[0] for match in found)
+    return NumberSpelling(
+        decimal=point, prefix=prefixes.pop(), minus=minus, plus=plus, mantissa=places, powers=tuple(powers)
+    )
+
+
+def _shortest(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _exponents(
     found: Sequence[re.Match[str]], powers: Sequence[str], prefix: str, suffix: str, minus: str, plus: bool
 ) -> list[NumberSpelling]:
@@ -244,7 +305,7 @@ def _is_affix(text: str, front: bool = False) -> bool:
     word = text.strip(_BLANKS)
     if not word or (len(word) <= 4 and any(unicodedata.category(mark) == "Sc" for mark in word)):
         return True
-    return word in _CURRENCIES if front else word in _AFFIXES
+    return word in (*_CURRENCIES, *_MARKS) if front else word in _AFFIXES
 
 
 def _fits(shape: NumberSpelling, text: str) -> bool:

@@ -109,8 +109,9 @@ def _fixed_point(low: int, high: int, places: int, style: Style) -> str:
 def _behind_point(low: int, high: int, places: int, style: Style) -> str:
     """The point and the digits behind it, as units of the last place from `low` to `high`."""
     least, most = str(low).zfill(places), str(high).zfill(places)
-    if style is Style.FIXED:
-        return r"\." + _digits(least, most)
+    if style in (Style.FIXED, Style.MONEY):
+        text = r"\." + _digits(least, most)
+        return f"({text})?" if style is Style.MONEY and not low else text
     text = r"\." + _fraction(least, most)
     return f"({text})?" if style is Style.PLAIN and not low else text
 

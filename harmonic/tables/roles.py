@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -69,9 +70,23 @@ _NAMED = re.compile(  # the same, or says so only of values that are all differe
 _NAMED_TIME = re.compile(r"(?i)time|date|stamp|created|updated|modified|epoch|seen|since|when|(^|_)(ts|at|on)$")
 _PERSON = re.compile(
     r"(?i:(^|[\W_])(name|names|surname|forename|firstname|lastname|fullname|vorname|nachname|nom|prenom|prénom|nombre|"
-    r"apellido|cognome|naam|voornaam|achternaam|patient|customer|client|employee|person|contact|kunde|author|owner)$)"
+    r"apellido|cognome|naam|voornaam|achternaam|patient|customer|client|employee|person|contact|kunde|author|owner|"
+    r"имя|фамилия|фио|姓名|名字|名前|氏名|이름|성명)$)"
 )
-_PLACE = re.compile(r"(?i:zip|postal|postcode|plz|cp$|postleitzahl)")
+_PLACE = re.compile(r"(?i:zip|postal|postcode|plz|cp$|postleitzahl|(^|[\W_])(cep|cap|npa)$)")
+_NUMBER = r"[+-]?(\d{1,3}([.,’' ]\d{3})+([.,]\d{1,2})?|\d+([.,]\d+)?)"
+_DECIMAL = re.compile(r"\d[.,](\d{1,2}|\d{4,})(?!\d)|\d\.\d+, ?-?\d+\.\d")  # three behind a mark may be thousands, or a code's
+_QUANTITY = re.compile(  # a number with its unit, or several numbers
+    rf"{_NUMBER} ?(k|K|M|m|B|bn|Mio\.?|Mrd\.?|[a-zµ]{{1,2}}²?)|\D?{_NUMBER}( ?[-–/x×,;] ?\D?{_NUMBER})*.?"
+)
+_EAST_ASIAN = re.compile(r"[\u4e00-\u9fff]{2,4}|[\uac00-\ud7a3]{2,4}")
+_MONTH = r"(?:[Jj]an|[Ff]e[bv]|[Mm][aä]r|[Aa][pbv]r|[Mm]a[iy]|[Jj]u[nli]|[Aa]ug|[Ss]ep|[Oo][ckt]t|[Nn]ov|[Dd][ei][cz])"
+_MOMENT = re.compile(  # something with a day in it, or a time of day
+    rf"(?<!\d)(0?[1-9]|[12]\d|3[01])[-/. ]+{_MONTH}|{_MONTH}\w*\.?[-/. ]+(0?[1-9]|[12]\d|3[01])(?!\d)|"
+    r"(?<!\d)(19|20)\d\d[-/.年] ?(0?[1-9]|1[0-2])[-/.月] ?(0?[1-9]|[12]\d|3[01])(?!\d)|"
+    r"(?<!\d)(0?[1-9]|[12]\d|3[01])[-/.](0?[1-9]|1[0-2])[-/.](19|20)?\d\d(?!\d)|"
+    r"(?<!\d)(0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])[-/.](19|20)?\d\d(?!\d)|(?<![\d:])([01]?\d|2[0-3])[:h][0-5]\d(?![\d])"
+)
 
 
 def _is_address(text: str) -> bool:
@@ -240,8 +255,9 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes))))
     many = len(values) >= (_LEAST_LONG if long else _LEAST_PEOPLE) and per_value <= _ROWS_PER_PERSON
     against = tuple(text for text in values if text not in codes)
-    if doubt is None and many and len(codes) >= MOSTLY * len(values):
-        strong = _typical(sum(mark.isdigit() for mark in text) for text in codes)
+    measured = not _NAMED_ONE.search(name) and sum(map(_is_measured, values)) >= MOSTLY * len(values)
+    strong = _typical(sum(mark.isdigit() for mark in text) for text in codes) if codes else 0
+    if (doubt is None or strong >= _CARD) and many and not measured and len(codes) >= MOSTLY * len(values):
         lettered = any(mark.isalpha() for mark in "".join(codes))
         named = _NAMED.search(name) or _PERSON.search(name)
         if named or (share > MOSTLY and (lettered or strong >= 7)) or (strong >= 5 and lettered) or strong >= 7:
@@ -261,11 +277,21 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     if share > MOSTLY or (doubt is not None and share > 0.5):
         if doubt is not None:
             return Finding(role=Role.UNCLEAR, why=doubt.words, against=len(doubt.odd), examples=doubt.odd[:3])
-        why = f"{len(values)} of {len(known)} values are different, and of no form that is known"
+        form = "look like numbers or dates, but not of one form" if measured else "of no form that is known"
+        why = f"{len(values)} of {len(known)} values are different, and {form}"
         return Finding(role=Role.UNCLEAR, why=why, examples=tuple(map(str, values[:3])))
     if doubt is not None:
         return Finding(why=doubt.words, against=len(doubt.odd), examples=doubt.odd[:3])
     return NOTHING
+
+
+def _is_measured(text: str) -> bool:
+    """Whether it says how much, how many or when: then it names nobody, though its form is not understood."""
+    if _MOMENT.search(text):
+        return True
+    amount = any(unicodedata.category(mark) == "Sc" or mark in "%‰°±" for mark in text)
+    several = _QUANTITY.fullmatch(text) is not None
+    return any(map(str.isdigit, text)) and (amount or (several and bool(_DECIMAL.search(text))))
 
 
 def _identifier(why: str, known: pd.Series, against: Collection[str] = ()) -> Finding:
@@ -308,7 +334,9 @@ def _shape(text: str) -> str:
 
 
 def _is_personal(text: str) -> bool:
-    """Whether the text may be someone's name: one to four capitalised words without digits."""
+    """Whether the text may be someone's name: one to four capitalised words without digits, or as East Asia has it."""
+    if _EAST_ASIAN.fullmatch(text):
+        return True
     words = re.split(r"[ ,]+", text.strip())
     small = {"de", "da", "di", "van", "von", "der", "den", "la", "le", "al", "bin", "ten", "dos", "del"}
     return 1 <= len(words) <= 5 and all(

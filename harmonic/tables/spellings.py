@@ -15,7 +15,14 @@ import pandas as pd
 
 from harmonic.errors import ConfigError, suggest
 from harmonic.shell import override
-from harmonic.tables.date_spellings import DateSpelling, DurationSpelling, find_dates, find_durations, without_constants
+from harmonic.tables.date_spellings import (
+    DateSpelling,
+    DurationSpelling,
+    find_dates,
+    find_durations,
+    in_one_lifetime,
+    without_constants,
+)
 from harmonic.tables.dates import find_format
 from harmonic.tables.number_spellings import NumberSpelling, decimal_mark, find_numbers
 
@@ -24,7 +31,8 @@ Spelling = NumberSpelling | DateSpelling | DurationSpelling
 ORDERS = {"dayfirst": "day", "monthfirst": "month"}
 LIKELY_MARKERS = frozenset(
     "? - -- --- . .. * / \\ n/a N/A n.a. N.A. #N/A #NA <NA> NULL Null null None none nil NIL (null) \\N unknown "
-    "Unknown UNKNOWN unk UNK missing Missing MISSING k.A. k. A. NaN nan NAN #VALUE! #DIV/0! #REF! #NULL! NA na".split()
+    "Unknown UNKNOWN unk UNK missing Missing MISSING k.A. k. A. NaN nan NAN #VALUE! #DIV/0! #REF! #NULL! #NAME? NA na "
+    "(X) (D) (S) ** : … x X • – — ND nd n.d. k.W. n/v nv none. 0000-00-00 00.00.0000 00/00/0000".split()
 ) | {""}
 _PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _EXPONENT_CODE = re.compile(r"\d+[eE]\d+")
@@ -135,7 +143,7 @@ def spell(
                 continue
         spelling = _told_apart(reading.spelling, values.unique())
         if isinstance(spelling, DateSpelling):
-            spelling = without_constants(spelling, values.unique())
+            spelling = without_constants(in_one_lifetime(spelling, values.unique()), values.unique())
         if isinstance(spelling, DateSpelling | DurationSpelling) or not spelling.is_plain:
             if spelling.is_plain:
                 continue
@@ -150,6 +158,9 @@ def spell(
                     f"column {name!r}: {len(other)} of {len(plain)} values are written otherwise than the rest, such "
                     f"as {other[0]!r}; they are read, and written as {spelling.write(plain[other[0]])!r}"
                 )
+            if isinstance(spelling, DateSpelling) and "%y" in spelling.form:
+                ends = [spelling.moment(text).year for text in values.unique()]
+                notes.append(f"column {name!r} has years of two digits, read as {min(ends)} to {max(ends)}")
             if not isinstance(spelling, DateSpelling):
                 notes.append(f"column {name!r} is read as numbers ({spelling}) and written alike")
     plain_texts = texts.assign(**cells) if cells else texts
@@ -262,11 +273,14 @@ def _differ(first: Spelling, second: Spelling, text: str) -> bool:
 
 
 def _are_markers(odd: pd.Series, values: pd.Series) -> bool:
-    """Whether the texts that are no numbers stand for missing values: few of them, and they repeat or are usual."""
+    """Whether the texts that are no numbers stand for missing values: few of them, and they repeat or are usual.
+
+    Most of the rows may have them, where many different numbers stand beside.
+    """
     counts = odd.value_counts()
-    if len(counts) > _MOST_MARKERS or len(odd) * 2 > len(values):
-        return False
     rest = values.drop(odd.index).nunique()
+    if len(counts) > _MOST_MARKERS or (len(odd) * 2 > len(values) and rest < _LEAST_NUMBERS):
+        return False
     return all(text in LIKELY_MARKERS or (count > 1 and rest >= _LEAST_NUMBERS) for text, count in counts.items())
 
 

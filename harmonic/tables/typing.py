@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.shell import override
-from harmonic.tables.columns import Style
+from harmonic.tables.columns import Style, format_number
 from harmonic.tables.dates import FORMATS, find_format, parse_date
 from harmonic.tables.table import Column, InvalidValue, Kind, Schema, Task
 
@@ -127,10 +127,15 @@ def type_column(
         numbers: list[Any] = list(values)
     else:
         numbers = [parse_date(text, form) if form else _convert(name, text, found) for text in values]
-        style = infer_style(values, numbers) if found is Kind.FLOAT else Style.SHORTEST
-        decimals = max(map(len, (text.partition(".")[2] for text in values))) if style is Style.FIXED else 0
-        if found is Kind.FLOAT and style is not Style.FIXED:
-            decimals = max(map(decimals_of, numbers))
+        style, decimals, odd = Style.SHORTEST, 0, []
+        if found is Kind.FLOAT:
+            style, decimals, odd = infer_style(values, numbers)
+        if odd:
+            again = format_number(float(odd[0]), style, decimals)
+            remarks.append(
+                f"has {len(odd)} of {len(values)} different numbers in another style than the rest, such as "
+                f"{odd[0]!r}, which is written {again!r}"
+            )
         column = Column(
             name=name, kind=found, minimum=float(min(numbers)), maximum=float(max(numbers)), decimals=decimals,
             style=style, date_format=form, missing=missing,
@@ -141,17 +146,20 @@ def type_column(
     return column, typed, remarks
 
 
-def infer_style(texts: Collection[str], numbers: Collection[float]) -> Style:
-    """How the decimals of a float column are written; where its texts do not agree, as Python writes them."""
-    shortest = [str(float(number)) for number in numbers]
-    if all(text == short for text, short in zip(texts, shortest, strict=True)):
-        return Style.SHORTEST
-    if all(text == short.removesuffix(".0") for text, short in zip(texts, shortest, strict=True)):
-        return Style.PLAIN
-    places = {len(text.partition(".")[2]) for text in texts}
-    if len(places) == 1 and all(_FIXED.fullmatch(text) for text in texts):
-        return Style.FIXED
-    return Style.SHORTEST
+def infer_style(texts: Collection[str], numbers: Collection[float]) -> tuple[Style, int, list[str]]:
+    """How most of the texts of a float column are written, with how many decimals, and the texts that are not."""
+    needed = max(map(decimals_of, numbers))
+    padded = max(len(text.partition(".")[2]) if _FIXED.fullmatch(text) else 0 for text in texts)
+    best: tuple[Style, int, list[str]] | None = None
+    for style in Style:  # of those that fit alike the first
+        decimals = needed if style in (Style.SHORTEST, Style.PLAIN) else padded
+        if decimals < needed:
+            continue  # it would lose digits
+        odd = [t for t, number in zip(texts, numbers, strict=True) if format_number(number, style, decimals) != t]
+        if best is None or len(odd) < len(best[2]):
+            best = style, decimals, odd
+    assert best is not None
+    return best
 
 
 def _too_long_for_float(values: NDArray[Any]) -> bool:
