@@ -88,6 +88,7 @@ class Dataset:
     missing_values: Sequence[Text | None] = MISSING_VALUES  # texts that stand for a missing value
     delimiter: str | None = None  # of a CSV file; None: found
     encoding: str | None = None
+    header: bool | None = None  # whether its first line names the columns; None: found
 
     @property
     def label(self) -> str:
@@ -204,7 +205,10 @@ class Dataset:
             decided |= {name: kind for name, kind in own.items() if name in plain and name not in spelled.spellings}
         for name in plain.columns:
             values = plain.loc[~gaps[name], name]
-            if name in kinds or name == self.target or name in spelled.spellings:
+            if name in kinds or name == self.target:
+                continue
+            if name in spelled.spellings:
+                notes += find_doubts(str(name), values, spelled.spellings[name].write)
                 continue
             if decided.get(name) in (None, Kind.INTEGER):
                 codes = find_codes(str(name), values)
@@ -286,7 +290,7 @@ class Dataset:
         return text_of(self.name)
 
     def _read_csv(self, path: str) -> tuple[pd.DataFrame, Dialect | FrameForm]:
-        return read_csv(path, delimiter=self.delimiter, encoding=self.encoding)
+        return read_csv(path, delimiter=self.delimiter, encoding=self.encoding, header=self.header)
 
     def _find_gaps(self, texts: pd.DataFrame, gaps: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
         """Which rows to keep (n,), where values are missing (n, columns), and notes. Errors as `missing` says."""

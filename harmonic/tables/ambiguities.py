@@ -6,13 +6,16 @@ Codes are taken for categories, and it is said; the rest is said only, with the 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
 from harmonic.shell import override
 from harmonic.tables.columns import Kind
+from harmonic.tables.dates import find_format, format_date, parse_date
+from harmonic.tables.missing_markers import MISSING_VALUES
 from harmonic.tables.typing import infer_kind
 
 _MOST_CODES = 12  # different numbers up to which they may be codes
@@ -25,6 +28,13 @@ _SENTINEL = re.compile(
     r"-(1|9|99|999|9999|99999|999999|88|888|8888|77|777|7777|6666|66|666)|999|9999|99999|999999|9{7,}"
 )
 _REPEATED = 3  # rows in which a stand-in stands at least
+_NEVER = re.compile(
+    r"(1111-11-11|1753-01-01|1899-12-3[01]|19[07]0-01-01|20[79]9-12-31|2100-01-01|[239]999-(12-31|01-01))"
+)
+_TIMED = re.compile(r"(?i)date|datum|fecha|day|tag$|(^|_)(on|at)$")
+_EXCEL_DAYS = (20_000, 60_000)  # 1954 to 2064, in days since 1899-12-30
+_LEAST_DIGITS = 6  # of numbers that may name someone
+_ROUNDED = 0.1  # share of multiples of 100 from which numbers are rounded, as quantities are
 
 
 def find_codes(name: str, values: pd.Series) -> str | None:
@@ -45,12 +55,19 @@ def find_codes(name: str, values: pd.Series) -> str | None:
     )
 
 
-def find_doubts(name: str, values: pd.Series) -> list[str]:
-    """What a user should know about a column of numbers that is learnt as such. `values`: texts, none missing."""
+def find_doubts(name: str, values: pd.Series, write: Callable[[str], str] = str) -> list[str]:
+    """What a user should know about a column of numbers or dates that is learnt as such.
+
+    `values`: plain texts, none missing. `write` gives the file's text of one.
+    """
     distinct = values.unique()
-    if len(values) < _LEAST_ROWS or len(distinct) < 3 or infer_kind(distinct) is Kind.CATEGORY:
+    if len(values) < _LEAST_ROWS or len(distinct) < 3:
         return []
-    return [*_years(name, distinct), *_row_numbers(name, distinct), *_sentinels(name, values)]
+    if infer_kind(distinct) is Kind.CATEGORY:
+        form = find_format(distinct)
+        return [] if form is None else _far_dates(name, values, form, write)
+    found = [*_years(name, distinct), *_row_numbers(name, distinct), *_sentinels(name, values, write)]
+    return found or [*_day_numbers(name, distinct), *_long_numbers(name, values)]
 
 
 def _years(name: str, distinct: Collection[str]) -> list[str]:
@@ -67,12 +84,61 @@ def _row_numbers(name: str, distinct: Collection[str]) -> list[str]:
     return [f"column {name!r} is named like an index and is learnt as whole numbers; if it is one: {fix}"]
 
 
-def _sentinels(name: str, values: pd.Series) -> list[str]:
+def _day_numbers(name: str, distinct: Collection[str]) -> list[str]:
+    if not _TIMED.search(name) or infer_kind(distinct) is not Kind.INTEGER:
+        return []
+    numbers = sorted(map(int, distinct))
+    if not (_EXCEL_DAYS[0] <= numbers[0] and numbers[-1] <= _EXCEL_DAYS[1]):
+        return []
+    day = datetime(1899, 12, 30) + timedelta(days=numbers[0])
+    return [
+        f"column {name!r} looks like the day numbers of a spreadsheet ({numbers[0]} is {day:%Y-%m-%d}) and is learnt "
+        "and written as whole numbers; to have dates, write them as such in the spreadsheet"
+    ]
+
+
+def _long_numbers(name: str, values: pd.Series) -> list[str]:
+    """Another number in every row, of one length, and not rounded: a quantity, or the number of someone."""
+    distinct = values.unique()
+    if len(distinct) < len(values) or infer_kind(distinct) is not Kind.INTEGER:
+        return []
+    digits = {len(text.lstrip("+-")) for text in distinct}
+    rounded = sum(int(text) % 100 == 0 for text in distinct)
+    if len(digits) > 1 or min(digits) < _LEAST_DIGITS or rounded > _ROUNDED * len(distinct):
+        return []
+    return [
+        f"column {name!r} has another number of {digits.pop()} digits in every row, and is learnt as a quantity; if it "
+        f"names someone: {override('dataset.kinds', {name: 'identifier'})}"
+    ]
+
+
+def _far_dates(name: str, values: pd.Series, form: str, write: Callable[[str], str]) -> list[str]:
+    """Dates such as 9999-12-31 farther from all others than these are from each other."""
+    found = []
+    for text, count in values.value_counts().items():
+        if count < _REPEATED or not _NEVER.fullmatch(_iso(str(text), form)):
+            continue
+        rest = [parse_date(other, form) for other in values[values != text].unique()]
+        number, low, high = parse_date(str(text), form), min(rest), max(rest)
+        if max(low - number, number - high) > high - low:
+            ends = f"{write(format_date(low, form))} to {write(format_date(high, form))}"
+            found.append(_stands_for_none(name, write(str(text)), int(count), ends))
+    return found
+
+
+def _iso(text: str, form: str) -> str:
+    """The day of a date, in ISO 8601; "" where the format has none."""
+    seconds = {"%f": 86_400_000_000, "%H": 86_400}
+    unit = next((size for field, size in seconds.items() if field in form), 1)
+    return format_date(parse_date(text, form) // unit, "%Y-%m-%d") if "%Y" in form else ""
+
+
+def _sentinels(name: str, values: pd.Series, write: Callable[[str], str]) -> list[str]:
     """Numbers such as -999 far beyond the others: further from them than these are from each other."""
     counts = values.value_counts()
     found = []
     for text, count in counts.items():
-        whole = str(text).removesuffix(".0").removesuffix(".00")
+        whole = re.sub(r"\.0+$", "", str(text))
         if count < _REPEATED or not _SENTINEL.fullmatch(whole):
             continue
         rest = values[values != text].map(float)
@@ -81,8 +147,12 @@ def _sentinels(name: str, values: pd.Series) -> list[str]:
         low, high = float(rest.min()), float(rest.max())
         away = max(low - float(str(text)), float(str(text)) - high)
         if away > high - low or (whole.startswith("-") and low >= 0 and away > 0 and whole != "-1"):
-            found.append(
-                f"column {name!r} has {str(text)!r} in {count} rows, far from the others ({low:g} to {high:g}); if it "
-                f"stands for a missing value: {override('dataset.missing_values', ['', str(text)])}"
-            )
+            found.append(_stands_for_none(name, write(str(text)), int(count), f"{low:g} to {high:g}"))
     return found
+
+
+def _stands_for_none(name: str, text: str, count: int, others: str) -> str:
+    return (
+        f"column {name!r} has {text!r} in {count} rows, far from the others ({others}); if it stands for a missing "
+        "value: " + override("dataset.missing_values", [*MISSING_VALUES, text])
+    )

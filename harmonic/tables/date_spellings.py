@@ -67,9 +67,10 @@ class DateSpelling:
     """Dates written as `form`, and `plain`, the format of harmonic.tables.dates that they are mapped to.
 
     `form` has strftime's fields, "%-d" without its zero, "%K" for hours from 0 to 11, "%3f" for milliseconds, "%q" for
-    the quarter, and "%z" ("%-z" without its colon) for an offset that follows from `zone`. `words` are the twelve months, `halves` the texts of
-    am and pm. `loose`: days, months and hours are read with and without a zero in front, and midnight as 0 and 12;
-    they are written as `form`. `pivot`: the years of two digits from which on they are of the 20th century.
+    the quarter, and "%z" ("%-z" without its colon) for an offset that follows from `zone`. `words` are the months,
+    `halves` the texts of am and pm. `loose`: days, months and hours are read with and without a zero in front, and
+    midnight as 0 and 12; they are written as `form`. `pivot`: the year of two digits from which on it is of the 20th
+    century.
     """
 
     form: str
@@ -134,7 +135,8 @@ class DateSpelling:
         }  # fmt: skip
         texts = {
             "b": self.words[moment.month - 1] if self.words else "", "p": self.halves[moment.hour >= 12],
-            "a": _DAYS[moment.weekday()], "z": offset.replace(":", "") if part == "%-z" else offset, "f": f"{moment.microsecond:06d}",
+            "a": _DAYS[moment.weekday()], "f": f"{moment.microsecond:06d}",
+            "z": offset.replace(":", "") if part == "%-z" else offset,
         }  # fmt: skip
         if part[-1] in texts:
             return texts[part[-1]]

@@ -83,7 +83,7 @@ class Layout:
     findings: Mapping[str, Finding] = field(default_factory=dict, repr=False, compare=False)
     guarded: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     """Raised when `release` writes another file for the same rows."""
 
     def fingerprint(self) -> str:

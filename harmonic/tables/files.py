@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.tables.dialect import Dialect, read_text, unusable
+from harmonic.tables.dialect import Dialect, read_text
 from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.encodings import unusable
 from harmonic.tables.splitting import PARTS
 
 PACKAGED = ("german", "diabetes")
@@ -36,19 +37,19 @@ CALIFORNIA = {  # scikit-learn's names to those of the paper's files, in the fil
 
 
 def read_csv(
-    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None
+    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None, header: bool | None = None
 ) -> tuple[pd.DataFrame, Dialect]:
     """Read a CSV file with a header as text, (rows, columns) of str, and how the file writes it.
 
-    `delimiter` and `encoding` None: found. Raises ConfigError when the path is no readable file, DataError when its
-    content is no table.
+    `delimiter`, `encoding` and `header` (whether there is one) None: found. Raises ConfigError when the path is no
+    readable file, DataError when its content is no table.
     """
     path = _found(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError("dataset.path", path, f"cannot be read: {error.strerror}", "check its permissions") from error
-    return read_text(data, str(path), delimiter=delimiter, encoding=encoding)
+    return read_text(data, str(path), delimiter=delimiter, encoding=encoding, header=header)
 
 
 def is_parquet(path: str | Path) -> bool:

@@ -86,6 +86,12 @@ def settle_markers(
                 f"{', '.join(map(repr, others))} stay values of their own"
             )
         else:
+            if len(counts) > 1:
+                shown = ", ".join(f"{text!r} {count}" for text, count in counts.items())
+                notes.append(
+                    f"column {name!r} has several texts for missing values ({shown}): each is written at its rate, in "
+                    "any row without a value"
+                )
             markers[name] = tuple((str(text), round(count / len(texts), 6)) for text, count in counts.items())
             plain.loc[texts.index, name] = main
     return plain, gaps, markers, notes

@@ -22,8 +22,8 @@ class NewIdentifiers:
 
     Numbers count from `start`, or lie in `span`, both ends included; `tail` stands behind them (".0"). Others have
     `shapes`, such as "AA-000", with their counts, between a common `prefix` and `suffix`; their letters and digits are
-    drawn from `alphabets`. `taken` are the real ones. `repeats`: in how many rows each of these stands, where some
-    stand in several.
+    drawn from `alphabets`, those beyond ASCII, marked "é", too. `octets`: four numbers below 256, as IP addresses have
+    them. `taken` are the real ones. `repeats`: in how many rows each of these stands, where some stand in several.
     """
 
     start: int | None = None
@@ -32,7 +32,8 @@ class NewIdentifiers:
     prefix: str = ""
     suffix: str = ""
     shapes: tuple[tuple[str, int], ...] = ()
-    alphabets: tuple[str, str, str] = ("0", "a", "A")
+    alphabets: tuple[str, str, str, str] = ("0", "a", "A", "é")
+    octets: bool = False
     repeats: tuple[int, ...] = ()
     taken: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
@@ -76,7 +77,9 @@ class NewIdentifiers:
         return list(made)
 
     def _fill(self, shape: str, draw: np.random.Generator) -> str:
-        places = dict(zip("0aA", self.alphabets, strict=True))
+        if self.octets:
+            return ".".join(map(str, draw.integers(1, 255, 4)))
+        places = dict(zip("0aAé", self.alphabets, strict=True))
         inner = "".join(places[mark][draw.integers(len(places[mark]))] if mark in places else mark for mark in shape)
         return self.prefix + inner + self.suffix
 
@@ -100,11 +103,12 @@ def new_identifiers(known: pd.Series) -> NewIdentifiers:
     seen = "".join(rests)
     alphabets = tuple(
         "".join(sorted({mark for mark in seen if re.fullmatch(group, mark)})) or first
-        for group, first in (("[0-9]", "0"), ("[a-z]", "a"), ("[A-Z]", "A"))
+        for group, first in (("[0-9]", "0"), ("[a-z]", "a"), ("[A-Z]", "A"), (r"[^\W\x00-\x7f]", "é"))
     )
+    octets = all(re.fullmatch(r"(\d{1,3}\.){3}\d{1,3}", text) for text in values) and bool(values)
     return NewIdentifiers(
-        prefix=prefix, suffix=suffix, shapes=tuple(shapes.most_common(_MOST_SHAPES)),
-        alphabets=(alphabets[0], alphabets[1], alphabets[2]), repeats=repeats, taken=frozenset(values),
+        octets=octets, prefix=prefix, suffix=suffix, shapes=tuple(shapes.most_common(_MOST_SHAPES)),
+        alphabets=(alphabets[0], alphabets[1], alphabets[2], alphabets[3]), repeats=repeats, taken=frozenset(values),
     )  # fmt: skip
 
 
@@ -119,5 +123,5 @@ def _common_ends(values: list[str]) -> tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """The text with every letter and digit beyond ASCII as an "a": what a shape keeps must not name anyone."""
-    return "".join("a" if mark.isalnum() and not mark.isascii() else mark for mark in text)
+    """The text with every letter and digit beyond ASCII as an "é": what a shape keeps must not name anyone."""
+    return "".join("é" if mark.isalnum() and not mark.isascii() else mark for mark in text)

@@ -56,9 +56,9 @@ class NumberSpelling:
     `decimal` stands before the decimals, `thousands` between groups of digits: three each, or, where `indian`, the
     last three and pairs before them. `prefix` and `suffix` hold their blanks. `minus` is the sign of negative numbers,
     `plus` whether positive ones have one, and `plus_zero` whether zero has; `bare`: 0.5 is written .5. `mantissa`: the
-    decimals before an exponent or a power, None without one; `exponent`: "e" or "E", its plus sign, and the least digits
-    behind. `powers`: what stands for powers of ten in "1.2M", the largest first, each with its power; ("", 0) where small
-    numbers have none.
+    decimals before an exponent or a power, None without one; `exponent`: "e" or "E", its plus sign, and the least
+    digits behind. `powers`: what stands for powers of ten in "1.2M", the largest first, each with its power; ("", 0)
+    where small numbers have none.
     """
 
     decimal: str = "."

@@ -75,7 +75,9 @@ _PERSON = re.compile(
 )
 _PLACE = re.compile(r"(?i:zip|postal|postcode|plz|cp$|postleitzahl|(^|[\W_])(cep|cap|npa)$)")
 _NUMBER = r"[+-]?(\d{1,3}([.,’' ]\d{3})+([.,]\d{1,2})?|\d+([.,]\d+)?)"
-_DECIMAL = re.compile(r"\d[.,](\d{1,2}|\d{4,})(?!\d)|\d\.\d+, ?-?\d+\.\d")  # three behind a mark may be thousands, or a code's
+_DECIMAL = re.compile(
+    r"\d[.,](\d{1,2}|\d{4,})(?!\d)|\d\.\d+, ?-?\d+\.\d"
+)  # three behind a mark may be thousands, or a code's
 _QUANTITY = re.compile(  # a number with its unit, or several numbers
     rf"{_NUMBER} ?(k|K|M|m|B|bn|Mio\.?|Mrd\.?|[a-zµ]{{1,2}}²?)|\D?{_NUMBER}( ?[-–/x×,;] ?\D?{_NUMBER})*.?"
 )

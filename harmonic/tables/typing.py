@@ -127,9 +127,7 @@ def type_column(
         numbers: list[Any] = list(values)
     else:
         numbers = [parse_date(text, form) if form else _convert(name, text, found) for text in values]
-        style, decimals, odd = Style.SHORTEST, 0, []
-        if found is Kind.FLOAT:
-            style, decimals, odd = infer_style(values, numbers)
+        style, decimals, odd = infer_style(values, numbers) if found is Kind.FLOAT else (Style.SHORTEST, 0, [])
         if odd:
             again = format_number(float(odd[0]), style, decimals)
             remarks.append(
