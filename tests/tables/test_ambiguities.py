@@ -64,3 +64,34 @@ def test_codes_are_written_as_they_are_and_no_others() -> None:
     assert kept.schema["ward"].kind == "integer"
     plain = Dataset(name="t", target="y", formats="plain").typed(frame.astype(object))[0]
     assert plain.schema["ward"].kind == "integer"
+
+
+def test_dates_that_stand_for_none_are_told_in_the_files_own_words() -> None:
+    days = [f"{SPIN.integers(1, 29):02d}.{SPIN.integers(1, 13):02d}.{SPIN.integers(2015, 2024)}" for _ in range(60)]
+    frame = pd.DataFrame({"end": days + ["31.12.9999"] * 5, "y": ["p", "q"] * 32 + ["p"]}, dtype=object)
+    notes = Dataset(name="t", target="y", missing="keep").typed(frame)[3]
+    assert any("'31.12.9999' in 5 rows, far from the others" in note and "'31.12.9999']" in note for note in notes)
+    frame["end"] = frame["end"].replace("31.12.9999", "31.12.2024")
+    assert not any("far from" in note for note in Dataset(name="t", target="y", missing="keep").typed(frame)[3])
+
+
+def test_a_stand_in_is_told_as_the_file_spells_it() -> None:
+    prices = [f"{SPIN.uniform(1, 90):.2f} €".replace(".", ",") for _ in range(60)]
+    frame = pd.DataFrame({"price": prices + ["-999,00 €"] * 5, "y": ["p", "q"] * 32 + ["p"]}, dtype=object)
+    notes = Dataset(name="t", target="y", missing="keep").typed(frame)[3]
+    assert any("'-999,00 €' in 5 rows" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "part"),
+    [
+        ("listing", SPIN.choice(9 * 10**7, 120, replace=False) + 10**7, "another number of 8 digits in every row"),
+        ("Date", SPIN.integers(43000, 45000, 120), "day numbers of a spreadsheet"),
+        ("price", SPIN.choice(9000, 120, replace=False) * 1000 + 10**6, None),
+        ("size", SPIN.choice(9000, 120, replace=False) + 1000, None),
+        ("day_rate", SPIN.integers(100, 900, 120), None),
+    ],
+)
+def test_numbers_that_may_be_something_else_are_told(name: str, values: object, part: str | None) -> None:
+    said = find_doubts(name, texts(values))
+    assert (not said) if part is None else (len(said) == 1 and part in said[0])

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harmonic.tables.date_spellings import MONTHS, DateSpelling, find_dates, find_durations, without_constants
+from harmonic.tables.date_spellings import (
+    MONTHS,
+    DateSpelling,
+    find_dates,
+    find_durations,
+    in_one_lifetime,
+    without_constants,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,12 @@ from harmonic.tables.date_spellings import MONTHS, DateSpelling, find_dates, fin
         (["Wed, 11 Aug 2021", "Thu, 12 Aug 2021"], "2021-08-11"),
         (["9:05", "23:59"], "09:05"),
         (["5:41 AM", "9:08 PM", "12:00 AM"], "05:41"),
+        (["2021-08-11 01:41:00 +0200", "2021-12-23 01:40:00 +0200"], "2021-08-11 01:41:00"),
+        (["2021-08-11T01:41:00+0200", "2021-12-23T01:40:00+0100"], "2021-08-10 23:41:00"),  # a zone, without colons
+        (["[10/Oct/2021:13:55:36 +0000]", "[01/Feb/2022:03:05:06 +0000]"], "2021-10-10 13:55:36"),
+        (["14h30", "09h05"], "14:30"),
+        (["03/02/2021 à 14h30", "23/12/2021 à 09h05"], "2021-02-03 14:30"),
+        (["2021年8月11日", "2020年12月3日"], "2021-08-11"),
         (["20210811093000", "20211223093001", "20200229093002"], "2021-08-11 09:30:00"),
     ],
 )
@@ -135,3 +148,31 @@ def test_months_are_twelve_in_every_language() -> None:
 def test_a_day_that_a_month_does_not_have_is_written_as_its_last() -> None:
     spelling = DateSpelling(form="%d.%m.%y", plain="%Y-%m-%d")
     assert spelling.write("2023-02-31") == "28.02.23"
+
+
+def test_minutes_with_tenths_of_seconds_are_durations() -> None:
+    """They were read as hours and minutes of a day, and written as times that cannot be."""
+    laps = ["09:34.7", "02:05.1", "00:59.9", "11:00.0"]
+    assert find_dates(laps) == (None, None)
+    spelling = find_durations(laps)
+    assert spelling is not None and [spelling.read(text) for text in laps] == ["574.7", "125.1", "59.9", "660.0"]
+    assert [spelling.write(spelling.read(text)) for text in laps] == laps
+
+
+@pytest.mark.parametrize(
+    ("years", "first", "last"),
+    [
+        (["50", "63", "74", "99"], 1950, 1999),  # births: not of 2050
+        (["50", "74", "99", "03"], 1950, 2003),
+        (["19", "21", "23"], 2019, 2023),
+        (["70", "85", "12"], 1970, 2012),
+    ],
+)
+def test_years_of_two_digits_lie_in_one_lifetime(years: list[str], first: int, last: int) -> None:
+    texts = [f"28-Jun-{year}" for year in years]
+    spelling, _ = find_dates(texts)
+    assert spelling is not None
+    spelling = in_one_lifetime(spelling, texts)
+    found = [spelling.moment(text).year for text in texts]
+    assert (min(found), max(found)) == (first, last)
+    assert [spelling.write(spelling.read(text)) for text in texts] == texts

@@ -76,7 +76,7 @@ def test_new_identifiers_are_like_the_real_ones_and_none_of_them(make: Any) -> N
 
 
 def test_a_shape_without_room_grows() -> None:
-    new = NewIdentifiers(shapes=(("0", 1),), alphabets=("01", "a", "A"), taken=frozenset("01"))
+    new = NewIdentifiers(shapes=(("0", 1),), alphabets=("01", "a", "A", "é"), taken=frozenset("01"))
     aside = Aside(name="x", role=Role.IDENTIFIER, new=new)
     assert len(set(aside.cells(50, np.random.default_rng(0)))) == 50
 

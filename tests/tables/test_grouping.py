@@ -88,3 +88,10 @@ def test_rows_without_a_name_are_nobody_elses() -> None:
 def test_a_group_that_is_no_column_is_an_error_with_the_one_that_is_meant() -> None:
     with pytest.raises(ConfigError, match=r"dataset\.group=who"):
         people_of(pd.DataFrame({"who": ["a"]}), "whoo", [], [])
+
+
+def test_an_identifier_that_most_rows_lack_stands_for_no_group() -> None:
+    """Its empty cells were counted as one more value, and told as one person's."""
+    texts = pd.DataFrame({"cabin": [f"C{row}" for row in range(33)] + [""] * 87}, dtype=object)
+    assert find_group(texts, ["cabin"]) is None
+    assert find_group(pd.DataFrame({"cabin": [f"C{row % 33}" for row in range(120)]}), ["cabin"]) == "cabin"

@@ -34,6 +34,14 @@ from harmonic.tables.number_spellings import NumberSpelling, Sign, decimal_mark,
         (["12 kg", "5 kg"], ["12", "5"]),
         (["EUR 5", "EUR 6"], ["5", "6"]),
         (["R$ 5", "R$ 6"], ["5", "6"]),
+        (["$2.08M", "$2.40M"], ["2.08", "2.40"]),
+        (["1.20K", "345.00K", "3.05M"], ["1200", "345000", "3050000"]),
+        (["950", "1.2K", "-3.4M"], ["950", "1200", "-3400000"]),
+        (["1,5 Mio.", "2,0 Mrd."], ["1500000", "2000000000"]),
+        (["8,336 sqft", "12,000 sqft", "950 sqft"], ["8336", "12000", "950"]),  # a unit that no list has
+        (["12 sq ft", "5 sq ft"], ["12", "5"]),
+        (["$120/mo", "$95/mo"], ["120", "95"]),
+        (["±113", "±7"], ["113", "7"]),
     ],
 )
 def test_every_text_is_read_and_given_back(texts: list[str], plain: list[str]) -> None:
@@ -52,6 +60,14 @@ def test_every_text_is_read_and_given_back(texts: list[str], plain: list[str]) -
 )  # fmt: skip
 def test_what_is_no_number_stays_a_text(texts: list[str]) -> None:
     assert find_numbers(texts) == (None, None)
+
+
+@pytest.mark.parametrize("number", ["999999", "999994", "1000", "999", "0", "-1234567", "12"])
+def test_a_number_between_two_powers_is_written_and_read(number: str) -> None:
+    spelling, _ = find_numbers(["950", "1.25K", "3.40M"])
+    assert spelling is not None
+    text = spelling.write(number)
+    assert spelling.write(spelling.read(text)) == text and not text.startswith(("1000.", "-1000."))
 
 
 def test_plain_numbers_have_no_spelling() -> None:

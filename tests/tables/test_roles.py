@@ -102,6 +102,58 @@ def test_what_is_not_understood_is_asked_about() -> None:
     assert (finding.role, finding.against, finding.examples) == (Role.UNCLEAR, 2, ("x", "y"))
 
 
+MEASURED: dict[str, Callable[[random.Random], Any]] = {
+    "range of amounts": lambda spin: f"${digits(spin, 2)},000 - ${digits(spin, 3)},000",
+    "place on earth": lambda spin: f"{spin.uniform(50, 53):.4f}, {spin.uniform(12, 14):.4f}",
+    "range of numbers": lambda spin: f"{spin.uniform(1, 9):.1f}-{spin.uniform(10, 20):.1f}",
+    "dates of two forms": lambda spin: (
+        f"{digits(spin, 1)}.1{spin.randint(0, 2)}.2021 ca. {digits(spin, 2)}"
+        if spin.random() < 0.5
+        else "12 May 19" + digits(spin, 2)
+    ),
+    "a time and a place": lambda spin: f"{spin.randint(10, 23)}:{spin.randint(10, 59)} hall {digits(spin, 3)}",
+}
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_what_measures_is_no_identifier_though_it_is_not_understood(kind: str) -> None:
+    """A range of salaries became random digits under the name of an identifier."""
+    finding = find_role(column(MEASURED[kind], "x"), ROWS)
+    assert finding.role is not Role.IDENTIFIER
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda spin: f"{digits(spin, 3)}.{digits(spin, 3)}.{digits(spin, 3)}-{digits(spin, 2)}",  # Brazil
+        lambda spin: f"756.{digits(spin, 4)}.{digits(spin, 4)}.{digits(spin, 2)}",  # Switzerland
+        lambda spin: f"{digits(spin, 2)}.{digits(spin, 3)}.{digits(spin, 3)}-{digits(spin, 1)}",  # Chile
+        lambda spin: f"{digits(spin, 6)}-{digits(spin, 4)}",  # Sweden
+        lambda spin: f"{digits(spin, 6)}{spin.choice('-+A')}{digits(spin, 3)}{spin.choice('ABCDEF')}",  # Finland
+        lambda spin: "".join(spin.choice("ABCDEFGH") for _ in range(5)) + digits(spin, 4) + spin.choice("ABC"),  # India
+        lambda spin: f"{digits(spin, 4)} {digits(spin, 4)} {digits(spin, 4)}",
+        lambda spin: f"{digits(spin, 8)}{spin.choice('TRWAGMYFP')}",  # Spain
+        lambda spin: digits(spin, 17) + spin.choice("0123456789X"),  # China
+    ],
+)
+def test_numbers_of_people_of_many_countries_are_identifiers(make: Any) -> None:
+    known = column(make, "x")
+    assert find_role(known, ROWS).role is Role.IDENTIFIER
+
+
+def test_some_letters_among_long_numbers_do_not_hide_that_they_name_someone() -> None:
+    known = column(lambda spin: digits(spin, 17) + spin.choice("0123456789X"), "x")
+    odd = tuple(text for text in known if text.endswith("X"))
+    assert find_role(known, ROWS, Doubt("some are no numbers", odd)).role is Role.IDENTIFIER
+
+
+def test_names_as_east_asia_has_them_are_names() -> None:
+    known = column(
+        lambda spin: spin.choice("王李张刘陈杨赵黄") + spin.choice("伟芳娜敏静丽强磊") + spin.choice("军洋勇艳"), "姓名"
+    )
+    assert find_role(known, ROWS).role is Role.IDENTIFIER
+
+
 def test_forms_hold_in_small_tables_and_against_few_others() -> None:
     few = pd.Series(["anna@mail.org", "bo@mail.org", "none", "cy@mail.org"], name="x", dtype=object)
     finding = find_role(few, 4)

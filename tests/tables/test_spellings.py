@@ -58,6 +58,15 @@ def test_repeated_texts_among_numbers_are_missing_values() -> None:
     assert not spelled({"code": ["1", "2", "A", "A"] * 5}).gaps.any(axis=None)  # a value, among few
 
 
+def test_texts_for_missing_values_may_stand_in_most_rows() -> None:
+    """A column with ".." in two rows of three was a category, and all its numbers came out."""
+    found = spelled({"gdp": [*NUMBERS, *[".."] * 80]})
+    assert found.gaps["gdp"].sum() == 80 and not found.doubts
+    three = spelled({"estimate": [*NUMBERS, *["(X)"] * 30, *["**"] * 20, *["-"] * 10]})
+    assert three.gaps["estimate"].sum() == 60
+    assert not spelled({"grade": ["1", "2", "3", *["A"] * 20]}).gaps.any(axis=None)
+
+
 def test_what_fits_no_number_is_told_with_its_count() -> None:
     found = spelled({"width": [*NUMBERS, "12o", "<5", "about 3"]})
     assert not found.gaps.any(axis=None)

@@ -66,7 +66,7 @@ def test_task_follows_from_the_target(values: list[str], kind: Kind | None, task
     [
         (["10.0", "0.0"], None, [10.0, 0.0], ["10.0", "0.0"]),
         (["10", "0"], None, [10, 0], ["10", "0"]),
-        (["1.50", "2"], None, [1.5, 2.0], ["1.5", "2.0"]),
+        (["1.50", "2"], None, [1.5, 2.0], ["1.50", "2"]),
         (["999999999999999999"], None, [999999999999999999], ["999999999999999999"]),
         (["A11", "007"], None, ["A11", "007"], ["A11", "007"]),
         (["007", "8"], "integer", [7, 8], ["7", "8"]),
@@ -108,7 +108,11 @@ def test_decimals_are_those_that_the_numbers_need(texts: list[str], decimals: in
         (["10.0", "0.25"], Style.SHORTEST, None),
         (["10", "0.25"], Style.PLAIN, None),
         (["10.00", "-0.25"], Style.FIXED, None),
+        (["337", "12.34", "12.30"], Style.MONEY, None),
+        (["1.5", "2.25", "3"], Style.PLAIN, None),
         (["10.50", "0.1"], Style.SHORTEST, ["10.5", "0.1"]),  # no style of its own
+        (["4.50", "1.25", "2.5", "3.5", "7.5"], Style.SHORTEST, ["4.5", "1.25", "2.5", "3.5", "7.5"]),  # as most are
+        (["4.50", "1.25", "2.50", "3.5", "7.75"], Style.FIXED, ["4.50", "1.25", "2.50", "3.50", "7.75"]),
     ],
 )
 def test_decimals_are_written_as_the_file_has_them(texts: list[str], style: Style, again: list[str] | None) -> None:
@@ -163,6 +167,10 @@ def test_column_knows_its_range_and_its_categories() -> None:
         (["007", "008", "007"], "leading zeros"),
         (["a", "b", "a"], None),
         (["1", "2", "3"], None),  # numbers may all differ
+        (
+            ["4.50", "1.25", "2.5", "3.5"],
+            "1 of 4 different numbers in another style than the rest, such as '4.50', which is",
+        ),
     ],
 )
 def test_doubtful_columns_are_remarked(texts: list[str], remark: str | None) -> None:
@@ -182,7 +190,7 @@ def test_kind_that_the_values_are_not_is_refused(texts: list[str], kind: str, sh
 TOY = pd.DataFrame(
     {
         "age": ["31", "44", "25", "31"],
-        "income": ["1.5", "2.0", "0.25", "3"],
+        "income": ["1.5", "2.0", "0.25", "3.0"],
         "job": ["a", "b", "a", "b"],
         "status": ["0", "1", "0", "1"],
     },
