@@ -132,12 +132,6 @@ def _attacks(report: Report) -> list[str]:
             f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
             f"worst: AUC {apart}, of {name}, at {level} for all attacks at once."
         )
-    if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
-        name = report.get("notes", {}).get("mia/worst_apart")
-        told += (
-            f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
-            f"worst: AUC {apart}, of {name}, at {level} for all attacks at once."
-        )
     return [_table(header, rows), told]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from experiments.card_numbers import Report, attacks_made, candidates, measured, rate_text
 from experiments.typeset import escape_markdown
 from harmonic.evaluation.membership import ON_LIKELIHOODS, ON_ROWS, RATES
+from harmonic.tables.grouping import People
 
 MEASURES = {
     "epsilon": "how far from differential privacy the release is at least",
@@ -34,7 +35,19 @@ ENOUGH = 10
 
 def warnings(report: Report) -> list[str]:
     """What qualifies the numbers of the card."""
-    return [*_about_sizes(report), *_about_rates(report), *_about_scores(report)]
+    return [*_about_people(report), *_about_sizes(report), *_about_rates(report), *_about_scores(report)]
+
+
+def _about_people(report: Report) -> Iterator[str]:
+    """Rows of one person are no independent ones, for the attacks neither."""
+    if found := report.get("people"):
+        people = People(**found)
+        yield (
+            f"{people.rows:,} rows are of {people.people:,} people (column {escape_markdown(people.column)}), and are "
+            "taken as independent. All rows of a person are members, or none; but the attacks ask about rows, and "
+            "someone may be found more easily by all their rows together. Intervals count rows, not people, and may be "
+            "too narrow. How many rows each person has is not kept in the synthetic rows."
+        )
 
 
 def _about_sizes(report: Report) -> Iterator[str]:

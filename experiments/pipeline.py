@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,6 +81,7 @@ class Pipeline:
             with self.run:
                 self.run.report["overrides"] = self.overrides
                 self.run.report["table"] = self.table
+                self.run.report["people"] = None if self.splits.people is None else asdict(self.splits.people)
                 self.run.report["stages"]["split"] = {"seconds": round(self.split_seconds, 3), "cached": False}
                 self._stages(last)
         finally:

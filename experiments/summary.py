@@ -15,6 +15,7 @@ from experiments.answer import answer
 from experiments.shown_metrics import headline_of, headlines
 from harmonic.evaluation.base import Metric
 from harmonic.shell import override
+from harmonic.tables.grouping import People
 from harmonic.tables.table import Splits
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def print_summary(
     if report["validity"] and (shown == "all" or not report["metrics"]):
         counts = ", ".join(f"{name} {value:g}" for name, value in report["validity"].items())
         console.print(f"answers: {counts}", highlight=False)
+    if report.get("people"):
+        console.print(f"rows: {People(**report['people'])}", highlight=False, markup=False)
     for one in report.get("rules") or []:
         told = ", ".join(f"{part.replace('_', '-')} {share:.2%}" for part, share in one["broken"].items())
         console.print(f"rule {one['rule']}: broken by {told}", highlight=False, markup=False)

@@ -29,7 +29,7 @@ from harmonic.tables.files import (
     read_packaged,
     read_parquet,
 )
-from harmonic.tables.grouping import people_of, split_by_group
+from harmonic.tables.grouping import People, people_of, split_by_group
 from harmonic.tables.missing_markers import (
     MISSING_VALUES,
     marker_notes,
@@ -106,22 +106,22 @@ class Dataset:
         texts, given, origin, file = self._read()
         own = self._named(list(texts.columns))
         table, layout, kept, notes, said = own._typed(texts, file)
-        people, told = own._people(texts[kept], layout)
+        groups, people = own._people(texts[kept], layout)
         if given is None:
             classes = table.target.to_numpy() if table.schema.task.is_classification else None
-            if people is None:
+            if groups is None:
                 positions, decided = split_rows(len(table), classes, fractions=own.split, seed=seed)
             else:
-                positions, decided = split_by_group(people, classes, fractions=own.split, seed=seed)
+                positions, decided = split_by_group(groups, classes, fractions=own.split, seed=seed)
         else:
             positions, decided = _given_positions(given[kept]), []
         train, val, test = (table.take(rows) for rows in positions)
         _check_learnable(train)
         rules, found = own.rules_of(train, [val, test], said)
-        notes += [*told, *decided, *_unseen_classes(train), *found]
+        notes += [*([str(people)] if people else []), *decided, *_unseen_classes(train), *found]
         splits = Splits(
             train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules,
-            declared=said,
+            declared=said, people=people,
         )  # fmt: skip
         return plant(splits, own.canaries, seed)
 
@@ -246,8 +246,8 @@ class Dataset:
             found.kinds.setdefault(self.group, "identifier")
         return found
 
-    def _people(self, texts: pd.DataFrame, layout: Layout) -> tuple[NDArray[np.int64] | None, list[str]]:
-        """Whose each row is, (n,), and a note on it; None where every row is another's."""
+    def _people(self, texts: pd.DataFrame, layout: Layout) -> tuple[NDArray[np.int64] | None, People | None]:
+        """Whose each row is, (n,), and how many they are; None where every row is another's."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from messy import messy
 from test_run import harmonic, report_of
+from visits import visits
 
 from harmonic.errors import DataError
 
@@ -141,3 +142,17 @@ def test_five_hundred_categories_go_through(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "cities.csv", index=False)
     folder = run(tmp_path / "cities.csv", "dataset.target=y", "n_samples=8", "generator.sampling.mode=constrained")
     assert set(texts(folder / "synthetic.csv")["city"]) <= set(names)
+
+
+def test_rows_of_one_person_are_told_in_the_dry_run_the_report_and_the_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = visits(tmp_path / "visits.csv")
+    size = f"'patient' names 60 people in {len(pd.read_csv(table))} rows"
+    run(table, "dataset.target=back", "generator=marginals", "dry_run=true")
+    assert re.search(f"note: column {size} .* rows are taken as independent", capsys.readouterr().out)
+    folder = run(table, "dataset.target=back", "generator=marginals", "evaluator=privacy")
+    assert f"rows: column {size}" in capsys.readouterr().out
+    people = report_of(folder)["people"]
+    assert (people["column"], people["people"]) == ("patient", 60)
+    assert "are of 60 people (column patient), and are taken as independent" in (folder / "privacy_card.md").read_text()

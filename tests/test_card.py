@@ -366,3 +366,11 @@ def test_folders_without_a_card_end_with_an_error(tmp_path: Path, capsys: pytest
         with pytest.raises(SystemExit) as ended:
             main([str(folder)])
         assert ended.value.code == 1 and words in capsys.readouterr().err
+
+
+def test_rows_of_one_person_are_told() -> None:
+    people = {"column": "patient_id", "people": 60, "rows": 182}
+    text = "\n".join(warnings(report(attacked(QUIET), people=people)))
+    assert "182 rows are of 60 people (column patient_id), and are taken as independent" in text
+    assert "intervals count rows" in text and "is not kept" in text
+    assert not any("people" in line for line in warnings(report(attacked(QUIET), people=None)))

@@ -8,6 +8,7 @@ measure that asks whether unseen rows look like learnt ones must not be given th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,28 @@ def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence
     return min(repeated, key=lambda name: counts[name], default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """Whose the rows are: the column that says so, how many people it names, and in how many rows."""
+
+    column: str
+    people: int
+    rows: int
+
+    def __str__(self) -> str:
+        """What is made of it, in words."""
+        each = self.rows / self.people
+        return (
+            f"column {self.column!r} names {self.people:,} people in {self.rows:,} rows ({each:.1f} each): the split "
+            "has nobody on two sides, but rows are taken as independent: how many rows each has is not kept, nor what "
+            "they share"
+        )
+
+
 def people_of(
     texts: pd.DataFrame, group: str | None, identifiers: Sequence[str], blanks: Sequence[str]
-) -> tuple[NDArray[np.int64] | None, list[str]]:
-    """A number for whose each row is, (n,), and a note; None where every row is another's.
+) -> tuple[NDArray[np.int64] | None, People | None]:
+    """A number for whose each row is, (n,), and how many they are; None where every row is another's.
 
     `group` is the column that says so, None: one of the `identifiers`, if it repeats. A row without a name (one of
     the `blanks`) is nobody else's. Raises ConfigError for a group that is no column.
@@ -45,16 +64,11 @@ def people_of(
         raise ConfigError("dataset.group", group, "no such column", near("dataset.group", group, list(texts.columns)))
     name = group or find_group(texts, identifiers, blanks)
     if name is None:
-        return None, []
+        return None, None
     codes = pd.factorize(texts[name])[0].astype(np.int64)
     blank = texts[name].isin(list(blanks)).to_numpy()
     codes[blank] = codes.max(initial=0) + 1 + np.arange(int(blank.sum()))
-    people = len(np.unique(codes))
-    note = (
-        f"column {name!r} names {people} in {len(codes)} rows ({len(codes) / people:.1f} each): the split has nobody "
-        "on two sides, but rows are taken as independent: how many rows each has is not kept, nor what they share"
-    )
-    return codes, [note]
+    return codes, People(name, len(np.unique(codes)), len(codes))
 
 
 def split_by_group(

@@ -21,6 +21,7 @@ from harmonic.tables.columns import Column, InvalidValue, Kind, Style, Value
 if TYPE_CHECKING:
     from harmonic.tables.declared import Declared
     from harmonic.tables.file_layout import Layout
+    from harmonic.tables.grouping import People
     from harmonic.tables.rule_set import Rules
 
 __all__ = ["Column", "InvalidValue", "Kind", "Schema", "Splits", "Table", "Task", "Value"]
@@ -211,6 +212,7 @@ class Splits:
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, where `val` is without them
+    people: People | None = None  # whose the rows are, where someone has several (harmonic.tables.grouping)
     rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules)
     declared: Declared | None = None  # what the user, or the file's form, says of the columns; None: nothing
 
