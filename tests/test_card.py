@@ -372,5 +372,5 @@ def test_rows_of_one_person_are_told() -> None:
     people = {"column": "patient_id", "people": 60, "rows": 182}
     text = "\n".join(warnings(report(attacked(QUIET), people=people)))
     assert "182 rows are of 60 people (column patient_id), and are taken as independent" in text
-    assert "intervals count rows" in text and "is not kept" in text
+    assert "Intervals count rows" in text and "is not kept" in text
     assert not any("people" in line for line in warnings(report(attacked(QUIET), people=None)))

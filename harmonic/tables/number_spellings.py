@@ -29,6 +29,7 @@ _POWERS = {
     "Mrd.": 9, "T": 12,
 }  # fmt: skip
 _AFFIXES = {*_CURRENCIES, *_UNITS, *_POWERS}
+_MOST_OTHERS = 5  # different texts that are no numbers, beside which all others may have a unit of their own
 _MOST_DIGITS = 40  # of a number's text; longer ones are none
 _TEXT = re.compile(
     rf"(?P<open>\()?(?P<sign>[+\-−])?(?P<prefix>[^\d+\-−().,'’]*?)(?P<inner>[+\-−])?"
@@ -169,7 +170,7 @@ def find_numbers(
     sure: list[NumberSpelling] = []
     found = [match for text in values if len(text) <= _MOST_DIGITS and (match := _TEXT.fullmatch(text))]
     suffixes = {match["suffix"] for match in found}
-    own = suffixes.pop() if len(found) == len(values) and len(suffixes) == 1 else ""
+    own = suffixes.pop() if len(found) >= len(values) - _MOST_OTHERS and len(suffixes) == 1 else ""
     if not _OWN_UNIT.fullmatch(own):
         own = ""
     found = [m for m in found if _is_affix(m["prefix"], front=True) and (_is_affix(m["suffix"]) or m["suffix"] == own)]

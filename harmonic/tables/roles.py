@@ -8,6 +8,7 @@ fits none of these is not understood: it is asked about, and not released.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -58,6 +59,7 @@ _LEAST_PEOPLE = 20  # different values from which rows are those of many people
 _LEAST_LONG = 10  # the same for long numbers and codes, of which a few are categories seldom
 _ROWS_PER_PERSON = 10.0  # more rows a value, and it is a group of people rather than one
 _LONG = 9  # digits from which a whole number is rather a name than a quantity
+_DRAWN_BITS = 25.0  # which of each place's marks it is, from which codes of one shape are drawn for someone
 _CARD = 13  # digits from which nothing is counted or measured any more
 _NAMED_ONE = re.compile(  # says that a value stands for one person or thing
     r"(?i:(^|[\W_])((id|uuid|guid)s?|ssn|iban|passport|licen[cs]e|account|acct|phone|mobile|telephone|e-?mail|mrn|nhs|"
@@ -254,7 +256,7 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     share, per_value = len(values) / len(known), len(known) / len(values)
     codes = _codes(values)
     digits = _typical(sum(map(str.isdigit, text)) for text in codes) if codes else 0
-    long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes))))
+    long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes)))) or _are_drawn(codes)
     many = len(values) >= (_LEAST_LONG if long else _LEAST_PEOPLE) and per_value <= _ROWS_PER_PERSON
     against = tuple(text for text in values if text not in codes)
     measured = not _NAMED_ONE.search(name) and sum(map(_is_measured, values)) >= MOSTLY * len(values)
@@ -262,7 +264,7 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     if (doubt is None or strong >= _CARD) and many and not measured and len(codes) >= MOSTLY * len(values):
         lettered = any(mark.isalpha() for mark in "".join(codes))
         named = _NAMED.search(name) or _PERSON.search(name)
-        if named or (share > MOSTLY and (lettered or strong >= 7)) or (strong >= 5 and lettered) or strong >= 7:
+        if named or (share > MOSTLY and (lettered or strong >= 7)) or long:
             if not _PLACE.search(name):
                 why = f"codes such as {_shape(next(iter(codes)))}, {_often(known)}"
                 return _identifier(why, known, against)
@@ -329,6 +331,18 @@ def _codes(values: Collection[str]) -> dict[str, None]:
         or (len(text) >= 8 and re.fullmatch(r"[\w-]+", text))
         or (dialled.fullmatch(text) and sum(map(str.isdigit, text)) >= 7)
     }
+
+
+def _are_drawn(codes: Collection[str]) -> bool:
+    """Whether codes of one shape differ in so many places that each must be someone's: ABCDE1234F."""
+    shapes = Counter(map(_shape, codes))
+    if not shapes:
+        return False
+    shape, count = shapes.most_common(1)[0]
+    if count < MOSTLY * len(codes):
+        return False
+    places = zip(*(text for text in codes if _shape(text) == shape), strict=True)
+    return sum(math.log2(len(set(place))) for place in places) >= _DRAWN_BITS
 
 
 def _shape(text: str) -> str:

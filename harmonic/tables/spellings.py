@@ -39,6 +39,7 @@ _EXPONENT_CODE = re.compile(r"\d+[eE]\d+")
 _THREE_DECIMALS = re.compile(r"-?[1-9]\d{0,2}(\.\d{3})+")
 _MOST_MARKERS = 5  # different texts for missing values in one column
 _LEAST_NUMBERS = 10  # different numbers from which a repeated text among them is no value
+_NAMING = re.compile(r"@|(\d\D{0,2}){5}")  # what a text that may name someone has, and one for a missing value has not
 _COMPACT_DATES = 3  # different texts of digits from which all being dates is no chance
 
 
@@ -281,7 +282,10 @@ def _are_markers(odd: pd.Series, values: pd.Series) -> bool:
     rest = values.drop(odd.index).nunique()
     if len(counts) > _MOST_MARKERS or (len(odd) * 2 > len(values) and rest < _LEAST_NUMBERS):
         return False
-    return all(text in LIKELY_MARKERS or (count > 1 and rest >= _LEAST_NUMBERS) for text, count in counts.items())
+    return all(
+        text in LIKELY_MARKERS or (count > 1 and rest >= _LEAST_NUMBERS and not _NAMING.search(str(text)))
+        for text, count in counts.items()
+    )
 
 
 def _doubt(reading: _Reading, values: pd.Series) -> Doubt:

@@ -41,6 +41,7 @@ from harmonic.tables.number_spellings import NumberSpelling, Sign, decimal_mark,
         (["8,336 sqft", "12,000 sqft", "950 sqft"], ["8336", "12000", "950"]),  # a unit that no list has
         (["12 sq ft", "5 sq ft"], ["12", "5"]),
         (["$120/mo", "$95/mo"], ["120", "95"]),
+        (["12 sq ft", "5 sq ft", "9 sq ft"], ["12", "5", "9"]),
         (["±113", "±7"], ["113", "7"]),
     ],
 )
@@ -68,6 +69,12 @@ def test_a_number_between_two_powers_is_written_and_read(number: str) -> None:
     assert spelling is not None
     text = spelling.write(number)
     assert spelling.write(spelling.read(text)) == text and not text.startswith(("1000.", "-1000."))
+
+
+def test_a_unit_of_a_columns_own_is_one_beside_texts_for_missing_values_too() -> None:
+    spelling, _ = find_numbers(["12,5 sq ft", "5,0 sq ft", "9,3 sq ft", "n/a"])
+    assert spelling is not None and spelling.suffix == " sq ft"
+    assert find_numbers(["12 north", "5 south", "9 east"]) == (None, None)
 
 
 def test_plain_numbers_have_no_spelling() -> None:

@@ -67,6 +67,13 @@ def test_texts_for_missing_values_may_stand_in_most_rows() -> None:
     assert not spelled({"grade": ["1", "2", "3", *["A"] * 20]}).gaps.any(axis=None)
 
 
+def test_the_number_of_someone_is_no_text_for_a_missing_value() -> None:
+    """A number with a letter at its end, of someone with two rows, came out as a missing value."""
+    numbers = [str(SPIN.integers(10**16, 10**17)) + "3" for _ in range(40)]
+    found = spelled({"resident": [*numbers, "82429426424619819X", "82429426424619819X"]})
+    assert not found.gaps.any(axis=None) and found.doubts["resident"].odd == ("82429426424619819X",)
+
+
 def test_what_fits_no_number_is_told_with_its_count() -> None:
     found = spelled({"width": [*NUMBERS, "12o", "<5", "about 3"]})
     assert not found.gaps.any(axis=None)
