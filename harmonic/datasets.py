@@ -29,7 +29,7 @@ from harmonic.tables.files import (
     read_packaged,
     read_parquet,
 )
-from harmonic.tables.grouping import People, people_of, split_by_group
+from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
 from harmonic.tables.missing_markers import (
     MISSING_VALUES,
     marker_notes,
@@ -119,6 +119,7 @@ class Dataset:
         _check_learnable(train)
         rules, found = own.rules_of(train, [val, test], said)
         notes += [*([str(people)] if people else []), *decided, *_unseen_classes(train), *found]
+        notes += likely_groups(rules, train) if people is None else []
         splits = Splits(
             train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules,
             declared=said, people=people,

@@ -148,11 +148,14 @@ def test_rows_of_one_person_are_told_in_the_dry_run_the_report_and_the_card(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = visits(tmp_path / "visits.csv")
-    size = f"'patient' names 60 people in {len(pd.read_csv(table))} rows"
+    size = f"'patient' names 60 people or things in {len(pd.read_csv(table))} rows"
     run(table, "dataset.target=back", "generator=marginals", "dry_run=true")
     assert re.search(f"note: column {size} .* rows are taken as independent", capsys.readouterr().out)
     folder = run(table, "dataset.target=back", "generator=marginals", "evaluator=privacy")
     assert f"rows: column {size}" in capsys.readouterr().out
     people = report_of(folder)["people"]
     assert (people["column"], people["people"]) == ("patient", 60)
-    assert "are of 60 people (column patient), and are taken as independent" in (folder / "privacy_card.md").read_text()
+    assert (
+        "are of 60 people or things (column patient), and are taken as independent"
+        in (folder / "privacy_card.md").read_text()
+    )

@@ -40,8 +40,9 @@ class Dialect:
     r"""One way to write a table.
 
     `encoding` is Python's name. `above`: the lines above the header as they stand, their line ends included; `below`:
-    those below it that are no rows. `headless`: the columns of a file without a header. `spaced`: a blank follows every
-    delimiter. `escape`: "\" where quotes in a cell are written so, "" where they are doubled.
+    those below it that are no rows. `headless`: the columns of a file without a header. `short`: its header
+    lacks the first column. `spaced`: a blank follows every delimiter. `quote` stands around cells. `escape`: "\" where
+    quotes in a cell are written so, "" where they are doubled.
     `names`: the header as the file has it, where it differs from the table's column names. `notes`: what is said of
     it. `numbers`: columns that quotes leave out.
     """
@@ -50,10 +51,12 @@ class Dialect:
     encoding: str = "utf-8"
     line_end: str = "\n"
     quoting: Quoting = Quoting.MINIMAL
+    quote: str = '"'
     escape: str = ""
     above: str = ""
     below: str = ""
     headless: tuple[str, ...] = ()
+    short: bool = False
     spaced: bool = False
     names: tuple[tuple[str, str], ...] = ()
     numbers: tuple[str, ...] = ()
@@ -64,6 +67,7 @@ class Dialect:
         names = dict(self.names)
         header = [names.get(str(name), str(name)) for name in texts.columns]
         numeric = [str(name) in self.numbers for name in texts.columns]
+        header = header[self.short :]
         lines = [] if self.headless else [self._line(header, [False] * len(header)), self.below]
         lines += [self._line(cells, numeric) for cells in texts.itertuples(index=False, name=None)]
         return (self.above + "".join(lines)).encode(self.encoding, "xmlcharrefreplace")
@@ -74,6 +78,7 @@ class Dialect:
         if self.headless:
             return pd.DataFrame(rows, columns=list(self.headless), dtype=object)
         header, *rows = rows
+        header = [""] * self.short + header
         rows = rows[len(self._parsed(self.below)) :]
         own = {old: new for new, old in self.names}
         return pd.DataFrame(rows, columns=[own.get(name, name) for name in header], dtype=object)
@@ -81,7 +86,7 @@ class Dialect:
     def _parsed(self, text: str) -> list[list[str]]:
         reader = csv.reader(
             StringIO(text, newline=""), delimiter=self.delimiter, skipinitialspace=self.spaced,
-            doublequote=not self.escape, escapechar=self.escape or None,
+            doublequote=not self.escape, escapechar=self.escape or None, quotechar=self.quote,
         )  # fmt: skip
         return [row for row in reader if row]
 
@@ -91,7 +96,7 @@ class Dialect:
         return between.join(map(self._cell, cells, numeric, [alone] * len(cells))) + self.line_end
 
     def _cell(self, text: str, numeric: bool, alone: bool) -> str:
-        needed = any(mark in text for mark in (self.delimiter, '"', "\r", "\n")) or text[:1].isspace()
+        needed = any(mark in text for mark in (self.delimiter, self.quote, "\r", "\n")) or text[:1].isspace()
         wanted = {
             Quoting.MINIMAL: alone and not text,
             Quoting.ALL: True,
@@ -100,8 +105,9 @@ class Dialect:
         }[self.quoting]
         if not (needed or wanted):
             return text
-        inner = text.replace("\\", "\\\\").replace('"', '\\"') if self.escape else text.replace('"', '""')
-        return f'"{inner}"'
+        quote = self.quote
+        escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+        return quote + (escaped if self.escape else text.replace(quote, quote * 2)) + quote
 
 
 def read_text(
@@ -131,7 +137,8 @@ def read_text(
         mark, doubt = find_delimiter(text)
         notes += doubt
     escape = "\\" if '\\"' in text and _fails(lines, mark, "") and not _fails(lines, mark, "\\") else ""
-    records, at = _records(lines, start, mark, escape, origin, delimiter)
+    quote = "'" if _in_single_quotes(lines[start], mark) else '"'
+    records, at = _records(lines, start, mark, escape, quote, origin, delimiter)
     frame = framed(records, at, lines, start, header)
     columns, body, places = frame.columns, frame.body, frame.places
     left: list[str] = []
@@ -151,7 +158,8 @@ def read_text(
     texts = pd.DataFrame(dict(zip(names, cells, strict=True)))
     dialect = Dialect(
         delimiter=mark, encoding=encoding, line_end=ends, escape=escape, above=frame.above, below=frame.below,
-        headless=tuple(names) if frame.headless else (), names=renamed, spaced=_is_spaced(lines, records, mark),
+        headless=tuple(names) if frame.headless else (), short=frame.short, names=renamed,
+        spaced=_is_spaced(lines, records, mark), quote=quote,
         notes=(*notes, *frame.notes, *remarks, *left),
     )  # fmt: skip
     return texts, _with_quoting(dialect, texts, "".join(lines[frame.top :]))
@@ -200,10 +208,16 @@ def _is_json(text: str) -> bool:
     return False
 
 
-def _reader(lines: Iterable[str], mark: str, escape: str) -> csv._reader:  # type: ignore[name-defined]
+def _in_single_quotes(line: str, mark: str) -> bool:
+    """Whether every cell of the header is in single quotes."""
+    cells = line.strip().split(mark)
+    return len(cells) > 1 and all(re.fullmatch("'[^']*'", cell.strip()) for cell in cells)
+
+
+def _reader(lines: Iterable[str], mark: str, escape: str, quote: str = '"') -> csv._reader:  # type: ignore[name-defined]
     return csv.reader(
         lines, delimiter=mark, skipinitialspace=mark != " ", strict=True, doublequote=not escape,
-        escapechar=escape or None,
+        escapechar=escape or None, quotechar=quote,
     )  # fmt: skip
 
 
@@ -217,11 +231,11 @@ def _fails(lines: list[str], mark: str, escape: str) -> bool:
 
 
 def _records(
-    lines: list[str], start: int, mark: str, escape: str, origin: str, delimiter: str | None
+    lines: list[str], start: int, mark: str, escape: str, quote: str, origin: str, delimiter: str | None
 ) -> tuple[list[list[str]], list[int]]:
     """The records that hold something, and the number of each one's last line."""
     try:
-        reader = _reader(lines[start:], mark, escape)
+        reader = _reader(lines[start:], mark, escape, quote)
     except (TypeError, ValueError) as error:
         fix = "give one character, or tab"
         raise ConfigError("dataset.delimiter", repr(delimiter), str(error), fix) from error

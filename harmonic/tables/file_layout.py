@@ -327,7 +327,8 @@ def _aside(name: str, finding: Finding, known: pd.Series, texts: pd.Series, iden
 def _remark(aside: Aside, finding: Finding, identifiers: str) -> str:
     against = ""
     if finding.against and finding.role is Role.IDENTIFIER:
-        against = f" ({finding.against} values are not, such as {finding.examples[0]!r})"
+        are = "value is" if finding.against == 1 else "values are"
+        against = f" ({finding.against} {are} not, such as {finding.examples[0]!r})"
     if aside.role is Role.IDENTIFIER:
         what = "new ones are made" if aside.written else "it is left out"
         if aside.written and finding.grouped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
 from harmonic.settings import near
+from harmonic.shell import override
+from harmonic.tables.rules import Lookup
 from harmonic.tables.splitting import MIN_CLASS, Fractions, Positions, split_rows
 
+if TYPE_CHECKING:
+    from harmonic.tables.rule_set import Rules
+    from harmonic.tables.table import Table
+
 _LEAST_GROUPS = 20  # fewer are not people but parts of the table
+_DECIDED, _ROWS_EACH = 2, 2.0  # columns that whose a row is decides, and rows each has, at least
 _REPEATED = 0.9  # distinct values a row, below which an identifier stands for more than a row
 
 
@@ -36,7 +43,7 @@ def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Whose the rows are: the column that says so, how many people it names, and in how many rows."""
+    """Whose the rows are: the column that says so, how many people or things it names, and in how many rows."""
 
     column: str
     people: int
@@ -46,9 +53,9 @@ class People:
         """What is made of it, in words."""
         each = self.rows / self.people
         return (
-            f"column {self.column!r} names {self.people:,} people in {self.rows:,} rows ({each:.1f} each): the split "
-            "has nobody on two sides, but rows are taken as independent: how many rows each has is not kept, nor what "
-            "they share"
+            f"column {self.column!r} names {self.people:,} people or things in {self.rows:,} rows ({each:.1f} each): "
+            "the split has nobody on two sides, but rows are taken as independent: how many rows each has is not kept, "
+            "nor what they share"
         )
 
 
@@ -68,7 +75,25 @@ def people_of(
     codes = pd.factorize(texts[name])[0].astype(np.int64)
     blank = texts[name].isin(list(blanks)).to_numpy()
     codes[blank] = codes.max(initial=0) + 1 + np.arange(int(blank.sum()))
-    return codes, People(name, len(np.unique(codes)), len(codes))
+    return codes, People(name, len(np.unique(codes[~blank])), int((~blank).sum()))
+
+
+def likely_groups(rules: Rules | None, train: Table) -> list[str]:
+    """Notes on columns that may say whose a row is: their values come again, and decide several other columns."""
+    lookups = [rule for rule in (rules.rules if rules else ()) if isinstance(rule, Lookup)]
+    notes = []
+    for source in dict.fromkeys(rule.source for rule in lookups):
+        decided = [rule.column for rule in lookups if rule.source == source]
+        distinct = train.frame[source].nunique()
+        if len(decided) < _DECIDED or train.schema[source].is_date or distinct < _LEAST_GROUPS:
+            continue
+        each = train.frame[source].notna().sum() / distinct
+        if each >= _ROWS_EACH:
+            notes.append(
+                f"column {source!r} decides {', '.join(map(repr, decided))}, and stands in {each:.1f} rows each; if it "
+                f"says whose a row is: {override('dataset.group', source)}"
+            )
+    return notes
 
 
 def split_by_group(

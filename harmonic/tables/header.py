@@ -77,12 +77,14 @@ class Framed:
     """A file's lines by what they are.
 
     `above` and `below`: the texts around the header that new files have, too. `top`: the line of the header, counted
-    from 0. `columns`: its cells; made up where the file is `headless`. `body`: the rows, and in `places` the number of
+    from 0. `columns`: its cells; made up where the file is `headless`, and an empty one in front where the header is
+    `short` of the first, as R writes row names. `body`: the rows, and in `places` the number of
     each one's last line. `notes`: what is left out, and why.
     """
 
     above: str
     below: str
+    short: bool
     top: int
     columns: list[str]
     headless: bool
@@ -111,12 +113,16 @@ def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start:
         columns = [NAMELESS.format(place + 1) for place in range(len(columns))]
     skipped = first + (not headless)
     body, places, left = body_of(records[skipped:], at[skipped:], columns)
+    short = not headless and _has_row_names(columns, body)
+    if short:
+        columns = ["", *columns]
+        left.append("the header lacks the first column, as where R writes row names, and is written so")
     labels = 0 if headless else labels_below(body)
     if labels:
         shown = ", ".join(cell for cell in body[labels - 1] if cell)
         left.append(f"{_lines(labels)} below the header, without values, kept as they stand: {shown[:40]!r}")
     return Framed(
-        above="".join(lines[: top if kept_above else start]), top=top, columns=columns, headless=headless,
+        above="".join(lines[: top if kept_above else start]), top=top, columns=columns, headless=headless, short=short,
         below="".join(lines[at[first] : places[labels - 1]]) if labels else "",
         body=body[labels:], places=places[labels:], notes=(*notes, *left),
     )  # fmt: skip
@@ -137,6 +143,13 @@ def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
     if naming:
         return False, [f"{count} left out of new files, for they may name someone: {cells[0][:40]!r}"]
     return True, [f"{count} kept as written: {records[0][0][:40]!r}"]
+
+
+def _has_row_names(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Whether every row has one cell more than the header, and another one in front."""
+    if len(body) < 2 or any(len(row) != len(header) + 1 for row in body):
+        return False
+    return len({row[0] for row in body}) == len(body) and all(row[0].strip() for row in body)
 
 
 def _lines(count: int) -> str:

@@ -55,6 +55,7 @@ NOTHING = Finding()
 LEAST_ROWS = 20  # fewer rows say nothing about whether a value ever comes twice
 MOSTLY = 0.9  # share of distinct texts from which a column has another one in nearly every row
 _WORDS = 4.0  # words a cell from which texts are prose
+_LARGELY, _MANY = 0.75, 100  # the same of codes, of which there are so many
 _LEAST_PEOPLE = 20  # different values from which rows are those of many people
 _LEAST_LONG = 10  # the same for long numbers and codes, of which a few are categories seldom
 _ROWS_PER_PERSON = 10.0  # more rows a value, and it is a group of people rather than one
@@ -68,6 +69,10 @@ _NAMED_ONE = re.compile(  # says that a value stands for one person or thing
 _NAMED = re.compile(  # the same, or says so only of values that are all different
     _NAMED_ONE.pattern + r"|(?i:(^|[\W_])((key|no|nr|number|index)s?|idx|rownames|rowid|tel|fax|login|user|card|mac|ip|"
     r"policy|membership)$)|[a-z](No|Nr)$|^Unnamed: \d+$"
+)
+_SOMEONE = re.compile(  # whole numbers under such a name say whose a row is
+    r"(?i:(^|[\W_])(subject|individual|participant|respondent|proband|patient|person|pupil|student|household|customer|"
+    r"client|employee|animal|user|member)$)"
 )
 _NAMED_TIME = re.compile(r"(?i)time|date|stamp|created|updated|modified|epoch|seen|since|when|(^|_)(ts|at|on)$")
 _PERSON = re.compile(
@@ -245,6 +250,8 @@ def _of_numbers(known: pd.Series, numbers: list[int], rows: int) -> Finding:
     rounded = sum(number % 1000 == 0 for number in numbers) * 2 > distinct
     if length >= _LONG and of_it >= MOSTLY * distinct and not rounded and not _are_moments(name, numbers):
         return _identifier(f"whole numbers of {length} digits, {_often(known)}", known)
+    if distinct >= _LEAST_PEOPLE and _SOMEONE.search(name) and per_value > 1:
+        return _identifier(f"its name, and whole numbers, {_often(known)}", known)
     if distinct >= _LEAST_PEOPLE and _NAMED.search(name) and (alone or length >= 5 or _NAMED_ONE.search(name)):
         return _identifier(f"its name, and whole numbers, {_often(known)}", known)
     return NOTHING
@@ -264,7 +271,8 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     if (doubt is None or strong >= _CARD) and many and not measured and len(codes) >= MOSTLY * len(values):
         lettered = any(mark.isalpha() for mark in "".join(codes))
         named = _NAMED.search(name) or _PERSON.search(name)
-        if named or (share > MOSTLY and (lettered or strong >= 7)) or long:
+        nearly = share > MOSTLY or (share > _LARGELY and len(values) >= _MANY)
+        if named or (nearly and (lettered or strong >= 7)) or long:
             if not _PLACE.search(name):
                 why = f"codes such as {_shape(next(iter(codes)))}, {_often(known)}"
                 return _identifier(why, known, against)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from harmonic.errors import ConfigError, suggest
 from harmonic.shell import override
+from harmonic.tables.clock_spellings import ClockSpelling, find_clock
 from harmonic.tables.date_spellings import (
     DateSpelling,
     DurationSpelling,
@@ -26,7 +27,7 @@ from harmonic.tables.date_spellings import (
 from harmonic.tables.dates import find_format
 from harmonic.tables.number_spellings import NumberSpelling, decimal_mark, find_numbers
 
-Spelling = NumberSpelling | DateSpelling | DurationSpelling
+Spelling = NumberSpelling | DateSpelling | DurationSpelling | ClockSpelling
 
 ORDERS = {"dayfirst": "day", "monthfirst": "month"}
 LIKELY_MARKERS = frozenset(
@@ -114,7 +115,10 @@ def spell(
     for name in free:
         values = known[name]
         reading = readings[name]
-        if reading.other is not None or _looks_thousands(values, decimal):
+        clock = find_clock(str(name), values.unique()) if name not in kinds and len(values) else None
+        if clock is not None:
+            reading = _Reading(spelling=clock)
+        elif reading.other is not None or _looks_thousands(values, decimal):
             reading = _read(values, kinds.get(name), decimal, order, likely)
             settled = decided_orders if isinstance(reading.spelling, DateSpelling) else decided_marks
             if reading.spelling is not None and not settled:
@@ -145,7 +149,7 @@ def spell(
         spelling = _told_apart(reading.spelling, values.unique())
         if isinstance(spelling, DateSpelling):
             spelling = without_constants(in_one_lifetime(spelling, values.unique()), values.unique())
-        if isinstance(spelling, DateSpelling | DurationSpelling) or not spelling.is_plain:
+        if not isinstance(spelling, NumberSpelling) or not spelling.is_plain:
             if spelling.is_plain:
                 continue
             spellings[name] = spelling
@@ -162,7 +166,13 @@ def spell(
             if isinstance(spelling, DateSpelling) and "%y" in spelling.form:
                 ends = [spelling.moment(text).year for text in values.unique()]
                 notes.append(f"column {name!r} has years of two digits, read as {min(ends)} to {max(ends)}")
-            if not isinstance(spelling, DateSpelling):
+            if isinstance(spelling, ClockSpelling):
+                first = values.iloc[0]
+                notes.append(
+                    f"column {name!r} is read as times of day ({first} is {_clock(plain[first])}) and written alike; "
+                    f"if they are numbers: {override('dataset.kinds', {name: 'integer'})}"
+                )
+            elif not isinstance(spelling, DateSpelling):
                 notes.append(f"column {name!r} is read as numbers ({spelling}) and written alike")
     plain_texts = texts.assign(**cells) if cells else texts
     return Spelled(texts=plain_texts, gaps=gone, spellings=spellings, kinds=decided, doubts=doubts, notes=tuple(notes))
@@ -218,7 +228,8 @@ def _is_evident(spelling: DateSpelling, distinct: Collection[str]) -> bool:
         return True
     if not re.fullmatch("(%[a-zA-Z])+", spelling.form):
         return True
-    return len(distinct) >= _COMPACT_DATES and all(fits(spelling, text) for text in distinct)
+    given = [text for text in distinct if text not in LIKELY_MARKERS]
+    return len(given) >= _COMPACT_DATES and all(fits(spelling, text) for text in given)
 
 
 def _proven_decimal(readings: Mapping[str, _Reading], known: Mapping[str, pd.Series]) -> str | None:
@@ -295,6 +306,10 @@ def _doubt(reading: _Reading, values: pd.Series) -> Doubt:
     what = "numbers" if isinstance(reading.spelling, NumberSpelling) and reading.spelling.is_plain else reading.spelling
     words = f"{fitting} of its {values.nunique()} values are {what}, {len(odd)} are not: {shown}"
     return Doubt(words, tuple(map(str, odd.index)))
+
+
+def _clock(minutes: str) -> str:
+    return "{}:{:02d}".format(*divmod(int(minutes), 60))
 
 
 def _told_apart(spelling: Spelling, distinct: Collection[str]) -> Spelling:
