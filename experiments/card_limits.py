@@ -43,10 +43,10 @@ def _about_people(report: Report) -> Iterator[str]:
     if found := report.get("people"):
         people = People(**found)
         yield (
-            f"{people.rows:,} rows are of {people.people:,} people or things (column {escape_markdown(people.column)}), and are "
-            "taken as independent. All rows of a person are members, or none; but the attacks ask about rows, and "
-            "someone may be found more easily by all their rows together. Intervals count rows, not people, and may be "
-            "too narrow. How many rows each person has is not kept in the synthetic rows."
+            f"{people.rows:,} rows are of {people.people:,} people or things (column {escape_markdown(people.column)}) "
+            "and are taken as independent. All rows of a person are members, or none; but the attacks ask about rows, "
+            "and someone may be found more easily by all their rows at once. Intervals count rows, not people, and may "
+            "be too narrow. How many rows each has is not kept in the synthetic rows."
         )
 
 

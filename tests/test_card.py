@@ -371,6 +371,6 @@ def test_folders_without_a_card_end_with_an_error(tmp_path: Path, capsys: pytest
 def test_rows_of_one_person_are_told() -> None:
     people = {"column": "patient_id", "people": 60, "rows": 182}
     text = "\n".join(warnings(report(attacked(QUIET), people=people)))
-    assert "182 rows are of 60 people or things (column patient_id), and are taken as independent" in text
+    assert "182 rows are of 60 people or things (column patient_id) and are taken as independent" in text
     assert "Intervals count rows" in text and "is not kept" in text
     assert not any("people" in line for line in warnings(report(attacked(QUIET), people=None)))

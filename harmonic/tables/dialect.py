@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import StringIO
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -282,11 +283,12 @@ def _with_quoting(dialect: Dialect, texts: pd.DataFrame, raw: str) -> Dialect:
     """The dialect with the quoting that writes the file's first rows as they stand; the least where none does."""
     some = texts.iloc[:_CHECKED]
     numbers = tuple(str(name) for name in texts.columns if _all_numbers(texts[name]))
-    for quoting in Quoting:
-        tried = replace(dialect, quoting=quoting, numbers=numbers, above="")
+    without_first = tuple(name for name in numbers if name != str(texts.columns[0]))  # R quotes row names
+    for quoting, plain in product(Quoting, dict.fromkeys((numbers, without_first))):
+        tried = replace(dialect, quoting=quoting, numbers=plain, above="")
         written = tried.write(some).decode(dialect.encoding)
         if raw.removeprefix("\ufeff").startswith(written.removeprefix("\ufeff").rstrip("\r\n")):
-            kept = numbers if quoting in (Quoting.TEXT, Quoting.GIVEN_TEXT) else ()
+            kept = plain if quoting in (Quoting.TEXT, Quoting.GIVEN_TEXT) else ()
             return replace(dialect, quoting=quoting, numbers=kept)
     return dialect
 

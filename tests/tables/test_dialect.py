@@ -126,3 +126,11 @@ def test_a_mark_and_blanks_are_an_empty_file(data: bytes) -> None:
 def test_one_column_is_no_table() -> None:
     with pytest.raises(DataError, match=r"one column has nothing to learn(.|\n)*two columns"):
         read_text(b"v\n4.47\n5.40\n", "t.csv")
+
+
+def test_single_quotes_are_quotes_where_the_whole_header_is_in_them() -> None:
+    text = "'a','b'\n'x, y','it''s'\n'z','w'\n"
+    texts, dialect = read_text(text.encode(), "t.csv")
+    assert list(texts) == ["a", "b"] and texts.to_numpy().tolist() == [["x, y", "it's"], ["z", "w"]]
+    assert dialect.quote == "'" and dialect.read(dialect.write(texts)).equals(texts)
+    assert list(read_text(b"'a',b\n1,'x'\n2,y\n", "t.csv")[0]) == ["'a'", "b"]

@@ -81,3 +81,22 @@ def test_an_identifier_that_most_rows_lack_stands_for_no_group() -> None:
     texts = pd.DataFrame({"cabin": [f"C{row}" for row in range(33)] + [""] * 87}, dtype=object)
     assert find_group(texts, ["cabin"]) is None
     assert find_group(pd.DataFrame({"cabin": [f"C{row % 33}" for row in range(120)]}), ["cabin"]) == "cabin"
+
+
+def test_a_column_that_decides_others_may_say_whose_a_row_is(tmp_path: Path) -> None:
+    """Told only: a code and its names look the same."""
+    frame = pd.read_csv(visits(tmp_path / "visits.csv"))
+    frame["patient"] = frame["patient"].str[1:].astype(int) % 997 * 3  # numbers under a name that says nothing
+    frame["town"] = frame["patient"].map(lambda one: "abcde"[one % 5])
+    frame.rename(columns={"patient": "pig"}).to_csv(tmp_path / "pigs.csv", index=False)
+    notes = Dataset(path=str(tmp_path / "pigs.csv"), target="back", missing="keep", rules="auto").load(0).notes
+    assert any("'pig' decides" in note and "dataset.group=pig" in note for note in notes)
+    told = Dataset(path=str(tmp_path / "pigs.csv"), target="back", missing="keep", rules="auto", group="pig").load(0)
+    assert told.people is not None and told.people.people == 60
+    assert not any("if it says whose" in note for note in told.notes)
+
+
+def test_rows_without_a_name_are_not_counted_as_people() -> None:
+    texts = pd.DataFrame({"who": ["a", "a", "b", "", ""]}, dtype=object)
+    _, people = people_of(texts, "who", [], [""])
+    assert people is not None and (people.people, people.rows) == (2, 3)

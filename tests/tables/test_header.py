@@ -84,3 +84,15 @@ def test_titles_are_read_and_those_that_may_name_someone_are_not_written_again(t
     assert texts.to_numpy().tolist() == ROWS
     assert dialect.write(texts) == (data if kept else (HEADER + BODY).encode())
     assert any("above the header" in note for note in dialect.notes)
+
+
+def test_a_header_short_of_row_names_is_read_and_written_so() -> None:
+    """As R's write.table writes it: it was an error about quotes."""
+    rows = enumerate(ROWS, 1)
+    body = "".join(f'"{n}",{size},{age},"{kind}","{day}"\n' for n, (size, age, kind, day) in rows)
+    data = ('"size","age","kind","day"\n' + body).encode()
+    texts, dialect = read_text(data, "t.csv")
+    assert list(texts) == ["Unnamed: 0", "size", "age", "kind", "day"]
+    assert texts[["size", "age", "kind", "day"]].to_numpy().tolist() == ROWS
+    assert dialect.read(dialect.write(texts)).equals(texts) and dialect.write(texts) == data
+    assert any("lacks the first column" in note for note in dialect.notes)

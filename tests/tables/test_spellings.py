@@ -74,6 +74,13 @@ def test_the_number_of_someone_is_no_text_for_a_missing_value() -> None:
     assert not found.gaps.any(axis=None) and found.doubts["resident"].odd == ("82429426424619819X",)
 
 
+def test_dates_in_digits_are_dates_beside_texts_for_missing_values_too() -> None:
+    """They were numbers of 14 digits, and identifiers."""
+    moments = [f"2021{SPIN.integers(1, 13):02d}{SPIN.integers(1, 29):02d}0930{n:02d}" for n in range(20)]
+    found = spelled({"seen": [*moments, "?", "?"]})
+    assert found.gaps["seen"].sum() == 2 and found.texts["seen"][0].startswith("2021-")
+
+
 def test_what_fits_no_number_is_told_with_its_count() -> None:
     found = spelled({"width": [*NUMBERS, "12o", "<5", "about 3"]})
     assert not found.gaps.any(axis=None)
