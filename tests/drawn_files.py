@@ -163,6 +163,12 @@ def with_sentinels(spin: random.Random, rows: int) -> list[str]:
     return [*days[:-5], *["9999-12-31"] * 5]
 
 
+def clock(spin: random.Random, rows: int) -> list[str]:
+    """517 for 5:17, or 0517."""
+    width = spin.choice([1, 4])
+    return [f"{spin.randint(5, 23) * 100 + spin.randint(0, 59):0{width}d}" for _ in range(rows)]
+
+
 def truths(spin: random.Random, rows: int) -> list[str]:
     pair = spin.choice([("True", "False"), ("TRUE", "FALSE"), ("yes", "no"), ("ja", "nein"), ("1", "0"), ("Y", "N")])
     return [spin.choice(pair) for _ in range(rows)]
@@ -172,11 +178,11 @@ PLAIN: dict[str, Cells] = {
     "numbers": numbers, "dates": dates, "months": months_in_words, "quarters": quarters, "zone": in_a_zone,
     "milliseconds": milliseconds, "durations": durations, "exponents": exponents, "powers": powers, "uneven": uneven,
     "categories": categories, "codes": codes, "postal": postal, "years": years, "stand-in": with_sentinels,
-    "truths": truths,
+    "truths": truths, "clock": clock,
     "integers": lambda spin, rows: [str(spin.randint(0, 99)) for _ in range(rows)],
     "floats": lambda spin, rows: [str(round(spin.uniform(0, 9), 2)) for _ in range(rows)],
 }  # fmt: skip
-TOLD = {"years": "looks like years", "stand-in": "far from the others"}
+TOLD = {"years": "looks like years", "stand-in": "far from the others", "clock": "read as times of day"}
 """What the notes must say of a column of this kind."""
 MEASURED = (
     "numbers",
