@@ -34,6 +34,7 @@ _NEVER = re.compile(
 _TIMED = re.compile(r"(?i)date|datum|fecha|day|tag$|(^|_)(on|at)$")
 _EXCEL_DAYS = (20_000, 60_000)  # 1954 to 2064, in days since 1899-12-30
 _LEAST_DIGITS = 6  # of numbers that may name someone
+_EXACT, _NEARLY = 7, 0.9  # digits of numbers that are exact, and the share of rows that have one of their own
 _ROUNDED = 0.1  # share of multiples of 100 from which numbers are rounded, as quantities are
 
 
@@ -67,7 +68,7 @@ def find_doubts(name: str, values: pd.Series, write: Callable[[str], str] = str)
         form = find_format(distinct)
         return [] if form is None else _far_dates(name, values, form, write)
     found = [*_years(name, distinct), *_row_numbers(name, distinct), *_sentinels(name, values, write)]
-    return found or [*_day_numbers(name, distinct), *_long_numbers(name, values)]
+    return found or [*_day_numbers(name, distinct), *_long_numbers(name, values), *_exact_numbers(name, values)]
 
 
 def _years(name: str, distinct: Collection[str]) -> list[str]:
@@ -109,6 +110,20 @@ def _long_numbers(name: str, values: pd.Series) -> list[str]:
     return [
         f"column {name!r} has another number of {digits.pop()} digits in every row, and is learnt as a quantity; if it "
         f"names someone: {override('dataset.kinds', {name: 'identifier'})}"
+    ]
+
+
+def _exact_numbers(name: str, values: pd.Series) -> list[str]:
+    """Another number of many digits in nearly every row: a place on earth, an account's balance."""
+    counts = values.value_counts()
+    if infer_kind(counts.index) is not Kind.FLOAT or (counts == 1).sum() < _NEARLY * len(values):
+        return []
+    digits = float(np.median([len(text.lstrip("-0.").replace(".", "")) for text in counts.index]))
+    if digits < _EXACT:
+        return []
+    return [
+        f"column {name!r} has another number of {digits:.0f} digits in nearly every row: an exact one may tell whose "
+        "row it is, and new rows may hold some as they are; rounded ones tell less (round them in the file)"
     ]
 
 

@@ -81,9 +81,10 @@ def settle_markers(
             others = [text for text in counts.index if text != main]
             gaps.loc[texts.index[texts != main], name] = False
             shown = ", ".join(f"{text!r} {counts[text]}" for text in counts.index)
+            stay = "stay values of their own" if len(others) > 1 else "stays a value of its own"
             notes.append(
                 f"column {name!r} has several texts for missing values ({shown}): {main!r} is one, and "
-                f"{', '.join(map(repr, others))} stay values of their own"
+                f"{', '.join(map(repr, others))} {stay}"
             )
         else:
             if len(counts) > 1:
