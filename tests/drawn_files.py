@@ -158,9 +158,9 @@ def with_sentinels(spin: random.Random, rows: int) -> list[str]:
     """Numbers or days, and a stand-in far from them."""
     if spin.random() < 0.5:
         values = [str(spin.randint(50, 90)) for _ in range(rows)]
-        return [*values[:-5], *["-999"] * 5]
+        return [*values[:-12], *["-999"] * 12]
     days = [f"{spin.randint(2015, 2023)}-0{spin.randint(1, 9)}-1{spin.randint(0, 9)}" for _ in range(rows)]
-    return [*days[:-5], *["9999-12-31"] * 5]
+    return [*days[:-12], *["9999-12-31"] * 12]
 
 
 def clock(spin: random.Random, rows: int) -> list[str]:

@@ -285,6 +285,7 @@ DATASET_CHANGES_NO_RESULT = {
     "source": "where the rows are; which rows they are, their fingerprint says",
     "data_dir": "as source",
     "encoding": "how the file is read; how it is written is in the fingerprint",
+    "header": "as encoding",
     "headline": "what tables show first",
     "formats": "how texts are read; what they say is in the fingerprint",
     "decimal": "as formats",
