@@ -263,7 +263,8 @@ def _of_texts(known: pd.Series, doubt: Doubt | None) -> Finding:
     share, per_value = len(values) / len(known), len(known) / len(values)
     codes = _codes(values)
     digits = _typical(sum(map(str.isdigit, text)) for text in codes) if codes else 0
-    long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes)))) or _are_drawn(codes)
+    long = digits >= 7 or (digits >= 5 and any(map(str.isalpha, "".join(codes))) and _of_one_make(codes))
+    long = long or _are_drawn(codes)
     many = len(values) >= (_LEAST_LONG if long else _LEAST_PEOPLE) and per_value <= _ROWS_PER_PERSON
     against = tuple(text for text in values if text not in codes)
     measured = not _NAMED_ONE.search(name) and sum(map(_is_measured, values)) >= MOSTLY * len(values)
@@ -339,6 +340,12 @@ def _codes(values: Collection[str]) -> dict[str, None]:
         or (len(text) >= 8 and re.fullmatch(r"[\w-]+", text))
         or (dialled.fullmatch(text) and sum(map(str.isdigit, text)) >= 7)
     }
+
+
+def _of_one_make(codes: Collection[str]) -> bool:
+    """Whether half of the codes have one shape at least, as those that someone gives out; models of makers have not."""
+    shapes = Counter(map(_shape, codes))
+    return shapes.most_common(1)[0][1] * 2 >= len(codes)
 
 
 def _are_drawn(codes: Collection[str]) -> bool:
