@@ -40,7 +40,12 @@ def find_lookups(train: Table, found: Sequence[Rule]) -> list[Rule]:
         if (
             other.is_date
             or not _is_code(frame[one.name])
-            or (one.is_numeric and other.is_numeric and values[other.name] > values[one.name] / 2)
+            or (
+                one.is_numeric
+                and other.is_numeric
+                and values[other.name] > values[one.name] / 2
+                and not _goes_along(frame[one.name], frame[other.name])
+            )
         ):
             continue
         if values[other.name] > 1 and _decides(codes[one.name], codes[other.name], tried):
@@ -83,6 +88,13 @@ def lookup(train: Table, source: str, column: str) -> Lookup:
 def _is_code(values: pd.Series) -> bool:
     """Whether these are texts or whole numbers."""
     return values.dtype == object or bool((values.dropna() == values.dropna().round()).all())
+
+
+def _goes_along(source: pd.Series, column: pd.Series) -> bool:
+    """Whether numbers are another scale of the source's: always above where these are, or always below."""
+    pairs = pd.DataFrame({"source": source, "column": column}).dropna().drop_duplicates().sort_values("source")
+    steps = np.diff(pairs["column"].to_numpy(np.float64))
+    return len(pairs) > 2 and pairs["source"].is_unique and bool((steps > 0).all() or (steps < 0).all())
 
 
 def _decides(source: NDArray[np.int64], column: NDArray[np.int64], tried: int) -> bool:

@@ -270,3 +270,15 @@ def test_rules_change_the_splits_fingerprint() -> None:
     splits = Splits(train=train, val=train, test=train)
     assert replace(splits, rules=Rules(train.schema, ())).fingerprint() == splits.fingerprint()
     assert replace(splits, rules=find_rules(train)).fingerprint() != splits.fingerprint()
+
+
+def test_a_number_on_another_scale_follows() -> None:
+    """The logarithm of a count stood beside counts of which it is none."""
+    draw = np.random.default_rng(0)
+    base, other = draw.integers(5, 40, 200), draw.integers(5, 40, 200)
+    made = {"base": base, "other": other, "lbase": np.log(base).round(6), "y": draw.choice(["a", "b"], 200)}
+    assert found(table(made, "y")) == {"base -> lbase"}
+    falling = made | {"lbase": -np.log(base).round(6)}
+    assert found(table(falling, "y")) == {"base -> lbase"}
+    scattered = made | {"lbase": (base * 7 % 41) / 3}
+    assert found(table(scattered, "y")) == set()  # one to one, and of no order: codes of two makers
