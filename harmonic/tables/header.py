@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harmonic.shell import override
 from harmonic.tables.dates import find_format
@@ -146,10 +147,15 @@ def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
 
 
 def _has_row_names(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Whether every row has one cell more than the header, and another one in front."""
-    if len(body) < 2 or any(len(row) != len(header) + 1 for row in body):
+    """Whether every row has one cell more than the header, and in front a name of its own, or a growing number."""
+    if len(body) < _LEAST_BODY or any(len(row) != len(header) + 1 for row in body):
         return False
-    return len({row[0] for row in body}) == len(body) and all(row[0].strip() for row in body)
+    names = [row[0].strip() for row in body]
+    if len(set(names)) < len(names) or not all(names):
+        return False
+    if not any(map(_NUMBER.fullmatch, names)):
+        return True
+    return all(map(str.isdecimal, names)) and all(int(low) < int(high) for low, high in pairwise(names))
 
 
 def _lines(count: int) -> str:

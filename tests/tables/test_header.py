@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from harmonic.errors import DataError
 from harmonic.tables.dialect import read_text
 
 SPIN = random.Random(0)
@@ -96,3 +97,10 @@ def test_a_header_short_of_row_names_is_read_and_written_so() -> None:
     assert texts[["size", "age", "kind", "day"]].to_numpy().tolist() == ROWS
     assert dialect.read(dialect.write(texts)).equals(texts) and dialect.write(texts) == data
     assert any("lacks the first column" in note for note in dialect.notes)
+
+
+@pytest.mark.parametrize("first", [["1", "4", "2", "3"] * 10, ["5"] * 40, ["0.5", "1.5"] * 20])
+def test_rows_that_are_longer_than_the_header_for_no_known_reason_are_refused(first: list[str]) -> None:
+    data = "a,b\n" + "".join(f"{one},2,3\n" for one in first)
+    with pytest.raises(DataError, match="line 2 has 3 fields, the header has 2"):
+        read_text(data.encode(), "t.csv")
