@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 import uuid
 from collections.abc import Callable
@@ -231,6 +232,24 @@ def test_identifiers_have_gaps_at_the_rate_of_the_real_ones() -> None:
     table, layout, _, _ = Dataset(name="v", target="y", missing="keep").typed(frame)
     share = (layout.release(table.texts(), 0)["email"] == "").mean()
     assert 0.1 < share < 0.4
+
+
+def test_new_addresses_are_addresses() -> None:
+    """They came back as 394.890.717.429."""
+    frame = visits().assign(ip=column(NAMING["ip"], "ip"))
+    table, layout, _, _ = Dataset(name="v", target="y", missing="keep").typed(frame)
+    made = layout.release(table.texts(), 0)["ip"]
+    assert made.is_unique and not set(made) & set(frame["ip"])
+    assert all(ipaddress.ip_address(text) for text in made)
+
+
+def test_new_names_have_the_letters_of_the_real_ones() -> None:
+    frame = visits().assign(
+        姓名=column(lambda spin: "".join(spin.choice("王李张刘陈伟芳娜敏静军洋勇") for _ in range(3)), "姓名")
+    )
+    table, layout, _, _ = Dataset(name="v", target="y", missing="keep").typed(frame)
+    made = layout.release(table.texts(), 0)["姓名"]
+    assert not set(made) & set(frame["姓名"]) and all("\u4e00" <= text[0] <= "\u9fff" for text in made)
 
 
 def test_a_declared_kind_does_not_let_them_out() -> None:
