@@ -69,7 +69,7 @@ def _shown(column: Column, values: pd.Series, *, kind_given: bool) -> Column:
     if column.kind is Kind.CATEGORY:
         return replace(column, categories=tuple(sorted(set(known))), missing=missing)
     found = replace(column, minimum=float(known.min()), maximum=float(known.max()), missing=missing)
-    if column.kind is Kind.INTEGER or column.style is Style.FIXED:
+    if column.kind is Kind.INTEGER or column.style in (Style.FIXED, Style.MONEY):
         return found
     found = replace(found, decimals=max(map(decimals_of, known.unique().tolist())))
     whole = not found.decimals and float(known.abs().max()) < _WHOLE
