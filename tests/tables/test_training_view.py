@@ -140,3 +140,11 @@ def test_real_rows_are_given_as_they_are(tmp_path: Path) -> None:
     splits = birds(tmp_path)
     anchor = RealRows(rows="holdout")
     assert fitted_to(anchor, for_generators(splits)) is anchor
+
+
+def test_training_rows_without_cents_are_written_as_the_file_is() -> None:
+    column = Column(name="price", kind=Kind.FLOAT, minimum=1, maximum=9, decimals=2, style=Style.MONEY)
+    other = Column(name="size", kind=Kind.INTEGER, minimum=1, maximum=2)
+    schema = Schema(columns=(column, other), target="", task=Task.NONE, description="goods")
+    told = training_schema(Table(pd.DataFrame({"price": [3.0, 2.5], "size": [1, 2]}), schema))["price"]
+    assert (told.style, told.decimals, told.format(2.5), told.format(3.0)) == (Style.MONEY, 2, "2.50", "3")
