@@ -57,16 +57,16 @@ class HarmonicGenerator(LanguageGenerator):
     neighbors: {"k": rows that a prompt shows, "metric": "mixed", "reference" or "random"}. filter and
     filter_threshold: keep a tuning example only if more than that many neighbours share its label
     (classification; regression is never filtered). row_format: how rows are written (a file in
-    harmonic/prompts/row_formats). numbers: "text", or "quantiles", two-digit codes (harmonic.tables.quantiles).
-    categories: "text", or "letters" in the place of longer texts (harmonic.tables.letter_codes).
-    supervision: what is learnt, the row that is the "answer" to its neighbours, or all "rows" of a list of neighbours.
-    permutation: of the columns, by "row" (true), by "prompt", or "none" (false). target: its place, "anywhere",
-    "first" or "last". aliases: short column names in prompts, true, false, or "auto": where names are long or the
-    prompts would be.
+    harmonic/prompts/row_formats). numbers: "text", or "quantiles", codes of one or two digits
+    (harmonic.tables.quantiles). categories: "text", or "letters" in the place of longer texts
+    (harmonic.tables.letter_codes). supervision: what is learnt, the row that is the "answer" to its neighbours, or all
+    "rows" of a list of neighbours. permutation: of the columns, by "row" (true), by "prompt", or "none" (false).
+    target: its place, "anywhere", "first" or "last". aliases: short column names in prompts, true, false, or "auto":
+    where names are long or the prompts would be.
     """
 
     takes_gaps: ClassVar[bool] = True
-    versions: ClassVar[Versions] = Versions(prompts=2, fit=2, sample=2)
+    versions: ClassVar[Versions] = Versions(prompts=3, fit=2, sample=3)
 
     llm: LanguageModel
     neighbors: Neighbors

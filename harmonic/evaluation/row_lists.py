@@ -90,8 +90,7 @@ class ListedRows:
         if wording.names:
             return cls(wording, short, wording.names, None)
         known = train.target.to_numpy(np.float64)
-        bins = Bins.of(train.schema[train.schema.target], known, codes=TARGET_CODES, few=0)
-        assert bins is not None  # there is a value
+        bins = Bins.of(train.schema[train.schema.target], known, codes=TARGET_CODES)
         width = len(str(len(bins.low) - 1))
         return cls(wording, short, [f"{place:0{width}d}" for place in range(len(bins.low))], bins)
 

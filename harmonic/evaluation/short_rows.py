@@ -50,8 +50,7 @@ class ShortRows:
             values = train.frame[column.name].dropna()
             if column.is_numeric:
                 known = values.to_numpy(np.float64) if len(values) else np.zeros(1)
-                found = Bins.of(column, known, codes=LEVELS, few=0)
-                assert found is not None  # there is a value
+                found = Bins.of(column, known, codes=LEVELS)
                 bins[column.name] = found
                 usual[column.name] = str(found.places(np.quantile(known, [0.5], method="lower"))[0])
             else:

@@ -1,10 +1,11 @@
-"""Numbers as two-digit codes: the rank of a value, or the quantile bin that it lies in, and the way back.
+"""Numbers as codes of one or two digits: the rank of a value, or the quantile bin that it lies in, and the way back.
 
 Shorter than numbers in full, learnt faster, and a row written so does not show exact values of a column with many.
-A numeric column with more than 10 distinct training values gets at most 100 codes, "00" to "99" in the order of its
-values. Where there are at most 100 distinct values each has its own. Else a value that more than a hundredth of the
-rows have keeps a code to itself, and those between share bins of about equal numbers of rows. A bin is read back as a
-uniform draw among the numbers that it spans, in the column's decimals.
+A numeric column gets at most 100 codes, "00" to "99" in the order of its values (one digit where they are ten or
+fewer), and at most one for every three rows, so that few numbers that one row alone has come out as they are. Where
+there are no more distinct values each has its own, and no other number comes out. Else a value that more than its share
+of the rows have keeps a code to itself, and those between share bins of about equal numbers of rows. A bin is read back
+as a uniform draw among the numbers that it spans, in the column's decimals.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from harmonic.tables.conditions import Condition, Conditions
 from harmonic.tables.table import Schema, Table
 
 CODES = 100
-FEW = 10
-"""Columns with so many distinct values, or fewer, stay as they are."""
+ROWS = 3
+"""Of a column, for each code, at least."""
 
 _MOST_STEPS = 2.0**52  # in a bin: a float tells no more apart
 
@@ -40,11 +41,9 @@ class Bins:
     high: NDArray[np.float64]
 
     @classmethod
-    def of(cls, column: Column, values: NDArray[np.float64], *, codes: int = CODES, few: int = FEW) -> Bins | None:
-        """At most so many codes, of these training values, (n,); None where no more than `few` are distinct."""
+    def of(cls, column: Column, values: NDArray[np.float64], *, codes: int) -> Bins:
+        """At most so many codes, of these training values, (n,), one at least."""
         distinct, counts = np.unique(values, return_counts=True)
-        if len(distinct) <= few:
-            return None
         starts = np.arange(len(distinct)) if len(distinct) <= codes else _starts(counts, codes)
         ends = np.append(starts[1:], len(distinct)) - 1
         return cls(column, distinct[starts], distinct[ends])
@@ -52,7 +51,8 @@ class Bins:
     @property
     def codes(self) -> tuple[str, ...]:
         """The texts of the codes; one that is the text of a missing value is passed over."""
-        texts = (f"{number:02d}" for number in range(len(self.low) + 1))
+        width = len(str(len(self.low) - 1))
+        texts = (f"{number:0{width}d}" for number in range(len(self.low) + 1))
         return tuple(text for text in texts if text != self.column.missing)[: len(self.low)]
 
     @property
@@ -135,6 +135,9 @@ def _starts(counts: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
     stretches = [(first + 1, last) for first, last in pairwise(edges) if last > first + 1]
     rows = np.array([counts[first:last].sum() for first, last in stretches], dtype=np.float64)
     spare = codes - len(alone) - len(stretches)
+    if spare < 0:
+        stretches, alone = [(0, len(counts))], np.zeros(0, dtype=np.int64)
+        rows, spare = np.array([counts.sum()], dtype=np.float64), codes - 1
     shares = np.floor(spare * rows / rows.sum()).astype(int) if len(rows) else np.zeros(0, dtype=int)
     starts = list(alone)
     for (first, last), more in zip(stretches, shares, strict=True):
@@ -158,9 +161,9 @@ class Quantiles:
         found = {}
         for name in train.schema.numeric:
             values = train.frame[name].dropna().to_numpy(np.float64)
-            bins = Bins.of(train.schema[name], values)
-            if bins is not None:
-                found[name] = bins
+            if len(values):
+                codes = min(CODES, max(len(values) // ROWS, 1))
+                found[name] = Bins.of(train.schema[name], values, codes=codes)
         return cls(train.schema, found)
 
     @classmethod

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harmonic.errors import ConfigError
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import Condition, read_conditions, satisfying
-from harmonic.tables.quantiles import CODES, FEW, Bins, Quantiles
+from harmonic.tables.quantiles import CODES, ROWS, Bins, Quantiles
 from harmonic.tables.table import Schema, Table, Task
 
 AGE = Column(name="age", kind=Kind.INTEGER, minimum=0, maximum=10**6)
@@ -22,9 +22,7 @@ DOSE = Column(name="dose", kind=Kind.FLOAT, minimum=-9, maximum=9, decimals=2)
 
 
 def bins_of(values: Any, column: Column = AGE) -> Bins:
-    found = Bins.of(column, np.asarray(values, dtype=np.float64))
-    assert found is not None
-    return found
+    return Bins.of(column, np.asarray(values, dtype=np.float64), codes=CODES)
 
 
 def back(bins: Bins, values: Any, seed: int = 0, condition: Condition | None = None) -> np.ndarray:
@@ -57,17 +55,15 @@ columns_of_numbers = st.composite(lambda draw: numbers(draw, draw(st.integers(30
 def test_every_value_comes_back_within_its_bin_and_codes_are_in_the_order_of_values(
     values: np.ndarray, seed: int
 ) -> None:
-    bins = Bins.of(DOSE, values)
+    bins = bins_of(values, DOSE)
     distinct = np.unique(values)
-    if len(distinct) <= FEW:
-        assert bins is None
-        return
-    assert bins is not None and FEW < len(bins.low) == len(bins.codes) <= CODES
+    assert len(bins.low) == len(bins.codes) <= min(len(distinct), CODES)
     assert (bins.low <= bins.high).all() and (bins.high[:-1] < bins.low[1:]).all()
     assert np.isin(bins.low, distinct).all() and np.isin(bins.high, distinct).all()
     codes = bins.encode(values)
     order = np.argsort(values, kind="stable")
-    assert codes[order].tolist() == sorted(codes) and all(len(code) == 2 for code in codes)
+    assert codes[order].tolist() == sorted(codes)
+    assert {len(code) for code in codes} == {1 if len(bins.codes) <= 10 else 2}
     place = np.array([bins.codes.index(code) for code in codes])
     found = back(bins, values, seed)
     assert ((bins.low[place] <= values) & (values <= bins.high[place])).all()
@@ -83,13 +79,37 @@ def test_every_value_comes_back_within_its_bin_and_codes_are_in_the_order_of_val
     assert rows[several].max(initial=0) <= max(3 * len(values) / CODES, 3)
 
 
-def test_up_to_a_hundred_distinct_values_have_a_code_each_and_ten_have_none() -> None:
-    assert Bins.of(AGE, np.arange(10.0)) is None
-    for count in (11, 99, 100):
+def test_up_to_a_hundred_distinct_values_have_a_code_each_and_ten_have_one_of_one_digit() -> None:
+    assert bins_of(np.repeat([3, 5, 9], 4)).codes == ("0", "1", "2")
+    assert bins_of(np.arange(10)).codes[-1] == "9"
+    assert bins_of([7, 7]).codes == ("0",)
+    for count in (1, 2, 10, 11, 99, 100):
         values = np.repeat(np.arange(count) * 7, 3)
         bins = bins_of(values)
         assert len(bins.codes) == count and back(bins, values).tolist() == values.tolist()
     assert len(bins_of(np.arange(101)).codes) <= 100
+
+
+@settings(deadline=None, max_examples=60)
+@given(columns_of_numbers, st.integers(1, 12))
+def test_there_are_never_more_codes_than_asked_for(values: np.ndarray, codes: int) -> None:
+    bins = Bins.of(DOSE, values, codes=codes)
+    assert 1 <= len(bins.low) <= codes
+    assert bins.low[0] == values.min() and bins.high[-1] == values.max()
+
+
+@pytest.mark.parametrize("rows", [12, 60, 150, 300])
+def test_of_few_rows_a_code_stands_for_three_and_numbers_of_one_row_do_not_come_out(rows: int) -> None:
+    places = np.random.default_rng(0).uniform(-90, 90, rows).round(7)
+    column = Column(name="latitude", kind=Kind.FLOAT, minimum=-90, maximum=90, decimals=7)
+    schema = Schema(columns=(column,), target="", task=Task.NONE, description="places")
+    table = Table(pd.DataFrame({"latitude": places}), schema)
+    codes = Quantiles.of(table)
+    coded = codes.encode(table)
+    assert len(codes.bins["latitude"].low) == rows // ROWS
+    assert coded.frame["latitude"].value_counts().min() >= 2
+    drawn = codes.decode(coded.frame, 0)["latitude"]
+    assert np.isin(drawn, places).mean() < 0.02
 
 
 def test_bins_of_rare_values_have_about_equal_numbers_of_rows() -> None:
@@ -168,15 +188,17 @@ def table(n: int = 700, seed: int = 0) -> Table:
 def test_a_table_is_coded_and_comes_back_in_its_own_types() -> None:
     train = table()
     quantiles = Quantiles.of(train)
-    assert set(quantiles.bins) == {"age", "dose", "day", "count", "price"}  # six grades stay
+    assert set(quantiles.bins) == {"age", "dose", "day", "count", "price", "grade"}
+    assert quantiles.bins["grade"].codes == ("0", "1", "2", "3", "4", "5")
     coded = quantiles.encode(train)
     assert coded.schema == quantiles.coded and coded.schema.names == SCHEMA.names and coded.schema.target == "price"
     pd.testing.assert_frame_equal(coded.schema.conform(coded.frame), coded.frame)
-    pd.testing.assert_frame_equal(coded.frame[["grade", "town"]], train.frame[["grade", "town"]])
+    pd.testing.assert_frame_equal(coded.frame[["town"]], train.frame[["town"]])
     again = quantiles.decode(coded.frame, 3)
     assert again.dtypes.equals(train.frame.dtypes)
     pd.testing.assert_frame_equal(again.isna(), train.frame.isna())
     assert ((again["price"] == 0) == (train.frame["price"] == 0)).all()  # the value of many rows
+    pd.testing.assert_series_equal(again["grade"], train.frame["grade"])  # no other grade, and each where it was
     for name in ("age", "day", "price"):
         assert again[name].corr(train.frame[name], "spearman") > 0.999
     for column in SCHEMA.columns:
@@ -223,7 +245,7 @@ def test_rows_of_codes_that_satisfy_are_read_back_to_rows_that_do(equal: Any, be
             assert set(condition.values) <= {*quantiles.bins[name].codes, None}
             allowed = np.array(condition.values, dtype=object)
             rows[name] = allowed[draw.integers(0, len(allowed), 300)]
-    for name in ("town", "grade"):
+    for name in ("town",):
         if name in conditions:
             rows = rows[[conditions[name].fits(value) for value in rows[name]]]
     found = quantiles.decode(rows.reset_index(drop=True), 1, conditions)
