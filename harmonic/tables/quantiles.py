@@ -128,16 +128,14 @@ class Bins:
 
 def _starts(counts: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
     """Where the bins begin, among the distinct values with these counts: (codes,) positions."""
-    common = counts > counts.sum() / codes
-    alone = np.flatnonzero(common)
+    alone = np.flatnonzero(counts > counts.sum() / codes)
     # What is left of the codes goes to the stretches between, by their rows, one each at least.
     edges = np.concatenate([[-1], alone, [len(counts)]])
     stretches = [(first + 1, last) for first, last in pairwise(edges) if last > first + 1]
+    if len(alone) + len(stretches) > codes:
+        alone, stretches = alone[:0], [(0, len(counts))]
     rows = np.array([counts[first:last].sum() for first, last in stretches], dtype=np.float64)
     spare = codes - len(alone) - len(stretches)
-    if spare < 0:
-        stretches, alone = [(0, len(counts))], np.zeros(0, dtype=np.int64)
-        rows, spare = np.array([counts.sum()], dtype=np.float64), codes - 1
     shares = np.floor(spare * rows / rows.sum()).astype(int) if len(rows) else np.zeros(0, dtype=int)
     starts = list(alone)
     for (first, last), more in zip(stretches, shares, strict=True):
