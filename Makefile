@@ -50,7 +50,7 @@ bench: setup  ## Every benchmark, each against a reference procedure in the same
 		echo "== $$name"; $(BIN)/python -m experiments.benchmarks.$$name $(args) || exit 1; done
 
 tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")
-	$(BIN)/python -m experiments.report $(or $(args),outputs)
+	$(BIN)/python -m experiments.report.command $(or $(args),outputs)
 
 audit: setup  ## What six generators give away on Diabetes, a privacy card each (args="key=value …")
 	$(BIN)/python -m experiments.run -m experiment=audit $(args)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
-from harmonic.generator import Generator, Sample, Versions
+from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive
 from harmonic.tables.table import Splits
 

@@ -119,7 +119,7 @@ def muted() -> Iterator[None]:
     """
     from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    from harmonic.tuning.weights import quiet_libraries
+    from harmonic.llm.weights import quiet_libraries
 
     root, placeholder = logging.getLogger(), logging.NullHandler()
 

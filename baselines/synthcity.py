@@ -33,7 +33,7 @@ import pandas as pd
 from baselines.device import resolved_device
 from baselines.rounding import rounded
 from harmonic.errors import ConfigError, SamplingError, suggest
-from harmonic.generator import Generator, Sample, Versions
+from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.tables.table import Splits, Table

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import sqrt
 
-from experiments.card_numbers import Report, measured, percent
-from experiments.card_reading import brief
+from experiments.card.numbers import Report, measured, percent
+from experiments.card.reading import brief
 from experiments.next_step import next_step
-from experiments.shown_metrics import headline_of, number
+from experiments.report.shown_metrics import headline_of, number
 
 RELATIONS = {"correlation_similarity": "correlations", "contingency_similarity": "joint shares"}
 """Measures of how columns go together, the first that a report has."""

@@ -17,7 +17,7 @@ from harmonic.shell import setting
 from harmonic.storage import key_of, storage_errors, write_json
 
 if TYPE_CHECKING:
-    from harmonic.generator import Generator, Sample
+    from harmonic.generators.base import Generator, Sample
     from harmonic.tables.table import Splits
 
 logger = logging.getLogger(__name__)
@@ -105,8 +105,8 @@ def draw(folder: Path, wanted: Wanted) -> list[Path]:
     be, before any model is loaded; SamplingError where the rows cannot be had.
     """
     from experiments.products import released, write_csv
+    from harmonic.generators.ruled import fitted_to
     from harmonic.randomness import derive
-    from harmonic.ruled import fitted_to
     from harmonic.tables.conditions import described, read_conditions, satisfying
     from harmonic.tables.table import Table
     from harmonic.tables.training_view import for_generators

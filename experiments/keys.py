@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harmonic.evaluation.base import Evaluator
-from harmonic.generator import Generator
+from harmonic.generators.base import Generator
 from harmonic.tables import training_view
-from harmonic.tables.file_layout import Layout
 from harmonic.tables.missing_values import Completion
+from harmonic.tables.reading.file_layout import Layout
 from harmonic.tables.table import Splits
 from harmonic.tables.training_view import for_generators
 

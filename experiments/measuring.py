@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.base import Evaluator, Measures, Refit, RefittingEvaluator, TokenScorer
-from harmonic.generator import Generator, LanguageGenerator
-from harmonic.ruled import fitted_to
+from harmonic.generators.base import Generator, LanguageGenerator
+from harmonic.generators.ruled import fitted_to
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.table import Splits, Table
 from harmonic.tables.training_view import for_generators

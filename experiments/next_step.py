@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.card_numbers import Report, measured
-from experiments.card_reading import Level, gravest
+from experiments.card.numbers import Report, measured
+from experiments.card.reading import Level, gravest
 
 LOW = 0.5
 """Position between independent columns (0) and real rows (1) below which more learning is advised."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.card import place_card
+from experiments.card.privacy_card import place_card
 from experiments.keys import StageInputs, stage_versions
 from experiments.measuring import broken_rules, measured_by, refit_of, scorer_of, sizes
 from experiments.products import read_csv, read_history, released, write_csv, write_measures
@@ -22,14 +22,14 @@ from experiments.summary import print_columns, print_declared, print_plan, print
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Evaluator
 from harmonic.evaluation.keeping import keeping
-from harmonic.generator import Generator, LanguageGenerator
-from harmonic.ruled import fitted_to
+from harmonic.generators.base import Generator, LanguageGenerator
+from harmonic.generators.ruled import fitted_to
 from harmonic.runs.cache import Entry
 from harmonic.runs.run import Run
 from harmonic.tables.canaries import uproot
-from harmonic.tables.declared import write_columns
-from harmonic.tables.files import write_parquet
 from harmonic.tables.missing_values import Completion
+from harmonic.tables.reading.declared import write_columns
+from harmonic.tables.reading.files import write_parquet
 from harmonic.tables.table import Splits, Table
 from harmonic.tables.training_view import for_generators
 from harmonic.tracking import Tracker

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.evaluation.base import Measures
-from harmonic.tables.dialect import Dialect
+from harmonic.tables.reading.dialect import Dialect
 from harmonic.tables.table import Splits, Table
 
 

@@ -21,13 +21,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.checking import PARTS, built, check_folder
-from experiments.devices import claim_gpu
-from experiments.grid import data_read, file_key, ground, key_for, number_of
 from experiments.hydra_errors import check_words, plain_errors, resolved
-from experiments.search import objective
-from experiments.sweep import concluded, recorded
+from experiments.sweeps.devices import claim_gpu
+from experiments.sweeps.grid import data_read, file_key, ground, key_for, number_of
+from experiments.sweeps.records import concluded, recorded
+from experiments.sweeps.search import objective
 from harmonic.errors import ConfigError, HarmonicError
-from harmonic.tuning.weights import processes, rank
+from harmonic.llm.weights import processes, rank
 
 logger = logging.getLogger(__name__)
 

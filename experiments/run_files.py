@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.collect import RunRecord
+from experiments.report.collect import RunRecord
 from harmonic.errors import HarmonicError
 from harmonic.tables.canaries import uproot
 from harmonic.tables.missing_values import Completion

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.answer import answer
-from experiments.shown_metrics import headline_of, headlines
+from experiments.report.shown_metrics import headline_of, headlines
 from harmonic.evaluation.base import Metric
 from harmonic.shell import override
 from harmonic.tables.grouping import People

@@ -22,25 +22,25 @@ import pandas as pd
 
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, suggest
-from harmonic.llm import LanguageModel
-from harmonic.method import HarmonicGenerator
+from harmonic.generators.ruled import fitted_to
+from harmonic.llm.language_model import LanguageModel
+from harmonic.method.generator import HarmonicGenerator
 from harmonic.recipes import built, language_model, merged, settings_of
-from harmonic.ruled import fitted_to
 from harmonic.settings import Count, Natural, check_fields, check_value
 from harmonic.tables.conditions import read_conditions
 from harmonic.tables.dtypes import FrameForm
-from harmonic.tables.rule_text import Wanted
+from harmonic.tables.rules.text import Wanted
 from harmonic.tables.table import Splits, Table
 
 
 class Harmonic:
     """HARMONIC (arXiv 2408.02927) for one table.
 
-    llm: a name in conf/llm, or a harmonic.llm.LanguageModel. method: a file in conf/generator that configures
-    harmonic.method.HarmonicGenerator: "harmonic_dense" (our recipe), "harmonic" (the paper's method), or an ablation of
-    either. scale: "quick" (a laptop) or "paper". tuning, sampling and settings: what is to be different, fields of
-    harmonic.tuning.settings.Tuning, harmonic.decoding.settings.Sampling and HarmonicGenerator itself. directory: where
-    prompts and the adapter are kept (None: a temporary folder that goes with this object).
+    llm: a name in conf/llm, or a harmonic.llm.language_model.LanguageModel. method: a file in conf/generator that
+    configures harmonic.method.generator.HarmonicGenerator: "harmonic_dense" (our recipe), "harmonic" (the paper's
+    method), or an ablation of either. scale: "quick" (a laptop) or "paper". tuning, sampling and settings: what is to
+    be different, fields of harmonic.tuning.settings.Tuning, harmonic.decoding.settings.Sampling and HarmonicGenerator
+    itself. directory: where prompts and the adapter are kept (None: a temporary folder that goes with this object).
 
     After `fit`, `notes` says what was made of the columns, and `schema` what they are.
     """

@@ -13,14 +13,23 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.settings import Count, Text, check_fields, text_of
 from harmonic.shell import override
-from harmonic.tables.ambiguities import find_codes, find_doubts
 from harmonic.tables.canaries import Canaries, plant
+from harmonic.tables.column_types.ambiguities import find_codes, find_doubts
+from harmonic.tables.column_types.missing_markers import (
+    MISSING_VALUES,
+    marker_notes,
+    marker_texts,
+    refuse_classes,
+    settle_markers,
+)
 from harmonic.tables.columns import Column, InvalidValue, Kind
-from harmonic.tables.declared import Declared, read_declared, typed_table
-from harmonic.tables.dialect import Dialect
 from harmonic.tables.dtypes import FrameForm
-from harmonic.tables.file_layout import Layout, find_layout, with_file
-from harmonic.tables.files import (
+from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
+from harmonic.tables.naming import column_named, columns_named, file_label
+from harmonic.tables.reading.declared import Declared, read_declared, typed_table
+from harmonic.tables.reading.dialect import Dialect
+from harmonic.tables.reading.file_layout import Layout, find_layout, with_file
+from harmonic.tables.reading.files import (
     download_california,
     download_openml,
     is_parquet,
@@ -29,18 +38,9 @@ from harmonic.tables.files import (
     read_packaged,
     read_parquet,
 )
-from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
-from harmonic.tables.missing_markers import (
-    MISSING_VALUES,
-    marker_notes,
-    marker_texts,
-    refuse_classes,
-    settle_markers,
-)
-from harmonic.tables.naming import column_named, columns_named, file_label
-from harmonic.tables.rule_set import Rules
-from harmonic.tables.rule_text import Wanted, kept_rules
-from harmonic.tables.spellings import Spelled, spell
+from harmonic.tables.rules.rule_set import Rules
+from harmonic.tables.rules.text import Wanted, kept_rules
+from harmonic.tables.spellings.columns import Spelled, spell
 from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
 from harmonic.tables.table import Schema, Splits, Table
 from harmonic.tables.training_view import training_schema
@@ -69,7 +69,7 @@ class Dataset:
     path: Text | None = None  # a CSV or Parquet file, split here
     data_dir: Text | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
     kinds: Mapping[Text, str] | str | None = None  # column: what it is, where inference is not wanted; or `columns`
-    columns: Text | None = None  # a YAML file that says what the columns are (harmonic.tables.declared)
+    columns: Text | None = None  # a YAML file that says what the columns are (harmonic.tables.reading.declared)
     labels: Mapping[Text, Text] | None = None  # class: words for it, in LLM evaluation
     headline: str | None = None  # the score to look at first
     task_sentence: Text | None = None  # the task in words, for LLM evaluation
@@ -77,7 +77,7 @@ class Dataset:
     canaries: Canaries | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
     split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
     group: Text | None = None  # a column that says whose a row is, for the split; None: if one is found
-    rules: Wanted = "off"  # what holds in every row: auto | off | a list (harmonic.tables.rules)
+    rules: Wanted = "off"  # what holds in every row: auto | off | a list (harmonic.tables.rules.rule)
     formats: str = "any"  # any: as people write them; plain: numbers and categories, nothing else is looked for
     decimal: str | None = None  # "." or ",", where both may be the decimal mark; None: as other columns have it
     dates: str | None = None  # dayfirst | monthfirst, where both are possible

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from harmonic.errors import ConfigError, suggest
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
 
 _REFERENCE = re.compile(r"\$\{scale\.([\w.]+)\}")
 

@@ -23,7 +23,7 @@ from harmonic.errors import ConfigError
 from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
-from harmonic.tables.dialect import read_text
+from harmonic.tables.reading.dialect import read_text
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from prompt_tables import SCHEMA
 from row_texts import row_text
 from sklearn.datasets import load_iris, load_wine
 
-from experiments.report import make_report
+from experiments.report.command import make_report
 from harmonic.prompts.row_format import InvalidAnswer, row_format
 
 SMALL = ["llm=tiny", "scale=smoke", "tracker=off", "output_dir=out"]

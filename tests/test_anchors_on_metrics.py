@@ -9,11 +9,11 @@ import pytest
 
 from experiments.run import configured
 from harmonic.evaluation.base import Measures
-from harmonic.evaluation.epsilon import EmpiricalEpsilon
-from harmonic.evaluation.fidelity import Fidelity
-from harmonic.evaluation.membership import ON_ROWS, MembershipInference
-from harmonic.evaluation.privacy import Privacy
-from harmonic.evaluation.utility import MachineLearningEfficacy
+from harmonic.evaluation.fidelity.columns_and_pairs import Fidelity
+from harmonic.evaluation.privacy.epsilon import EmpiricalEpsilon
+from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
+from harmonic.evaluation.privacy.nearness import Privacy
+from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
 from harmonic.tables.table import Splits, Table
 
 EVALUATORS = (

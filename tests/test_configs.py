@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from harmonic.datasets import Dataset
 from harmonic.evaluation.base import Evaluator
-from harmonic.generator import Generator
-from harmonic.llm import LanguageModel
+from harmonic.generators.base import Generator
+from harmonic.llm.language_model import LanguageModel
 from harmonic.tracking import Tracker
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -73,15 +73,15 @@ def test_every_setting_of_a_generator_can_be_set_by_itself(generator: str) -> No
 
 
 SETTINGS = {
-    ("ctabgan", "training"): "baselines.ctabgan_training.Training",
-    ("great", "tuning"): "baselines.great_training.GreatTuning",
-    ("great", "sampling"): "baselines.great.GreatSampling",
+    ("ctabgan", "training"): "baselines.ctabgan.training.Training",
+    ("great", "tuning"): "baselines.great.training.GreatTuning",
+    ("great", "sampling"): "baselines.great.generator.GreatSampling",
     ("harmonic", "tuning"): "harmonic.tuning.lora.Tuning",
     ("harmonic", "sampling"): "harmonic.decoding.settings.Sampling",
-    ("realtabformer", "sampling"): "baselines.realtabformer.RealTabFormerSampling",
-    ("realtabformer", "tuning"): "baselines.realtabformer_training.RealTabFormerTuning",
-    ("tabsyn", "autoencoder"): "baselines.tabsyn_autoencoder.AutoencoderSettings",
-    ("tabsyn", "diffusion"): "baselines.tabsyn_diffusion.DiffusionSettings",
+    ("realtabformer", "sampling"): "baselines.realtabformer.generator.RealTabFormerSampling",
+    ("realtabformer", "tuning"): "baselines.realtabformer.training.RealTabFormerTuning",
+    ("tabsyn", "autoencoder"): "baselines.tabsyn.autoencoder.AutoencoderSettings",
+    ("tabsyn", "diffusion"): "baselines.tabsyn.diffusion.DiffusionSettings",
 }
 
 

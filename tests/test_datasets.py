@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.files import read_given_splits
+from harmonic.tables.reading.files import read_given_splits
 from harmonic.tables.table import Kind, Splits, Task
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "dataset"

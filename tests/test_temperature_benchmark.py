@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from experiments.benchmarks.temperature import held_out, nll_by_temperature
 from experiments.run import configured
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
-from harmonic.tables.coding import Coding
-from harmonic.tiny_model import TinyModel
+from harmonic.tables.codes.coding import Coding
 
 
 def test_the_logits_are_divided_by_the_temperature() -> None:

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.run import reopened
-from harmonic.evaluation.encoding import Encoder
-from harmonic.evaluation.separability import c2st
-from harmonic.generator import Sample
+from harmonic.evaluation.comparison.encoding import Encoder
+from harmonic.evaluation.fidelity.separability import c2st
+from harmonic.generators.base import Sample
 from harmonic.tables.table import Schema, Table
 
 

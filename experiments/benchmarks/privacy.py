@@ -33,15 +33,15 @@ import pandas as pd
 
 from experiments.benchmarks.instruction_set import SHAPES, made_up
 from harmonic.evaluation.attacks.text import row_texts, smallest_distances
-from harmonic.evaluation.authenticity import SampleQuality
 from harmonic.evaluation.base import Evaluator
-from harmonic.evaluation.encoding import Encoder
-from harmonic.evaluation.fidelity import Fidelity
-from harmonic.evaluation.global_utility import GlobalUtility
-from harmonic.evaluation.matching import matching_rows
-from harmonic.evaluation.membership import ON_ROWS, MembershipInference
-from harmonic.evaluation.privacy import Privacy, nearest_distances
-from harmonic.evaluation.separability import Separability
+from harmonic.evaluation.comparison.encoding import Encoder
+from harmonic.evaluation.comparison.matching import matching_rows
+from harmonic.evaluation.fidelity.authenticity import SampleQuality
+from harmonic.evaluation.fidelity.columns_and_pairs import Fidelity
+from harmonic.evaluation.fidelity.global_utility import GlobalUtility
+from harmonic.evaluation.fidelity.separability import Separability
+from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
+from harmonic.evaluation.privacy.nearness import Privacy, nearest_distances
 from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
 from harmonic.tables.table import Splits, Table

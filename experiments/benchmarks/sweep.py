@@ -6,7 +6,7 @@ The jobs are the cheapest there are (anchors and SMOTE on Diabetes, fidelity alo
 it takes to find that nothing is to be done. Three commands, each a process of its own, imports included:
 
 - first: the jobs are run;
-- ours: the sweeper of the program (experiments/grid.py), the median of --repeats;
+- ours: the sweeper of the program (experiments/sweeps/grid.py), the median of --repeats;
 - plain: the same with Hydra's own sweeper, which launches every job, and the job finds that its run is done.
 """
 

@@ -26,7 +26,7 @@ from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.fitting import PromptFit
 from harmonic.prompts.row_format import row_format
 from harmonic.prompts.training_prompts import Neighborhoods, validation_prompts
-from harmonic.tables.coding import Coding
+from harmonic.tables.codes.coding import Coding
 from harmonic.tables.table import Splits, Table
 from harmonic.tuning.lora import load_tuned
 from harmonic.tuning.scoring import pairs_nll
@@ -35,7 +35,7 @@ from harmonic.tuning.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from harmonic.method import HarmonicGenerator
+    from harmonic.method.generator import HarmonicGenerator
 
 Pairs = tuple[list[list[int]], list[list[int]]]
 """Prompts and answers as token ids."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import row_format

@@ -241,7 +241,7 @@ def _within(users: Mapping[str, Entry], path: str) -> Entry | None:
     outer, _, name = path.rpartition(".")
     if outer not in users:
         return None
-    for kind in ("harmonic.tuning.settings.Tuning", "harmonic.evaluation.row_lists.Lists"):
+    for kind in ("harmonic.tuning.settings.Tuning", "harmonic.evaluation.llm_effectiveness.row_lists.Lists"):
         known = allowed(pkgutil.resolve_name(kind))
         if name in known and outer.endswith(kind.rpartition(".")[2].lower()):
             meaning = _elsewhere("generator", pkgutil.resolve_name(kind), name) or _usual(name)

@@ -24,7 +24,7 @@ from harmonic.decoding.decoder import Decoded, cache_bytes_per_token, finish
 from harmonic.decoding.memory import affordable_tokens, warn_of_fewer
 from harmonic.decoding.settings import BATCH_TOKENS
 from harmonic.errors import ConfigError
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
 from harmonic.tables.table import Schema
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ class Metric:
     `name` may hold `*` for one path segment: "mle/*/f1_macro". `higher_is_better` is None where
     neither end is good (the ideal lies between, or the number only describes).
     `table` and `column`: a report's table that has a column of it, "main", "fidelity" or "privacy", and the column's
-    title; "" for none. (The columns of harmonic's own metrics, in their order: experiments/shown_metrics.py.)
+    title; "" for none. (The columns of harmonic's own metrics, in their order: experiments/report/shown_metrics.py.)
     """
 
     name: str

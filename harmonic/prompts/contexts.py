@@ -2,7 +2,7 @@
 
 What a prompt shows decides between use and leak. Random rows are the paper's. The neighbours of a row, that row left
 out, say most about what a row there looks like; each row of the table takes its turn as the centre. `synthetic` shows
-neighbours among rows drawn before (harmonic.synthetic_context), so that no real row stands in a prompt.
+neighbours among rows drawn before (harmonic.method.second_round), so that no real row stands in a prompt.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.file_tokenizer import FileTokenizer
 from harmonic.prompts.prompt import Prompt

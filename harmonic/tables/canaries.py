@@ -4,9 +4,9 @@ A canary has real values in a combination of nobody's: each of its cells, the la
 column's training values, whatever the other cells are. Canaries and as many more rows as wanted ("decoys") are
 drawn in one go and differ from every real row and from each other; the first are planted, the others nobody ever
 sees. So the two kinds differ in nothing but what the generator made of the planted ones: what tells them apart is
-memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/canary.py looks for it.
+memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/privacy/canary.py looks for it.
 
-Where columns follow from others (harmonic.tables.rules), canaries keep those rules, too.
+Where columns follow from others (harmonic.tables.rules.rule), canaries keep those rules, too.
 
 The generator is fitted on the training rows with the canaries behind them; the measures are given the real rows
 alone. So that a finding is not of one row only, there are several canaries; `repeats` plants each of them that

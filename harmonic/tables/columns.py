@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonic.tables.dates import format_date, parse_date
+from harmonic.tables.spellings.date_formats import format_date, parse_date
 
 
 class Kind(StrEnum):

@@ -1,7 +1,7 @@
 """Conditions on rows to be drawn: a column's value, or the range that it lies in.
 
 A language model is held to them by its grammar (decoding.constraints); another generator's rows are drawn until
-enough of them satisfy the conditions (harmonic.rejection). Either way every row does.
+enough of them satisfy the conditions (harmonic.generators.rejection). Either way every row does.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from harmonic.errors import ConfigError, suggest
 from harmonic.shell import setting
 from harmonic.tables import ranges
 from harmonic.tables.columns import Column, InvalidValue, Kind, Value
-from harmonic.tables.dates import parse_date
+from harmonic.tables.spellings.date_formats import parse_date
 from harmonic.tables.table import Table
 
 if TYPE_CHECKING:
-    from harmonic.tables.file_layout import Layout
+    from harmonic.tables.reading.file_layout import Layout
 
 MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
 UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known

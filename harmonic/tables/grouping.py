@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError
 from harmonic.settings import near
 from harmonic.shell import override
-from harmonic.tables.rules import Lookup
+from harmonic.tables.rules.rule import Lookup
 from harmonic.tables.splitting import MIN_CLASS, Fractions, Positions, split_rows
 
 if TYPE_CHECKING:
-    from harmonic.tables.rule_set import Rules
+    from harmonic.tables.rules.rule_set import Rules
     from harmonic.tables.table import Table
 
 _LEAST_GROUPS = 20  # fewer are not people but parts of the table

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harmonic.tables import dates
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import MOST_DIGITS, UNKNOWN_DIGITS, Condition
+from harmonic.tables.spellings import date_formats as dates
 
 _SPECIAL = re.compile(r"[^\w]", re.ASCII)
 _EXACT = 2.0**53  # whole numbers below it are floats as they are

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.generator import Generator, LanguageGenerator, Sample
+from harmonic.generators.base import Generator, LanguageGenerator, Sample
 from harmonic.randomness import derive
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.table import Schema, Splits, Table, Task

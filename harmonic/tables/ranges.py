@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from harmonic.tables.columns import Style
-from harmonic.tables.dates import format_date
+from harmonic.tables.spellings.date_formats import format_date
 
 _FIELD = re.compile(r"%-?[a-zA-Z]")
 _SPANS = {"Y": (1000, 9999), "m": (1, 12), "d": (1, 31), "H": (0, 23), "M": (0, 59), "S": (0, 59), "f": (0, 999_999)}
@@ -33,7 +33,7 @@ def decimals(low: Decimal, high: Decimal, places: int, style: Style) -> str | No
 def dates(low: int, high: int, form: str) -> str | None:
     """The dates from number `low` to number `high`, written as `form`; None if there are none.
 
-    A day that its month does not have counts as the month's last, as harmonic.tables.dates reads it.
+    A day that its month does not have counts as the month's last, as harmonic.tables.spellings.date_formats reads it.
     """
     if low > high:
         return None

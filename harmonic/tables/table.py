@@ -19,10 +19,10 @@ from harmonic.randomness import derive
 from harmonic.tables.columns import Column, InvalidValue, Kind, Style, Value
 
 if TYPE_CHECKING:
-    from harmonic.tables.declared import Declared
-    from harmonic.tables.file_layout import Layout
     from harmonic.tables.grouping import People
-    from harmonic.tables.rule_set import Rules
+    from harmonic.tables.reading.declared import Declared
+    from harmonic.tables.reading.file_layout import Layout
+    from harmonic.tables.rules.rule_set import Rules
 
 __all__ = ["Column", "InvalidValue", "Kind", "Schema", "Splits", "Table", "Task", "Value"]
 
@@ -213,7 +213,7 @@ class Splits:
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, where `val` is without them
     people: People | None = None  # whose the rows are, where someone has several (harmonic.tables.grouping)
-    rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules)
+    rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules.rule)
     declared: Declared | None = None  # what the user, or the file's form, says of the columns; None: nothing
 
     @property

@@ -4,7 +4,8 @@ Two kinds of facts are read off a file. Facts about its form come from all rows:
 column holds numbers, dates or categories, how numbers, dates and missing values are written. Values come from the
 training rows alone: the categories, the range, the number of decimals, whether numbers are whole, whether any value is
 missing. A category that only held-out rows have is no choice of a generator's grammar, encoder or prompt. Measures are
-given the columns of all rows. What a user declares (harmonic.tables.declared) is public, and everybody is told of it.
+given the columns of all rows. What a user declares (harmonic.tables.reading.declared) is public, and everybody is told
+of it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import replace
 
 import pandas as pd
 
+from harmonic.tables.column_types.kinds import decimals_of
 from harmonic.tables.columns import Column, Kind, Style
-from harmonic.tables.declared import Declared
+from harmonic.tables.reading.declared import Declared
 from harmonic.tables.table import Schema, Splits, Table
-from harmonic.tables.typing import decimals_of
 
 VERSION = 1
 """Raised when generators are told something else of the same table."""

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonic.errors import DataError
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
+from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt
 from harmonic.randomness import derive, seeded
 from harmonic.tuning.examples import IGNORED, encode, occurring
 from harmonic.tuning.settings import History, Tuning
-from harmonic.tuning.weights import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -14,12 +14,12 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from harmonic.llm import LanguageModel
+from harmonic.llm.language_model import LanguageModel
+from harmonic.llm.weights import processes, quiet_libraries
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.tuning.examples import IGNORED
 from harmonic.tuning.settings import History, Tuning
-from harmonic.tuning.weights import processes, quiet_libraries
 
 
 class AnswerTrainer(SFTTrainer):

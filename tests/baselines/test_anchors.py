@@ -13,7 +13,7 @@ from toys import make_splits
 
 from baselines.anchors import Marginals, RealRows
 from harmonic.errors import ConfigError
-from harmonic.generator import Generator
+from harmonic.generators.base import Generator
 from harmonic.tables.table import Splits
 
 

@@ -15,12 +15,12 @@ from row_texts import drawn_at_random, merging_tokenizer, row_text
 from transformers import PreTrainedTokenizerFast
 
 from harmonic.decoding.constraints import RowConstraints
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_format import row_format
 from harmonic.tables.columns import Style
 from harmonic.tables.languages import column_language
 from harmonic.tables.table import Column, Kind, Schema, Task
-from harmonic.tiny_model import TinyModel
 
 
 def category(name: str, *values: str) -> Column:

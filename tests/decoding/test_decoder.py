@@ -15,7 +15,7 @@ from harmonic.decoding.decoder import Decoded, Decoder, common_prefix
 from harmonic.decoding.drafts import Drafts
 from harmonic.decoding.forward import SingleRows, SlotRows, folded, supports_slots
 from harmonic.decoding.token_draws import choose
-from harmonic.tiny_model import TinyModel
+from harmonic.llm.tiny_model import TinyModel
 
 END = 257
 PREFIX = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]

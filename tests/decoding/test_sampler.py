@@ -24,14 +24,14 @@ from harmonic.decoding.decoder import Decoded, Decoder
 from harmonic.decoding.sampler import Sampler
 from harmonic.decoding.settings import BATCH_TOKENS, Sampling
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generator import Sample
+from harmonic.generators.base import Sample
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt, asked
 from harmonic.prompts.row_format import row_format
 from harmonic.tables.conditions import Condition
 from harmonic.tables.table import Column, Kind, Schema, Task
-from harmonic.tiny_model import TinyModel
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")
 COLOUR = Column(name='the "colour"', kind=Kind.CATEGORY, categories=("blue", "green {", "ré\nd"))

@@ -15,8 +15,8 @@ from omegaconf import open_dict
 
 from experiments.run import run_job
 from harmonic.decoding.decoder import Decoded
-from harmonic.generator import Generator
-from harmonic.method import HarmonicGenerator
+from harmonic.generators.base import Generator
+from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import read_prompts
 

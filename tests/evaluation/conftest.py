@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.base import Evaluator, Measures
-from harmonic.llm import LanguageModel
-from harmonic.method import HarmonicGenerator
+from harmonic.llm.language_model import LanguageModel
+from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.prompt import asked, write_prompts
 from harmonic.prompts.row_format import RowTexts, row_format
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task

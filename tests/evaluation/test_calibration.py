@@ -16,15 +16,15 @@ from scipy.stats import binom
 
 from experiments.run import configured
 from harmonic.datasets import Dataset
-from harmonic.evaluation.anonymeter import Anonymeter
 from harmonic.evaluation.base import Measures, TokenScorer
-from harmonic.evaluation.canary import CHANCE, CanaryExposure
-from harmonic.evaluation.encoding import category_codes
-from harmonic.evaluation.epsilon import EmpiricalEpsilon
-from harmonic.evaluation.leakage import DataLeakageTest
-from harmonic.evaluation.membership import MembershipInference
-from harmonic.evaluation.prompt_copy import PromptCopy
-from harmonic.llm import LanguageModel
+from harmonic.evaluation.comparison.encoding import category_codes
+from harmonic.evaluation.privacy.anonymeter import Anonymeter
+from harmonic.evaluation.privacy.canary import CHANCE, CanaryExposure
+from harmonic.evaluation.privacy.epsilon import EmpiricalEpsilon
+from harmonic.evaluation.privacy.leakage import DataLeakageTest
+from harmonic.evaluation.privacy.membership import MembershipInference
+from harmonic.evaluation.privacy.prompt_copy import PromptCopy
+from harmonic.llm.language_model import LanguageModel
 from harmonic.randomness import derive
 from harmonic.tables.canaries import uproot
 from harmonic.tables.table import Splits, Table

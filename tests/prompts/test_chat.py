@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harmonic.errors import ConfigError
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat, check_lengths
-from harmonic.tiny_model import TinyModel
 
 LLAMA_2 = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}[INST] {{ message['content'] }} "

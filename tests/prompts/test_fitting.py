@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError
-from harmonic.llm import HubModel
-from harmonic.method import HarmonicGenerator
+from harmonic.llm.language_model import HubModel
+from harmonic.llm.tiny_model import TinyModel
+from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.fitting import Gauge, PromptFit
 from harmonic.prompts.prompt import asked, read_prompts
 from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
-from harmonic.tiny_model import TinyModel
 
 TUNING = {"batch_size": 4, "max_examples": 8, "checkpoint_every": None}
 
@@ -138,7 +138,7 @@ def test_auto_shortens_long_names_and_leaves_short_ones(tmp_path: Path) -> None:
 def test_a_tokenizer_out_of_reach_is_said_and_leaves_the_prompts_as_asked_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harmonic.tuning.weights.hub_answers", lambda: False)
+    monkeypatch.setattr("harmonic.llm.weights.hub_answers", lambda: False)
     made = generator(None)
     made.llm = HubModel(name="gated", path="no-such-owner/no-such-model")
     made.prepare(splits(), 4, seed=0, directory=tmp_path)

@@ -12,15 +12,15 @@ from row_texts import drawn_at_random
 
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generator import Sample
+from harmonic.generators.base import Sample
+from harmonic.generators.rejection import draw_by_rejection
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_format import row_format
-from harmonic.rejection import draw_by_rejection
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import described, read_conditions, renamed, satisfying
-from harmonic.tables.dates import parse_date
+from harmonic.tables.spellings.date_formats import parse_date
 from harmonic.tables.table import Schema, Table, Task
-from harmonic.tiny_model import TinyModel
 
 DAY = "%m/%d/%Y"
 FIRST, LAST = (float(parse_date(text, DAY)) for text in ("01/15/2023", "12/20/2024"))

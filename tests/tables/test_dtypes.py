@@ -13,7 +13,7 @@ from pyarrow.parquet import read_schema
 
 from harmonic.errors import ConfigError, DataError
 from harmonic.tables.dtypes import FrameForm
-from harmonic.tables.files import read_parquet, write_parquet
+from harmonic.tables.reading.files import read_parquet, write_parquet
 
 
 def frame() -> pd.DataFrame:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harmonic.tables.column_types.kinds import type_table
 from harmonic.tables.columns import Column, Kind
 from harmonic.tables.missing_values import Completion, completed
 from harmonic.tables.table import Schema, Splits, Table, Task
-from harmonic.tables.typing import type_table
 
 TEXTS = pd.DataFrame(
     {

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harmonic.tables.columns import Column, Kind, Style
-from harmonic.tables.dates import format_date, parse_date
 from harmonic.tables.ranges import dates, decimals, integers
+from harmonic.tables.spellings.date_formats import format_date, parse_date
 
 
 def compiled(pattern: str | None) -> re.Pattern[str]:

@@ -13,11 +13,11 @@ from messy import messy
 from shop import orders
 
 from harmonic.datasets import Dataset
-from harmonic.ruled import fitted_to
+from harmonic.generators.ruled import fitted_to
 from harmonic.tables.columns import Column, Kind, Style
-from harmonic.tables.declared import Declared
 from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.languages import column_language
+from harmonic.tables.reading.declared import Declared
 from harmonic.tables.table import Schema, Splits, Table, Task
 from harmonic.tables.training_view import for_generators, to_score, training_schema
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from harmonic.errors import ConfigError
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt, asked
-from harmonic.tiny_model import TinyModel
 from harmonic.tuning import budget
 from harmonic.tuning.lora import load_tuned, tune
 from harmonic.tuning.scoring import pairs_nll

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from harmonic.errors import ConfigError
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Part, Prompt, asked
-from harmonic.tiny_model import TinyModel
 from harmonic.tuning.examples import IGNORED, encode, occurring
 
 CHAT = Chat(TinyModel(name="tiny").tokenizer())

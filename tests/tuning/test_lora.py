@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from harmonic.errors import ConfigError, DataError
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
-from harmonic.tiny_model import TinyModel
 from harmonic.tuning.lora import load_tuned, tune
 from harmonic.tuning.settings import Tuning
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harmonic.tiny_model import TinyModel
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.tuning.scoring import answer_token_nll, pairs_nll
 
 VOCABULARY = 258

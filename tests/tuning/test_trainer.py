@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
-from harmonic.tiny_model import TinyModel
 from harmonic.tuning.examples import IGNORED, encode
 from harmonic.tuning.settings import Tuning
 from harmonic.tuning.trainer import AnswerTrainer, BulkDropout, Reporter, answer_trainer

@@ -12,11 +12,11 @@ from row_texts import merging_tokenizer
 
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.decoding.decoder import Decoder
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
 from harmonic.prompts.row_format import row_format
 from harmonic.tables.table import Column, Kind, Schema, Task
-from harmonic.tiny_model import TinyModel
 from harmonic.tuning.examples import occurring
 from harmonic.tuning.scoring import answer_token_nll
 from harmonic.tuning.vocabulary import Vocabulary

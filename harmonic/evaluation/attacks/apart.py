@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.evaluation.encoding import Encoder
-from harmonic.evaluation.privacy import nearest_distances
+from harmonic.evaluation.comparison.encoding import Encoder
+from harmonic.evaluation.privacy.nearness import nearest_distances
 from harmonic.tables.table import Splits
 
 NEIGHBORS = 5

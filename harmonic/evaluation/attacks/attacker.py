@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.tables.table import Schema
 
 

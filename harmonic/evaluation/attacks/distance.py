@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.attacks.attacker import Attacker
-from harmonic.evaluation.privacy import nearest_distances
+from harmonic.evaluation.privacy.nearness import nearest_distances
 
 _SLACK = 1e-6  # what the matrix product behind many distances at once may be off
 _MEMORY_MB = 128

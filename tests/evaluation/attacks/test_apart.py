@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from harmonic.evaluation.attacks.apart import NEIGHBORS, real_rows, standing_apart
-from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.comparison.encoding import Encoder
 
 
 def test_the_rows_are_those_farthest_from_their_nearest_others(toy):

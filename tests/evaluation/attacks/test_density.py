@@ -11,7 +11,7 @@ from harmonic.errors import DataError
 from harmonic.evaluation.attacks import density as density_attacks
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.density import COMPONENTS, NARROW, domias, gen_lra, log_density, reduced_space, scott
-from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.comparison.encoding import Encoder
 
 
 def attacker(splits, synthetic, reference=None):

@@ -9,7 +9,7 @@ import pytest
 from harmonic.evaluation.attacks import distance as distance_attacks
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
-from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.comparison.encoding import Encoder
 
 
 def attacker(splits, synthetic):

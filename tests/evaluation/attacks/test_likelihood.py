@@ -11,11 +11,11 @@ from row_texts import row_text
 
 from harmonic.evaluation.attacks.likelihood import calibrated_loss, min_k
 from harmonic.evaluation.base import TokenScorer
-from harmonic.evaluation.membership import MembershipInference
+from harmonic.evaluation.privacy.membership import MembershipInference
+from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.instruction import question
 from harmonic.prompts.row_format import row_format
 from harmonic.tables.table import Splits
-from harmonic.tiny_model import TinyModel
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from harmonic.evaluation.attacks.shown import measure_shown
 from harmonic.evaluation.base import Measures, TokenScorer
-from harmonic.evaluation.encoding import subsample
+from harmonic.evaluation.comparison.encoding import subsample
 
 SEED = 4
 

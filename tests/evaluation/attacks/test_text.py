@@ -11,7 +11,7 @@ from harmonic.evaluation.attacks import text as text_attacks
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.roc import area
 from harmonic.evaluation.attacks.text import digit_texts, levatt, levatt_digits, row_texts, smallest_distances
-from harmonic.evaluation.encoding import Encoder
+from harmonic.evaluation.comparison.encoding import Encoder
 
 
 def edits(one, other):

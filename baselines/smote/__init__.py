@@ -1,0 +1,1 @@
+"""SMOTE and FW-SMOTE."""

@@ -1,0 +1,228 @@
+"""The privacy card of a run: what was tried against it, what came of it, and what was not tried.
+
+    harmonic-card outputs/audit          the cards of all runs below, and a table that sets them side by side
+    python -m experiments.card.privacy_card outputs/runs/diabetes/harmonic/seed0-1a2b3c4d
+
+A card is made from report.json alone (harmonic/runs.py), so an old report gives one, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from experiments.card.limits import not_tested, warnings
+from experiments.card.numbers import (
+    Report,
+    attacks_made,
+    candidates,
+    confidence,
+    measured,
+    rate_text,
+    worst_attack,
+    worst_named,
+)
+from experiments.card.reading import reading
+from experiments.report.collect import declared_metrics, read_runs
+from experiments.report.typeset import escape_markdown
+from experiments.summary import find
+from harmonic.errors import HarmonicError
+from harmonic.evaluation.base import Metric
+from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, RATES
+from harmonic.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+CARD = "privacy_card.md"
+"""The card's name in a run's folder."""
+ATTACKS = "mia"
+BESIDES = (
+    "epsilon", "shadow", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary",
+    "anonymeter",
+)  # fmt: skip
+"""Names, or first parts of names, of the measures that stand beside the attacks."""
+
+DETAILS = ("low", "high", "main", "control", "naive", "members", "non_members")
+"""Last parts of names that the value itself, or its note, tells of."""
+
+SIDE_BY_SIDE = {
+    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
+    "epsilon, at least": "epsilon", "shadow models, AUC": "shadow/auc", "nrs": "nrs", "dcr/share": "dcr/share",
+    "prompt copies": "prompt_copy/rows", "dlt_holdout": "dlt_holdout", "canary AUC": "canary/auc",
+    "linkability": "anonymeter/linkability", "inference": "anonymeter/inference",
+}  # fmt: skip
+
+
+def concerns_privacy(report: Report) -> bool:
+    """Whether the run measured anything that a card tells of."""
+    return any(_belongs(name, (ATTACKS, *BESIDES)) for name in report["metrics"])
+
+
+def card(report: Report) -> str:
+    """The card as Markdown; a function of the report's contents and of nothing else."""
+    title = f"# Privacy card: {escape_markdown(report['generator'])} on {escape_markdown(report['dataset'])}"
+    parts = [title, _table(("", ""), _facts(report)), "## Reading", reading(report)]
+    parts += ["## Can training rows be told from others?", *_attacks(report)]
+    if besides := _besides(report):
+        parts += ["## Copies, distances, memory", _table(("measure", "value", "better", "what it is"), besides)]
+    parts += ["## Mind", _listed(warnings(report)), "## Not tested", _listed(not_tested(report))]
+    return "\n\n".join(parts) + "\n"
+
+
+def overview(reports: Sequence[Report]) -> str:
+    """The reports side by side, a row each, as a Markdown table; measures that none of them has are left out."""
+    rows = []
+    for report in reports:
+        worst, size = worst_attack(report), report.get("rows", {}).get("synthetic")
+        run = f"{report['generator']} on {report['dataset']}, seed {report['seed']} ({report['run_id']})"
+        keys = [f"mia/{worst}/{key}" if key in RATES else key for key in SIDE_BY_SIDE.values()]
+        cells = [str(measured(report, key) or "–") for key in keys]
+        cells[0] += f" ({worst_named(report)})" if worst else ""
+        rows.append([escape_markdown(run), "–" if size is None else f"{size:,}", *cells])
+    header = ["run", "synthetic rows", *SIDE_BY_SIDE]
+    shown = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]
+    return _table([header[place] for place in shown], [[row[place] for place in shown] for row in rows])
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    """What the run was, and how many rows of each kind it had."""
+    config, rows = report["config"], report.get("rows", {})
+    model = ((config.get("generator") or {}).get("llm") or {}).get("name", "none of conf/llm")
+    kinds = {
+        "training rows": "train", "training rows that were learnt (members)": "learnt",
+        "held-out rows (non-members)": "test",
+        "real rows that the attacker holds besides": "reference", "synthetic rows": "synthetic",
+    }  # fmt: skip
+    facts = [
+        ("dataset", report["dataset"]), ("generator", report["generator"]), ("language model", model),
+        ("scale", (config.get("scale") or {}).get("name", "")), ("seed, run", f"{report['seed']}, {report['run_id']}"),
+        *((words, f"{rows[name]:,}" if name in rows else "not recorded") for words, name in kinds.items()),
+    ]  # fmt: skip
+    return [(words, escape_markdown(str(value))) for words, value in facts]
+
+
+def _attacks(report: Report) -> list[str]:
+    """A table of the attacks, the strongest first, and the worst of them."""
+    attacks = attacks_made(report)
+    if not attacks:
+        return [f"No attack gave a number: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
+    header = ["attack", "in hand", "members, non-members", "AUC", "AUC, rows apart"]
+    header += [f"TPR at {rate_text(rate)} FPR" for rate in RATES.values()]
+    rows = []
+    for name in attacks:
+        size = candidates(report, name)
+        told = f"{size[0]:,}, {size[1]:,}" if size else "not recorded"
+        rates = [str(measured(report, f"mia/{name}/{key}") or "–") for key in RATES]
+        areas = [str(measured(report, f"mia/{name}/{key}") or "–") for key in ("auc", "apart")]
+        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, *areas, *rates))
+    level = f"{confidence(report):.0%}"
+    told = f"Intervals: {level}, each for itself. –: not to be had, see below."
+    if worst := measured(report, "mia/worst"):
+        told += (
+            f" Worst: AUC {worst}, of {worst_named(report)}; this interval holds at {level} for all attacks at once."
+        )
+    if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
+        name = report.get("notes", {}).get("mia/worst_apart")
+        told += (
+            f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
+            f"worst: AUC {apart}, of {name}, at {level} for all attacks at once."
+        )
+    return [_table(header, rows), told]
+
+
+def _besides(report: Report) -> list[tuple[str, str, str, str]]:
+    """Every other measure that has a value: name, value with interval and note, direction, meaning."""
+    declared, rows = declared_metrics(), []
+    places = {name: place for place, name in enumerate(BESIDES)}
+    twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # the signal that `canary/*` repeats
+    names = [name for name in report["metrics"] if _belongs(name, BESIDES) and not name.startswith(twice)]
+    names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
+    for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], 0))):
+        if (value := measured(report, name)) is not None:
+            metric, note = find(name, declared), report.get("notes", {}).get(name)
+            told = f"{value} ({escape_markdown(note)})" if note else str(value)
+            rows.append((name, told, _better(metric), metric.meaning if metric else ""))
+    return rows
+
+
+def _belongs(name: str, prefixes: Sequence[str]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def _better(metric: Metric | None) -> str:
+    if metric is None or (metric.higher_is_better is None and metric.ideal is None):
+        return ""
+    if metric.ideal is not None:
+        return f"→ {metric.ideal:.3g}"
+    return "↑" if metric.higher_is_better else "↓"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *(map(str, row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def print_cards(folders: Sequence[Path]) -> int:
+    """Print the cards of the runs in or below these folders, and, of several, a table of all; how many there were.
+
+    Runs without a measure of privacy are left out. Raises ConfigError for a folder without any run.
+    """
+    found: list[dict[str, Any]] = []
+    for record in read_runs(folders):
+        if record.superseded or not record.report or not concerns_privacy(record.report):
+            continue
+        found.append(record.report)
+        if record.status != "done":
+            print(f"This run is not finished ({record.status}); its card is of what there is: {record.folder}\n")
+        print(card(record.report))
+    if len(found) > 1:
+        print("# Side by side\n\n" + overview(found) + "\n")
+    return len(found)
+
+
+def place_card(run: Run) -> None:
+    """Put privacy_card.md into the run's folder, where anything was measured that it tells of.
+
+    Without one the run is whole, too: what went wrong is logged.
+    """
+    if not concerns_privacy(run.report):
+        return
+    try:
+        text = card(run.report)
+    except Exception:
+        logger.exception("no privacy card could be made of the report in %s", run.folder)
+        return
+    with TemporaryDirectory(prefix="harmonic-") as folder:
+        written = Path(folder) / CARD
+        written.write_text(text, encoding="utf-8")
+        run.place(written, CARD)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        prog="harmonic-card", description="Print what runs give away: a card for each run that measured privacy.",
+        epilog="example: harmonic -m experiment=audit && harmonic-card outputs/audit",
+    )  # fmt: skip
+    options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run's folder, or one above runs")
+    given = options.parse_args(arguments)
+    try:
+        if not print_cards(given.folders):
+            print("no run there measured privacy: add evaluator=audit, privacy or membership", file=sys.stderr)
+            sys.exit(1)
+    except HarmonicError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Many runs as tables, charts, tests and a page."""

@@ -1,0 +1,134 @@
+"""Figures as SVG that belongs into a page: its colours are the page's, for light and for dark; its text stays text.
+
+Matplotlib draws with the placeholder colours below; each becomes a CSS variable. The palette behind them
+(experiments/report/page.html.jinja) is that of Okabe and Ito, told apart by colour-blind readers too.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+
+INK, FAINT, PAPER = "#010203", "#040506", "#070809"
+REAL, SYNTHETIC, THIRD, QUIET = "#11121a", "#21222a", "#31323a", "#41424a"
+VARIABLES = {
+    INK: "--ink", FAINT: "--faint", PAPER: "--paper",
+    REAL: "--real", SYNTHETIC: "--synthetic", THIRD: "--third", QUIET: "--quiet",
+}  # fmt: skip
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
+    "text.parse_math": False,  # names are the user's, with dollars in them
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.titlecolor": INK, "grid.color": FAINT,
+    "axes.titlesize": 9, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.linewidth": 0.8, "grid.linewidth": 0.4, "axes.facecolor": "none", "figure.facecolor": "none",
+    "axes.unicode_minus": True, "legend.frameon": False,
+}  # fmt: skip
+
+
+def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` axes in rows of `columns`, each `size` inches; call it within `styled`."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, position + 1) for position in range(count)]
+    return figure, axes
+
+
+def styled() -> Any:
+    """A context in which Matplotlib draws in this style; nothing of it stays behind."""
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an <svg> element for a page that has other ones; call it within `styled`.
+
+    `name` keeps its ids apart from theirs; `description` is what a screen reader reads.
+    """
+    from html import escape
+
+    buffer = io.StringIO()
+    with warnings.catch_warnings():  # letters that the measuring font lacks are still drawn by the browser's
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = _own_ids(text, re.sub(r"\W+", "-", name))
+    opening = f'<svg role="img" aria-label="{escape(description)}"'
+    return text.replace("<svg", opening, 1)
+
+
+def _own_ids(text: str, name: str) -> str:
+    """Drop the ids that nothing refers to, and put the name before the others."""
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
+
+
+def place_labels(
+    axes: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str]
+) -> None:
+    """Write each label beside its point where it covers the fewest points and other labels.
+
+    Points are in data coordinates; the axes' limits and scales must be final.
+    """
+    from matplotlib.transforms import Bbox
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+
+    spots = axes.transData.transform(points)
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in spots]
+    inside = axes.get_window_extent()
+    for point, label, colour in zip(points, labels, colours, strict=True):
+        best: tuple[float, tuple[int, int], Bbox] | None = None
+        for offset in ((6, 3), (6, -3), (-6, 3), (-6, -3), (0, 6), (0, -6), (6, 14), (-6, 14), (6, -14), (-6, -14)):
+            text = _label(axes, point, label, offset, colour)
+            box = text.get_window_extent()
+            text.remove()
+            outside = box.width * box.height - _overlap(box, inside)
+            cost = sum(_overlap(box, other) for other in taken) + 3 * outside
+            if best is None or cost < best[0] - 1e-6:
+                best = (cost, offset, box)
+        assert best is not None
+        _label(axes, point, label, best[1], colour).set_in_layout(False)  # the layout measured with must stay
+        taken.append(best[2])
+
+
+def _label(axes: Axes, point: tuple[float, float], label: str, offset: tuple[int, int], colour: str) -> Annotation:
+    side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
+    return axes.annotate(
+        wrapped(label), point, offset, textcoords="offset points", fontsize=8, color=colour,
+        ha=side, va="bottom" if offset[1] > 0 else "top",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.3}, zorder=1.5,
+    )  # fmt: skip
+
+
+def wrapped(label: str, width: int = 26) -> str:
+    """The label in lines of `width` letters, four at most."""
+    return "\n".join(textwrap.wrap(label, width, max_lines=4, placeholder=" …"))
+
+
+def _overlap(first: Any, second: Any) -> float:
+    """Shared area of two boxes, in square pixels."""
+    from matplotlib.transforms import Bbox
+
+    shared = Bbox.intersection(first, second)
+    return 0.0 if shared is None else float(shared.width * shared.height)

@@ -1,0 +1,54 @@
+"""What a preset prints when its sweep has ended: cards after an audit, tables after a comparison (conf/experiment)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class PrintCards(Callback):
+    """Hydra's hook: prints the privacy card of each run of the sweep, and a table of all."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print them; runs that failed have none, and the sweep's summary names them."""
+        from experiments.card.privacy_card import print_cards
+
+        if done := ended_well(config):
+            print_cards(done)
+
+
+class PrintTables(Callback):
+    """Hydra's hook: prints the tables called `names` (experiments.report.tables) of the runs of the sweep."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print them, the ablations' too; those that the runs have no value for are left out."""
+        from experiments.report.collect import declared_metrics, read_runs, tidy
+        from experiments.report.tables import all_tables, measured
+        from experiments.report.typeset import markdown
+
+        if not (done := ended_well(config)):
+            return
+        records = read_runs(done)
+        values = measured(tidy(records))
+        if values.empty:  # they went no further than fit, or measured on validation rows
+            return
+        found = [
+            table
+            for table in all_tables(values, declared=declared_metrics(records))
+            if table.name.partition("_")[0] in self.names
+        ]
+        if found:
+            print(markdown(found), flush=True)
+
+
+def ended_well(config: DictConfig) -> list[Path]:
+    """The folders of the runs that the sweep's records name as done, now or before (experiments/sweeps/records.py)."""
+    jobs = [json.loads(path.read_text("utf-8")) for path in Path(config.hydra.sweep.dir).glob("jobs/*.json")]
+    return [Path(job["run"]) for job in jobs if job["status"] in ("done", "skipped") and "run" in job]

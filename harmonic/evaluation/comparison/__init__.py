@@ -1,0 +1,1 @@
+"""How rows are compared: encodings, distances, matches, classifiers, resamples."""

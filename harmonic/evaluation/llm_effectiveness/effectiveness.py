@@ -1,0 +1,219 @@
+"""Is the synthetic table worth teaching to a language model? LLM Effectiveness: tune on it, test on real rows.
+
+The protocol of arXiv 2408.02927 (LLE): the rows are put as questions in words, a language model is tuned on
+those of the synthetic table, and answers those of the real test rows.
+
+    Predict whether the patient tests negative or positive for diabetes.
+    The state of Pregnancies is 10.0, The state of Glucose is 68.0, …, The state of Age is 41.0.
+    Answer: positive
+
+Of some hundred rows put so a laptop's model learns no more than which label is the most frequent. Lists of rows teach
+it more in the same time (harmonic.evaluation.llm_effectiveness.row_lists).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.comparison.encoding import FARTHEST, subsample, usable_rows
+from harmonic.evaluation.llm_effectiveness.answering import (
+    greedy_answers,
+    in_all_tokens,
+    label_log_likelihoods,
+    tuned_on,
+)
+from harmonic.evaluation.llm_effectiveness.row_lists import FORMS, ListedModel, Lists, offsets
+from harmonic.evaluation.llm_effectiveness.wording import Wording, whole_target
+from harmonic.evaluation.utility.efficacy import SCORES
+from harmonic.evaluation.utility.learners import Examples, Problem
+from harmonic.llm.language_model import LanguageModel
+from harmonic.prompts.chat import check_lengths
+from harmonic.settings import Count, Fields, Text
+from harmonic.tables.table import Splits, Table
+from harmonic.tuning.settings import Tuning
+
+DECODE = ("likelihood", "generate")
+ALIKE = "all test rows got the same answer"
+"""The note on every score of a model that tells no two rows apart."""
+
+_KEY = "evaluator.language_model_effectiveness"
+_SLACK = 4  # tokens that a decoded answer may be longer than the longest one learnt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelEffectiveness(Evaluator):
+    """Scores of a language model tuned on the synthetic rows and tested on `splits.test`.
+
+    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.settings.Tuning`. `task_sentence`, `labels` and
+    `words`: see Wording. `max_test_rows` caps the test rows by a seeded draw (None: all).
+
+    form "question" is the paper's: a row, in words, is one example. "list" puts rows in short, many to an example, and
+    learns the label of each (harmonic.evaluation.llm_effectiveness.row_lists; `lists`: fields of Lists there). The
+    likeliest label is then taken with the offsets with which labels come as often as among the synthetic rows; a number
+    is the mean of what its codes stand for, each as likely as the model finds it.
+
+    decode, in the form "question": "likelihood" takes the label whose name, with the end of the answer, is the
+    likeliest; every row has one. "generate" decodes greedily; an answer that names no label is missing, and wrong. A
+    number is always decoded; a missing one counts as the mean of the synthetic target.
+
+    `notes` of all scores say so where every test row got the same answer: they are those of a constant then.
+
+    Labels that the synthetic rows lack are never learnt, and count as errors. A synthetic table with one label
+    is worth what the model tuned on it is worth.
+    """
+
+    llm: LanguageModel
+    tuning: Annotated[dict[str, Any], Fields(Tuning)] = field(default_factory=dict)
+    task_sentence: str | None = None
+    labels: dict[Text, Text] | None = None
+    words: dict[Text, dict[Text, Text]] | None = None
+    form: str = "question"
+    lists: Annotated[dict[str, Any], Fields(Lists)] = field(default_factory=dict)
+    decode: str = "likelihood"
+    max_test_rows: Count | None = None
+
+    version: ClassVar[int] = 2
+    takes_gaps: ClassVar[bool] = True
+    needs_target: ClassVar[bool] = True
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(
+            replace(score, name=f"lle/{score.name}", meaning=f"{score.meaning}; tuned language model")
+            for score in SCORES
+        ),
+        Metric("lle/missing", False, 0, 1, 0, "share of decoded answers that name no label, or are no number"),
+    )
+
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Tune on `synthetic`, test on `splits.test`; `scorer` is not used.
+
+        Raises ConfigError for settings that cannot be. Rows too long for the model give NaN.
+        """
+        given, whole = splits.schema, whole_target(splits.train)
+        splits = whole.splits(splits)
+        wording = Wording(splits.schema, self.task_sentence, self.labels, self.words)
+        self._check()
+        wording.check_for(splits)
+        measures, problem = Measures(), Problem.of(splits, features=[])
+        names = [*problem.score_names, *(["missing"] if self._decodes(problem) else [])]
+        try:
+            rows = whole.frame(usable_rows(synthetic, given))
+            if len(splits.test) == 0:
+                raise DataError("the test split is empty")
+            test = splits.test.take(subsample(len(splits.test), self.max_test_rows or len(splits.test), seed))
+            ask = self._listed if self.form == "list" else self._asked
+            scores, alike = ask(problem, wording, splits.train, rows, test.frame, seed)
+        except (DataError, ConfigError) as error:
+            if isinstance(error, ConfigError) and error.key != "llm.context":
+                raise
+            for name in names:
+                measures.unavailable(f"lle/{name}", str(error).partition("\n")[0])
+            return measures
+        for name in names:
+            if math.isfinite(scores[name]):
+                measures[f"lle/{name}"] = scores[name]
+                if alike:
+                    measures.notes[f"lle/{name}"] = ALIKE
+            elif name == "roc_auc" and self.decode == "generate":
+                measures.unavailable("lle/roc_auc", "a decoded label has no degree; decode=likelihood has")
+            else:
+                measures.unavailable(f"lle/{name}", "undefined on these test rows: they are too few or all alike")
+        return measures
+
+    def _check(self) -> None:
+        for name, known in (("form", FORMS), ("decode", DECODE)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{_KEY}.{name}", value, "is not known", suggest(str(value), known))
+        if self.form == "list":
+            Lists(**self.lists).check(_KEY)
+            if self.decode != "likelihood":
+                problem = "lists are answered by likelihood"
+                raise ConfigError(f"{_KEY}.decode", self.decode, problem, f"{_KEY}.form=question")
+
+    def _decodes(self, problem: Problem) -> bool:
+        return self.form == "question" and (self.decode == "generate" or not problem.classify)
+
+    def _listed(
+        self, problem: Problem, wording: Wording, train: Table, rows: pd.DataFrame, test: pd.DataFrame, seed: int
+    ) -> Scored:
+        """Scores on the test rows of the model tuned on lists of `rows`."""
+        from scipy.special import log_softmax
+
+        lists = Lists(**self.lists)
+        model = ListedModel.of(train, wording, rows, self.llm, Tuning(**self.tuning), lists, seed)
+        known = rows.iloc[model.taught.asked(lists.calibration if problem.classify else 0)]
+        found = model.log_likelihoods(pd.concat([test, known], ignore_index=True))
+        asked, known_too = found[: len(test)], found[len(test) :]
+        if problem.classify:
+            predicted = log_softmax(asked + offsets(known_too, problem.label_shares(rows)), axis=1)
+        else:
+            numbers = np.exp(asked) @ model.taught.form.numbers(rows)
+            predicted = (numbers - problem.center) / problem.scale
+        return Scored(problem.scores(problem.examples(test), predicted), _alike(predicted))
+
+    def _asked(
+        self, problem: Problem, wording: Wording, train: Table, rows: pd.DataFrame, test: pd.DataFrame, seed: int
+    ) -> Scored:
+        """Scores on the test rows of the model tuned on questions about `rows`."""
+        settings = in_all_tokens(Tuning(**self.tuning))
+        model, chat, _ = tuned_on(wording.examples(rows), self.llm, settings, seed=seed)
+        questions = chat.prompts([example.prompt for example in wording.examples(test)])
+        numbers = [] if wording.names else [example.completion for example in wording.examples(rows)]
+        choices = chat.completions(wording.names or sorted(set(numbers)))
+        room = max(map(len, choices)) + _SLACK
+        lengths = [len(question) + room for question in questions]
+        check_lengths(lengths, self.llm.max_tokens(model.config), what="the question about test row")
+        truth = problem.examples(test)
+        if not self._decodes(problem):
+            likelihoods = label_log_likelihoods(model, questions, choices)
+            return Scored(problem.scores(truth, likelihoods), _alike(likelihoods))
+        answers = greedy_answers(model, chat, questions, room)
+        read: list[Any] = [wording.label(answer) if problem.classify else wording.number(answer) for answer in answers]
+        if problem.classify:
+            return Scored(_label_scores(problem, truth, read), len(set(read)) == 1)
+        return Scored(_number_scores(problem, truth, read, rows), len(set(read)) == 1)
+
+
+class Scored(NamedTuple):
+    """Scores by name, and whether every row got the same answer."""
+
+    scores: dict[str, float]
+    alike: bool
+
+
+def _alike(predicted: NDArray[np.float64]) -> bool:
+    """Whether a prediction, (rows, labels) or (rows,), is the same for every row."""
+    answers = predicted.argmax(axis=1) if predicted.ndim == 2 else predicted
+    return bool((answers == answers[0]).all())
+
+
+def _label_scores(problem: Problem, truth: Examples, labels: Sequence[int | None]) -> dict[str, float]:
+    """Scores of decoded labels, None where one is missing: a label of its own, which no row has."""
+    count = len(problem.target.categories)
+    positions = np.array([count if label is None else label for label in labels])
+    scores = problem.scores(truth, np.eye(count + 1)[positions])
+    # Macro F1 is a mean over the labels seen, in the truth or in an answer; none of them is "missing".
+    seen = len({*truth.target.tolist(), *positions.tolist()})
+    if count in positions:
+        scores["f1_macro"] *= seen / (seen - 1)
+    return scores | {"roc_auc": math.nan, "missing": float((positions == count).mean())}
+
+
+def _number_scores(
+    problem: Problem, truth: Examples, numbers: Sequence[float | None], rows: pd.DataFrame
+) -> dict[str, float]:
+    """Scores of decoded numbers; a missing one (None) is filled in with the mean of `rows`' target."""
+    mean = float(rows[problem.target.name].mean())
+    values = np.array([mean if number is None else number for number in numbers])
+    standard = np.clip((values - problem.center) / problem.scale, -FARTHEST, FARTHEST)
+    missing = sum(number is None for number in numbers) / len(numbers)
+    return problem.scores(truth, standard) | {"missing": missing}

@@ -1,0 +1,1 @@
+"""What does the synthetic table, or its generator, give away?"""

@@ -1,0 +1,1 @@
+"""Is the synthetic table worth training on?"""

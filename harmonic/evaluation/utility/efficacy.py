@@ -1,0 +1,224 @@
+"""Is the synthetic table worth training on? Machine-learning efficacy: train on it, test on real rows.
+
+The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on real validation
+rows (half of them, `Splits.reference`), and the model so chosen is tested on the real test rows. The same learners
+trained on the real training rows give the ceiling.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
+from harmonic.evaluation.comparison.encoding import subsample, usable_rows
+from harmonic.evaluation.comparison.resampling import resamples_of
+from harmonic.evaluation.utility.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
+from harmonic.randomness import derive
+from harmonic.settings import Count
+from harmonic.tables.table import Splits, Table
+
+log = logging.getLogger(__name__)
+
+PARALLEL_ROWS = 5000
+"""Synthetic rows from which training several models at once saves more time than starting processes takes."""
+
+SCORES = (
+    Metric("f1_macro", True, 0, 1, 1, "F1, mean over labels"),
+    Metric("f1_weighted", True, 0, 1, 1, "F1, mean over labels by their share of the test rows"),
+    Metric("f1_binary", True, 0, 1, 1, "two labels: F1 of the one that sorts last"),
+    Metric("accuracy", True, 0, 1, 1, "share of test rows labelled right"),
+    Metric("mcc", True, -1, 1, 1, "Matthews correlation coefficient"),
+    Metric("roc_auc", True, 0, 1, 1, "area under the ROC curve, mean of one against the rest"),
+    Metric("r2", True, maximum=1, ideal=1, meaning="coefficient of determination"),
+    Metric("rmse", False, 0, ideal=0, meaning="root mean squared error, in the target's unit"),
+    Metric("mae", False, 0, ideal=0, meaning="mean absolute error, in the target's unit"),
+)
+"""Scores of a learner: the first six for a classification target, the last three for a regression target."""
+
+
+_ENDS = tuple(
+    Metric(f"mle/{s.name}/{end}", None, s.minimum, s.maximum, meaning=f"{words} end of the interval of mle/{s.name}")
+    for s in SCORES
+    for end, words in (("low", "lower"), ("high", "upper"))
+)
+
+
+def _under(prefix: str, note: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(prefix + s.name, s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; {note}")
+        for s in SCORES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLearningEfficacy(Evaluator):
+    """Scores of learners trained on the synthetic rows and tested on `splits.test`.
+
+    `models` are names in `learners.CLASSIFIERS`. `max_candidates` caps the settings tried for each
+    (1: no tuning). `max_rows` caps the synthetic rows to train on, `svm_max_rows` those of the SVM,
+    whose time grows with the square of them; None lifts a cap. `confidence` is that of the intervals of the means over
+    learners, from `resamples` bootstrap draws of the test rows (percentiles; a draw is of the same rows for all
+    learners): what other test rows would make of the same models. `n_jobs` is how many models are trained at once, each
+    on one core, which is what makes the scores the same for any number; None: as many as this process was given
+    cores, from PARALLEL_ROWS synthetic rows on (starting processes takes longer than training on fewer).
+
+    Labels that the synthetic rows lack cannot be predicted, and count as errors on the test rows. Rows
+    that teach nothing (one label, or no feature that varies) get a constant prediction: their majority
+    label, their mean. That is what such a table is worth.
+    """
+
+    models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
+    max_candidates: Count | None = None
+    max_rows: Count | None = None
+    svm_max_rows: Count | None = 5000
+    n_jobs: Count | None = None
+    confidence: float = 0.95
+    resamples: int = 1000
+
+    version: ClassVar[int] = 1
+    needs_target: ClassVar[bool] = True
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *_under("mle/*/", "one learner"),
+        *_under("mle/", "mean over learners"),
+        *_ENDS,
+        Metric("mle/class_balance_gap", False, 0, 1, 0, "total variation of label shares, synthetic against training"),
+        Metric("mle/labels_missing", False, 0, ideal=0, meaning="labels of the test rows that no synthetic row has"),
+    )
+
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Train on `synthetic`, tune on `splits.reference`, test on `splits.test`; `scorer` is not used.
+
+        Raises ConfigError for a model that does not exist.
+        """
+        self._check()
+        measures = Measures()
+        problem = Problem.of(splits)
+        try:
+            rows = usable_rows(synthetic, splits.schema)
+            if len(splits.test) == 0:
+                raise DataError("the test split is empty")
+        except DataError as error:
+            balance = ["class_balance_gap", "labels_missing"] if problem.classify else []
+            per_model = [f"{model}/{name}" for model in self.models for name in problem.score_names]
+            ends = [f"{name}/{end}" for name in problem.score_names for end in ("low", "high")]
+            for name in [*problem.score_names, *per_model, *ends, *balance]:
+                measures.unavailable(f"mle/{name}", str(error))
+            return measures
+        if problem.classify:
+            shares = [problem.label_shares(frame) for frame in (splits.train.frame, rows, splits.test.frame)]
+            measures["mle/class_balance_gap"] = float(np.abs(shares[0] - shares[1]).sum() / 2)
+            measures["mle/labels_missing"] = float(((shares[2] > 0) & (shares[1] == 0)).sum())
+            measures.notes["mle/class_balance_gap"] = _farthest(problem.target.categories, shares[1], shares[0])
+        train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
+        if train.teach_nothing:
+            log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
+        val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
+        found = self._trained(problem, train, val, test, seed)
+        for model, (scores, _, reason) in zip(self.models, found, strict=True):
+            for name in problem.score_names:
+                _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
+        predicted = [given for _, given, _ in found if given is not None]
+        intervals = self._intervals(problem, test, predicted, seed)
+        for name in problem.score_names:
+            each = {model: measures[f"mle/{model}/{name}"] for model in self.models}
+            missing = [model for model, score in each.items() if np.isnan(score)]
+            why = f"missing for {', '.join(missing)}"
+            _put(measures, f"mle/{name}", float(np.mean(list(each.values()))), why)
+            for end, value in zip(("low", "high"), intervals.get(name, (np.nan, np.nan)), strict=True):
+                _put(measures, f"mle/{name}/{end}", float("nan") if missing else float(value), why)
+        return measures
+
+    def _check(self) -> None:
+        check_names("evaluator.machine_learning_efficacy.models", self.models, CLASSIFIERS)
+        if self.n_jobs is not None and self.n_jobs < 1:
+            key = "evaluator.machine_learning_efficacy.n_jobs"
+            raise ConfigError(key, self.n_jobs, "must be at least 1", f"{key}=null")
+        check_confidence("evaluator.machine_learning_efficacy", self.confidence)
+        if self.resamples < 2:
+            key = "evaluator.machine_learning_efficacy.resamples"
+            raise ConfigError(key, self.resamples, "must be at least 2", f"{key}=1000")
+
+    def _intervals(
+        self, problem: Problem, test: Examples, predicted: Sequence[NDArray[np.float64]], seed: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Ends of the interval of each score's mean over the learners, (2,); none without a prediction."""
+        drawn: dict[str, list[NDArray[np.float64]]] = {}
+        draw = np.random.default_rng(derive(seed, "mle test rows"))
+        for counts in resamples_of(len(test), self.resamples, draw) if predicted else ():
+            scores = [problem.resampled_scores(test, given, counts) for given in predicted]
+            for name in scores[0]:
+                drawn.setdefault(name, []).append(np.mean([one[name] for one in scores], axis=0))
+        ends = [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
+        pooled = {name: np.concatenate(parts) for name, parts in drawn.items()}
+        return {name: np.nanquantile(values, ends) for name, values in pooled.items() if np.isfinite(values).any()}
+
+    def _trained(self, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int) -> list[_Tested]:
+        """What became of each model on the test rows."""
+        from joblib import Parallel, delayed
+
+        jobs = self.n_jobs or (given_cores() if len(train) >= PARALLEL_ROWS else 1)
+        work = [delayed(self._test_scores)(model, problem, train, val, test, seed) for model in self.models]
+        return list(Parallel(n_jobs=min(jobs, len(work)))(work))
+
+    def _test_scores(
+        self, model: str, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int
+    ) -> _Tested:
+        from threadpoolctl import threadpool_limits
+
+        try:
+            with threadpool_limits(1):  # the linear algebra below the learners has threads of its own
+                predicted = self.tuned(model, problem, train, val, seed)(test)
+                scores = problem.scores(test, predicted)
+            return scores, predicted, "undefined on these test rows: they are too few or all alike"
+        except Exception as error:  # five foreign libraries, and rows that may be anything
+            reason = f"{model}: {type(error).__name__}: {error}"
+            log.warning("mle could not be computed for %s", reason)
+            return {}, None, reason
+
+    def tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
+        """The learner with the settings that do best on the validation rows, the first among equals."""
+        if model == "svm" and self.svm_max_rows is not None:
+            train = train.take(subsample(len(train), self.svm_max_rows, seed))
+        if train.teach_nothing:
+            return problem.constant(train)
+        grid = (CLASSIFIERS if problem.classify else REGRESSORS)[model][: self.max_candidates]
+        fits = [problem.fit(model, candidate, train, seed=seed) for candidate in grid]
+        if len(fits) == 1 or len(val) == 0:
+            return fits[0]
+        scores = [problem.scores(val, predict(val)) for predict in fits]
+        quality = [score["f1_macro"] if problem.classify else -score["rmse"] for score in scores]
+        return fits[int(np.argmax(quality))]
+
+
+_Tested = tuple[dict[str, float], NDArray[np.float64] | None, str]
+"""A model's test scores by name, its predictions of the test rows (None: there are none), and why any are missing."""
+
+
+def given_cores() -> int:
+    """Cores that this process may use: what OMP_NUM_THREADS grants, as launchers of several jobs set it, or all."""
+    from joblib import cpu_count
+
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(int(granted), 1) if granted.isdigit() else int(cpu_count())
+
+
+def _farthest(labels: Sequence[str], synthetic: NDArray[np.float64], train: NDArray[np.float64]) -> str:
+    """The label whose share is farthest off, in words."""
+    place = int(np.abs(synthetic - train).argmax())
+    return f"{labels[place]!r}: {synthetic[place]:.1%} of the synthetic rows, {train[place]:.1%} of the training rows"
+
+
+def _put(measures: Measures, name: str, value: float, reason: str) -> None:
+    """Record the value, or, where it is NaN, the reason."""
+    if np.isfinite(value):
+        measures[name] = value
+    else:
+        measures.unavailable(name, reason)

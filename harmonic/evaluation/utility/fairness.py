@@ -1,0 +1,216 @@
+"""For whom is the synthetic table worth less? Machine-learning efficacy, group by group.
+
+Learners trained on the synthetic rows are tested on the real test rows, as in harmonic.evaluation.utility.efficacy, and
+scored on each group of these by itself: a mean over all rows may hide that a small group is badly served. A gap is no
+fault of the synthetic rows where learners trained on real rows have it, too (`gap_real`), nor where groups of these
+sizes show as much by chance (`gap_by_chance`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.comparison.encoding import usable_rows
+from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
+from harmonic.evaluation.utility.learners import CLASSIFIERS, Problem
+from harmonic.randomness import derive
+from harmonic.tables.table import Column, Schema, Splits, Table
+
+log = logging.getLogger(__name__)
+
+FEW = 10
+"""Values up to which each is a group of its own; a number with more is parted at its training median."""
+
+_KEY = "evaluator.fairness"
+_OF_LABELS, _OF_NUMBERS = ("f1_macro", "accuracy"), ("mae", "rmse")
+
+Groups = dict[str, NDArray[np.bool_]]
+"""Which test rows are in the group, by its name."""
+Predictions = list[NDArray[np.float64]]
+"""A learner's predictions each: labels' positions, or numbers in the target's unit, (test rows,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness(Evaluator):
+    """Scores by group, and the largest gap between two groups, for each of `columns`.
+
+    `columns`: columns of the table, features or the target; None: every feature with 2 to FEW values. `score`: f1_macro
+    (the default for classes) or accuracy; mae (the default for numbers) or rmse; a mean over `models`, whose settings
+    are chosen as in MachineLearningEfficacy. Groups of fewer than `min_rows` test rows are left out, and the notes say
+    so. `shuffles` of the rows over the groups give `gap_by_chance`, the gap that one shuffle in twenty exceeds.
+    """
+
+    columns: list[str] | None = None
+    score: str | None = None
+    models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
+    max_candidates: int | None = None
+    min_rows: int = 20
+    shuffles: int = 200
+
+    needs_target: ClassVar[bool] = True
+    version: ClassVar[int] = 1
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(
+            Metric(
+                f"fairness/*/*/{s.name}", s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; one group"
+            )
+            for s in SCORES
+            if s.name in (*_OF_LABELS, *_OF_NUMBERS)
+        ),
+        Metric("fairness/*/gap", False, 0, ideal=0, meaning="best less worst group's score, trained on synthetic rows"),
+        Metric("fairness/*/gap_real", None, 0, meaning="the same, trained on real rows"),
+        Metric("fairness/*/gap_by_chance", None, 0, meaning="the gap that one shuffle of the groups in 20 exceeds"),
+        Metric("fairness/gap", False, 0, ideal=0, meaning="largest gap between two groups of a column"),
+    )
+
+    def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
+        """Train on `synthetic` and on `splits.train`, test on `splits.test`; `scorer` is not used.
+
+        `notes["fairness/<column>/gap"]` names the groups. Raises ConfigError for settings that cannot be.
+        """
+        columns, score = self._checked(splits.schema)
+        measures = Measures()
+        try:
+            rows = usable_rows(synthetic, splits.schema)
+            if not columns:
+                raise DataError(
+                    f"no feature has 2 to {FEW} values: name some, {_KEY}.columns=[{splits.schema.names[0]}]"
+                )
+            groups = {column.name: self._groups(column, splits, measures) for column in columns}
+            if not any(groups.values()):
+                raise DataError(f"no two groups of a column have {self.min_rows} test rows each")
+            made, real = (self._predictions(splits, frame, seed) for frame in (rows, splits.train.frame))
+        except DataError as error:
+            for name in ["", *(f"/{_segment(column.name)}" for column in columns)]:
+                measures.unavailable(f"fairness{name}/gap", str(error))
+            return measures
+        truth = _truth(splits)
+        for name, parts in groups.items():
+            self._measure(measures, name, parts, score, truth, (made, real), seed)
+        gaps = {name: measures.get(f"fairness/{_segment(name)}/gap", np.nan) for name in groups}
+        worst = max(gaps, key=lambda name: -1.0 if np.isnan(gaps[name]) else gaps[name])
+        measures["fairness/gap"] = gaps[worst]
+        measures.notes["fairness/gap"] = f"{worst}: {measures.notes[f'fairness/{_segment(worst)}/gap']}"
+        return measures
+
+    def _checked(self, schema: Schema) -> tuple[list[Column], str]:
+        """The columns to part rows by, and the score."""
+        for name in self.columns or []:
+            if name not in schema.names:
+                raise ConfigError(f"{_KEY}.columns", name, "is no column", suggest(name, schema.names))
+        known = _OF_LABELS if schema.task.is_classification else _OF_NUMBERS
+        score = self.score or known[0]
+        if score not in known:
+            raise ConfigError(
+                f"{_KEY}.score", score, f"is no score of this target ({schema.task})", suggest(score, known)
+            )
+        for key, value, least in (("min_rows", self.min_rows, 2), ("shuffles", self.shuffles, 20)):
+            if value < least:
+                raise ConfigError(f"{_KEY}.{key}", value, f"must be at least {least}", f"{_KEY}.{key}={least}")
+        if self.columns is not None:
+            return [schema[name] for name in self.columns], score
+        return [column for column in schema.features if 2 <= len(column.categories) <= FEW], score
+
+    def _groups(self, column: Column, splits: Splits, measures: Measures) -> Groups:
+        """The groups with test rows enough, if they are two at least; what is left out is noted."""
+        values, known = splits.test.frame[column.name].to_numpy(), splits.train.frame[column.name]
+        if column.is_numeric and known.nunique() > FEW:
+            cut = column.format(round(float(known.median()), column.decimals))
+            low = values <= float(known.median())
+            found = {f"up to {cut}": low, f"above {cut}": ~low}
+        else:
+            found = {column.format(value): values == value for value in sorted(set(known))}
+        kept = {name: rows for name, rows in found.items() if rows.sum() >= self.min_rows}
+        path = f"fairness/{_segment(column.name)}/gap"
+        if small := [f"{name} ({rows.sum()})" for name, rows in found.items() if name not in kept]:
+            measures.notes[path] = f"left out, with fewer than {self.min_rows} test rows: {', '.join(small)}"
+        if len(kept) < 2:
+            measures.unavailable(path, f"no two groups of {column.name!r} have {self.min_rows} test rows each")
+            return {}
+        return kept
+
+    def _predictions(self, splits: Splits, frame: pd.DataFrame, seed: int) -> Predictions:
+        """What each learner, trained on these rows, says of the test rows. Raises DataError where all fail."""
+        from threadpoolctl import threadpool_limits
+
+        problem = Problem.of(splits)
+        train, val, test = (problem.examples(part) for part in (frame, splits.val.frame, splits.test.frame))
+        efficacy = MachineLearningEfficacy(self.models, self.max_candidates)
+        found, reasons = [], []
+        for model in self.models:
+            try:
+                with threadpool_limits(1):
+                    predicted = efficacy.tuned(model, problem, train, val, seed)(test)
+            except Exception as error:  # five foreign libraries, and rows that may be anything
+                log.warning("fairness is measured without %s: %s: %s", model, type(error).__name__, error)
+                reasons.append(f"{model}: {type(error).__name__}: {error}")
+            else:
+                found.append(_in_units(problem, predicted))
+        if not found:
+            raise DataError(f"no learner could be trained: {'; '.join(reasons)}")
+        return found
+
+    def _measure(
+        self, measures: Measures, column: str, groups: Groups, score: str, truth: NDArray[np.float64],
+        predictions: tuple[Predictions, Predictions], seed: int,
+    ) -> None:  # fmt: skip
+        """Record each group's score and the gaps, trained on synthetic and on real rows, and by chance."""
+        if not groups:
+            return
+        path, made, real = f"fairness/{_segment(column)}", *predictions
+        parts = list(groups.values())
+        scores = dict(zip(groups, _scores(score, truth, made, parts), strict=True))
+        for name, value in scores.items():
+            measures[f"{path}/{_segment(name)}/{score}"] = value
+        draw, gaps = np.random.default_rng(derive(seed, "fairness", column)), []
+        for _ in range(self.shuffles):
+            order = draw.permutation(len(truth))
+            gaps.append(np.ptp(_scores(score, truth, made, [part[order] for part in parts])))
+        measures[f"{path}/gap"] = float(np.ptp(list(scores.values())))
+        measures[f"{path}/gap_real"] = float(np.ptp(_scores(score, truth, real, parts)))
+        measures[f"{path}/gap_by_chance"] = float(np.quantile(gaps, 0.95))
+        told = ", ".join(f"{name} {scores[name]:.3f}" for name in sorted(scores, key=scores.__getitem__))
+        left_out = measures.notes.get(f"{path}/gap")
+        measures.notes[f"{path}/gap"] = f"{score}: {told}{f'; {left_out}' if left_out else ''}"
+
+
+def _segment(name: str) -> str:
+    """A name as one part of a metric's name."""
+    return name.replace("/", "_")
+
+
+def _truth(splits: Splits) -> NDArray[np.float64]:
+    """The test rows' targets: labels' positions, or numbers in the target's unit, (test rows,)."""
+    problem = Problem.of(splits)
+    target = problem.examples(splits.test.frame).target
+    return np.asarray(target, dtype=np.float64) if problem.classify else target * problem.scale + problem.center
+
+
+def _in_units(problem: Problem, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    if problem.classify:
+        return predicted.argmax(axis=1).astype(np.float64)
+    return predicted * problem.scale + problem.center
+
+
+def _scores(
+    score: str, truth: NDArray[np.float64], predictions: Predictions, parts: list[NDArray[np.bool_]]
+) -> list[float]:
+    """The score of each part of the rows, mean over learners."""
+    from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, root_mean_squared_error
+
+    functions: dict[str, Callable[..., float]] = {
+        "f1_macro": lambda true, said: f1_score(true, said, average="macro", zero_division=0),
+        "accuracy": accuracy_score, "mae": mean_absolute_error, "rmse": root_mean_squared_error,
+    }  # fmt: skip
+    function = functions[score]
+    return [float(np.mean([function(truth[part], said[part]) for said in predictions])) for part in parts]

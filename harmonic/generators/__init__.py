@@ -1,0 +1,1 @@
+"""What every generator offers, and what is built around any generator: conditions and rules."""

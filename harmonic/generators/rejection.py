@@ -1,0 +1,60 @@
+"""Rows under conditions from a generator that knows none: draw more, keep those that fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harmonic.errors import SamplingError
+from harmonic.progress import Progress
+from harmonic.randomness import derive
+from harmonic.tables.conditions import Conditions, described, satisfying
+
+if TYPE_CHECKING:
+    from harmonic.generators.base import Sample
+
+REJECTIONS = 100  # rows drawn for each row wanted, before rejection gives up
+_LEAST_BUDGET = 2000
+_SPARE = 1.2  # more rows than should be needed, so that there are seldom further rounds
+_FACTOR = 20  # a round is at most so many times as large as the rows wanted
+
+
+def draw_by_rejection(
+    sample: Callable[..., Sample], n: int, *, seed: int, directory: Path, conditions: Conditions,
+    budget: int | None = None,
+) -> Sample:  # fmt: skip
+    """Exactly n rows that satisfy the conditions, from a generator's `sample`.
+
+    budget: rows to draw at most (None: 100 for each one wanted, 2,000 at least). Validity: raw, the share of rows
+    that satisfied; answers, rows drawn; rejected/condition. Raises SamplingError naming the conditions where the
+    budget does not suffice.
+    """
+    from harmonic.generators.base import Sample
+
+    most = max(REJECTIONS * n, _LEAST_BUDGET) if budget is None else budget
+    kept: list[pd.DataFrame] = []
+    have = drawn = turn = 0
+    with Progress("sample", n, "rows") as progress:
+        while have < n and drawn < most:
+            # The rate so far, as if one more row had satisfied: it may be that none did.
+            needed = (n - have) * _SPARE * drawn / (have + 1) if drawn else n
+            size = min(max(math.ceil(needed), 2), _FACTOR * n, most - drawn)
+            rows = sample(size, seed=derive(seed, "rejection", turn), directory=directory / str(turn)).frame
+            kept.append(rows[satisfying(rows, conditions)])
+            new = min(len(kept[-1]), n - have)
+            have, drawn, turn = have + len(kept[-1]), drawn + size, turn + 1
+            progress.advance(new)
+            progress.note(drawn=drawn)
+    if have < n:
+        raise SamplingError(
+            f"only {have} of {n} rows satisfy {described(conditions)}, of {drawn} drawn ({have / max(drawn, 1):.2%})\n"
+            f"  fix: widen the conditions, raise budget= above {most}, lower n=, or draw from a generator that is held "
+            "to conditions (generator=harmonic)"
+        )
+    frame = pd.concat(kept, ignore_index=True).head(n)
+    counts = {"raw": have / drawn, "answers": float(drawn), "rejected/condition": float(drawn - have)}
+    return Sample(frame, counts)

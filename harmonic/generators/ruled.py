@@ -1,0 +1,103 @@
+"""A generator for a table whose columns follow from each other: given what does not, its rows are made whole.
+
+See harmonic.tables.rules.rule for the rules, and how each is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harmonic.generators.base import Generator, LanguageGenerator, Sample
+from harmonic.tables.conditions import Conditions
+from harmonic.tables.missing_values import completed
+from harmonic.tables.rules.rule_set import Rules
+from harmonic.tables.table import Splits
+
+
+def fitted_to(generator: Generator, splits: Splits) -> Generator:
+    """The generator, made to fit the table: its rules, its missing values and dates, a target that is not there.
+
+    splits: as generators are given them (harmonic.tables.training_view), its `prepare`, `fit` and `load` among them.
+    """
+    rules = splits.rules
+    if generator.gives_real_rows:
+        return generator
+    if rules is None or not rules.rules:
+        return completed(generator, splits)
+    inner = completed(generator, rules.splits(splits))
+    return (RuledLanguage if isinstance(inner, LanguageGenerator) else Ruled)(inner, rules)
+
+
+class Ruled(Generator):
+    """A generator that is given reduced tables, and whose rows are restored. `fitted_to` makes one."""
+
+    takes_gaps = True
+
+    def __init__(self, generator: Generator, rules: Rules) -> None:
+        self.generator, self.rules = generator, rules
+
+    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
+        self.generator.prepare(self.rules.splits(splits), n, seed=seed, directory=directory)
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        return self.generator.fit(self.rules.splits(splits), seed=seed, prepared=prepared, directory=directory)
+
+    def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
+        self._whole_rules = replace(self.rules, schema=splits.whole_schema)
+        self.generator.load(self.rules.splits(splits), prepared=prepared, directory=directory)
+
+    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
+        return self._whole(self.generator.sample(n, seed=seed, directory=directory))
+
+    def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
+        """The generator is held to the conditions on what it draws; those on what is made of it, by rejection."""
+        from harmonic.generators.rejection import draw_by_rejection
+
+        changed = {rule.column for rule in self.rules.rules}
+        held = {name: one for name, one in conditions.items() if name not in changed}
+        left = {name: one for name, one in conditions.items() if name in changed}
+
+        def drawn(size: int, *, seed: int, directory: Path) -> Sample:
+            directory.mkdir(parents=True, exist_ok=True)
+            sample = self.generator.draw(size, seed=seed, directory=directory, conditions=held, budget=budget)
+            return self._whole(sample)
+
+        if not left:
+            return drawn(n, seed=seed, directory=directory)
+        return draw_by_rejection(drawn, n, seed=seed, directory=directory, conditions=left, budget=budget)
+
+    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
+        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)
+
+    def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
+        return self.generator.estimate(self.rules.splits(splits), n, prepared=prepared)
+
+    def _whole(self, sample: Sample) -> Sample:
+        return Sample(self.rules.restore(sample.frame), sample.validity)
+
+
+class RuledLanguage(Ruled, LanguageGenerator):
+    """The same for a language generator, which also scores rows: by what it was given of them."""
+
+    generator: LanguageGenerator
+
+    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
+        self.generator.history = self.history
+        return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
+
+    def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        return self.generator.nll(self._whole_rules.reduce(rows))
+
+    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
+        return self.generator.token_nll(self._whole_rules.reduce(rows), base=base)
+
+    def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
+        return self.generator.shown(n, prepared=prepared)
+
+    def unload(self) -> None:
+        self.generator.unload()

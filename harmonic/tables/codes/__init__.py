@@ -1,0 +1,1 @@
+"""Short codes for values, for language models: letters for categories, quantiles for numbers."""

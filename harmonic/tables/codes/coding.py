@@ -1,0 +1,50 @@
+"""How values are put before a language model: as they are, or as codes, numbers and categories each for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from harmonic.tables.codes.letters import LetterCodes
+from harmonic.tables.codes.quantiles import Quantiles
+from harmonic.tables.conditions import Condition, Conditions
+from harmonic.tables.table import Schema, Table
+
+Numbers = Literal["text", "quantiles"]
+Categories = Literal["text", "letters"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coding:
+    """A table in codes, and the way back."""
+
+    numbers: Quantiles
+    categories: LetterCodes
+
+    @classmethod
+    def of(cls, train: Table, numbers: Numbers, categories: Categories) -> Coding:
+        """Learn the codes from the training rows."""
+        schema = train.schema
+        binned = Quantiles.of(train) if numbers == "quantiles" else Quantiles.none(schema)
+        # The codes of numbers are categories of their own, and stay: letters are for the categories of the table.
+        lettered = LetterCodes.of(schema) if categories == "letters" else LetterCodes.none(schema)
+        return cls(binned, LetterCodes(binned.coded, lettered.letters))
+
+    @property
+    def coded(self) -> Schema:
+        """The schema of the coded table."""
+        return self.categories.coded
+
+    def encode(self, table: Table) -> Table:
+        """The table in codes."""
+        return self.categories.encode(self.numbers.encode(table))
+
+    def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
+        """Coded rows with numbers and categories again, numbers drawn within their bins and within the conditions."""
+        return self.numbers.decode(self.categories.decode(frame), seed, conditions)
+
+    def conditions(self, conditions: Conditions) -> dict[str, Condition]:
+        """The same conditions, on the coded table. Raises ConfigError where no code can satisfy one."""
+        return self.categories.conditions(self.numbers.conditions(conditions))

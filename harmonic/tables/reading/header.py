@@ -1,0 +1,239 @@
+"""What stands around a table's rows in a text file: titles above the header, the header, labels below it, footers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harmonic.shell import override
+from harmonic.tables.column_types.roles import forms_of
+from harmonic.tables.reading.encodings import unusable
+from harmonic.tables.spellings.columns import LIKELY_MARKERS
+from harmonic.tables.spellings.date_formats import find_format
+
+DELIMITERS = {  # what a header may be split by, as it is typed on the command line
+    ",": override("dataset.delimiter", ","),
+    ";": override("dataset.delimiter", ";"),
+    "\t": override("dataset.delimiter", "tab"),
+    "|": override("dataset.delimiter", "|"),
+}
+UNNAMED = "Unnamed: {}"  # a column without a name, counted from 0, as pandas calls it
+NAMELESS = "column_{}"  # a column of a file without a header, counted from 1
+_ABOVE = 20  # lines that may stand above the header
+_NARROW, _WIDE = 2, 4  # cells of a title such as "Account;123", and of a table below which it is none of its rows
+_LABELLED = 2  # rows below the header that may hold units, or the header in other words
+_LEAST_BODY = 10  # rows from which it can be told
+_MOSTLY = 0.9
+_NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?")
+
+
+def lines_of(record: list[str]) -> int:
+    """How many lines a record has in the file."""
+    return 1 + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in record)
+
+
+def header_place(records: list[list[str]]) -> int:
+    """The number of the record that is the header: those above it are titles, with one cell of many at most."""
+    widths = [len(row) for row in records]
+    if len(records) < 3 or max(widths) < 2:
+        return 0
+    width = max(set(widths[1:]), key=widths[1:].count)
+    if width < 2:
+        return 0
+    for place, row in enumerate(records[:_ABOVE]):
+        filled = [cell for cell in row if cell.strip()]
+        if len(row) <= _NARROW and width >= _WIDE:
+            continue  # a title, and what it says
+        comment = row[0].lstrip().startswith("#") and len(row) != width
+        if not comment and (len(row) == width and (len(filled) > 1 or (filled and not row[0].strip()))):
+            return place
+        if len(filled) > 1 and not comment:
+            return 0  # no title: the file is odd, and what is odd is told below
+    return 0
+
+
+def body_of(records: list[list[str]], at: list[int], header: list[str]) -> tuple[list[list[str]], list[int], list[str]]:
+    """The rows below the header; lines without any value, and notes below the table, are left out."""
+    kept = [(row, line) for row, line in zip(records, at, strict=True) if any(cell.strip() for cell in row)]
+    notes = []
+    again = [row for row, _ in kept if [cell.strip() for cell in row] == header]
+    if again and len(again) < len(kept):
+        notes.append(f"{_lines(len(again))} that repeat the header left out")
+        kept = [(row, line) for row, line in kept if row not in again]
+    if empty := sum(not any(cell.strip() for cell in row) for row in records):
+        notes.append(f"{empty} rows without any value are left out")
+    footers = []
+    while len(kept) > 1 and len(kept[-1][0]) == 1 and len(header) > 2:
+        footers.append(kept.pop()[0][0])
+    if footers:
+        notes.append(f"{len(footers)} lines below the table are left out: {footers[-1][:40]!r}")
+    return [row for row, _ in kept], [line for _, line in kept], notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framed:
+    """A file's lines by what they are.
+
+    `above` and `below`: the texts around the header that new files have, too. `top`: the line of the header, counted
+    from 0. `columns`: its cells; made up where the file is `headless`, and an empty one in front where the header is
+    `short` of the first, as R writes row names. `body`: the rows, and in `places` the number of
+    each one's last line. `notes`: what is left out, and why.
+    """
+
+    above: str
+    below: str
+    short: bool
+    top: int
+    columns: list[str]
+    headless: bool
+    body: list[list[str]]
+    places: list[int]
+    notes: tuple[str, ...]
+
+
+def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start: int, header: bool | None) -> Framed:
+    """Find the header among records, of which each ends at line `at`; the lines before `start` are none of them.
+
+    `header`: whether there is one; None: found.
+    """
+    first = header_place(records) if header is not False else 0
+    kept_above, notes = told_titles(records[:first])
+    top = at[first] - lines_of(records[first]) if first else start
+    columns = [name.strip() for name in records[first]] if records else []
+    headless = header is False
+    if header is None and len(columns) > 1 and looks_like_a_row(columns, records[first + 1 :]):
+        headless = True
+        notes.append(
+            f"the first line holds values, and the columns have no names: they are called {NAMELESS.format(1)!r} to "
+            f"{NAMELESS.format(len(columns))!r}; if it is a header: {override('dataset.header', True)}"
+        )
+    if headless:
+        columns = [NAMELESS.format(place + 1) for place in range(len(columns))]
+    skipped = first + (not headless)
+    body, places, left = body_of(records[skipped:], at[skipped:], columns)
+    short = not headless and _has_row_names(columns, body)
+    if short:
+        columns = ["", *columns]
+        left.append("the header lacks the first column, as where R writes row names, and is written so")
+    labels = 0 if headless else labels_below(body)
+    if labels:
+        shown = ", ".join(cell for cell in body[labels - 1] if cell)
+        left.append(f"{_lines(labels)} below the header, without values, kept as they stand: {shown[:40]!r}")
+    return Framed(
+        above="".join(lines[: top if kept_above else start]), top=top, columns=columns, headless=headless, short=short,
+        below="".join(lines[at[first] : places[labels - 1]]) if labels else "",
+        body=body[labels:], places=places[labels:], notes=(*notes, *left),
+    )  # fmt: skip
+
+
+def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
+    """Whether the lines above the header may stand above new rows, and a note on them.
+
+    What says something of someone in particular (an account and its number) is not for new rows.
+    """
+    if not records:
+        return True, []
+    count = f"{_lines(len(records))} above the header"
+    cells = [cell.strip() for row in records for cell in row]
+    words = [word for cell in cells for word in (cell, *re.split(r"[\s:;,()]+", cell)) if word]
+    naming = any(len([cell for cell in row if cell.strip()]) > 1 for row in records)
+    naming = naming or bool(forms_of(words)) or any(re.search(r"\d[\d ]{8,}", cell) for cell in cells)
+    if naming:
+        return False, [f"{count} left out of new files, for they may name someone: {cells[0][:40]!r}"]
+    return True, [f"{count} kept as written: {records[0][0][:40]!r}"]
+
+
+def _has_row_names(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Whether every row has one cell more than the header, and in front a name of its own, or a growing number."""
+    if len(body) < _LEAST_BODY or any(len(row) != len(header) + 1 for row in body):
+        return False
+    names = [row[0].strip() for row in body]
+    if len(set(names)) < len(names) or not all(names):
+        return False
+    if not any(map(_NUMBER.fullmatch, names)):
+        return True
+    return all(map(str.isdecimal, names)) and all(int(low) < int(high) for low, high in pairwise(names))
+
+
+def _lines(count: int) -> str:
+    return f"{count} line{'s' * (count > 1)}"
+
+
+def looks_like_a_row(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line is a row like the others, and the file has no header.
+
+    Numbers stand over numbers, and no text does; and either a text comes again in its column, or there are two decimals
+    or dates at least, or one number twice. Years, and numbers that count the columns, are names.
+    """
+    if len(body) < _LEAST_BODY or any(len(row) != len(header) for row in body):
+        return False
+    columns = [[cell.strip() for cell in column] for column in zip(*body, strict=True)]
+    given = [[cell for cell in column if cell not in LIKELY_MARKERS] for column in columns]
+    numeric = [bool(cells) and all(map(_NUMBER.fullmatch, cells)) for cells in given]
+    dated = [bool(cells) and find_format(cells) is not None for cells in given]
+    numbers = [cell for cell, is_number in zip(header, numeric, strict=True) if is_number and _NUMBER.fullmatch(cell)]
+    if any(not _NUMBER.fullmatch(cell) for cell, is_number in zip(header, numeric, strict=True) if is_number):
+        return False
+    counted = [str(number) for number in range(len(header) + 1)]
+    if all(number in counted or re.fullmatch(r"(19|20)\d\d", number) for number in numbers):
+        numbers = []
+    moments = [cell for cell, is_date in zip(header, dated, strict=True) if is_date and find_format([cell])]
+    recurring = [
+        cell for cell, cells, number in zip(header, given, numeric, strict=True)
+        if not number and cell and Counter(cells)[cell] > 1
+    ]  # fmt: skip
+    fine = moments + [number for number in numbers if re.search("[.,]", number)]
+    return bool(numbers or moments) and (bool(recurring) or len(fine) > 1 or len(set(numbers)) < len(numbers))
+
+
+def labels_below(body: Sequence[Sequence[str]]) -> int:
+    """How many rows below the header hold units, or the header in other words, and no values.
+
+    Where at least two columns hold numbers, none of theirs is one, and nothing of it comes again in its column.
+    """
+    if len(body) < _LEAST_BODY or any(len(row) != len(body[0]) for row in body):
+        return 0
+    for count in range(_LABELLED, 0, -1):
+        columns = [[cell.strip() for cell in column] for column in zip(*body[count:], strict=True)]
+        given = [[cell for cell in column if cell not in LIKELY_MARKERS] for column in columns]
+        numeric = [
+            len(cells) >= _LEAST_BODY - _LABELLED
+            and sum(map(bool, map(_NUMBER.fullmatch, cells))) >= _MOSTLY * len(cells)
+            for cells in given
+        ]
+        labels = [[cell.strip() for cell in row] for row in body[:count]]
+        if sum(numeric) > 1 and all(_labels(row, columns, numeric) for row in labels):
+            return count
+    return 0
+
+
+def _labels(row: Sequence[str], columns: Sequence[Sequence[str]], numeric: Sequence[bool]) -> bool:
+    over = [cell for cell, is_number in zip(row, numeric, strict=True) if is_number]
+    words = [cell for cell in over if cell and cell not in LIKELY_MARKERS and not _NUMBER.fullmatch(cell)]
+    seen = any(cell and cell in column for cell, column in zip(row, columns, strict=True))
+    return len(words) > 1 and not seen and not any(map(_NUMBER.fullmatch, over))
+
+
+def checked_header(
+    header: list[str], origin: str, text: str, body: list[list[str]]
+) -> tuple[list[str], tuple[tuple[str, str], ...], list[str]]:
+    """The table's column names, pairs of these and the file's where they differ, and notes."""
+    if len(header) < 2:
+        first = text.strip().splitlines()[0]
+        other = next((words for mark, words in DELIMITERS.items() if mark in first and [first] != header), None)
+        if other is None:
+            fix = "give a table with a header and two columns at least"
+            raise unusable(origin, "the first line names one column only, and one column has nothing to learn", fix)
+        raise unusable(origin, "the first line names one column only", other)
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise unusable(origin, f"column names must be unique; more than once: {twice}", "rename them in the file")
+    names = [name or UNNAMED.format(place) for place, name in enumerate(header)]
+    if len(set(names)) < len(names):
+        raise unusable(origin, "columns have no name, and the names for them are taken", "name every column")
+    renamed = tuple((new, old) for new, old in zip(names, header, strict=True) if new != old)
+    notes = [f"column {names.index(new) + 1} has no name, and is called {new!r} here" for new, _ in renamed]
+    return names, renamed, notes
