@@ -64,8 +64,7 @@ _SAMPLE = 5  # texts that formats are made from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateSpelling:
-    """Dates written as `form`, and `plain`, the format of harmonic.tables.spellings.date_formats that they are mapped
-    to.
+    """Dates written as `form`, and `plain`, the format (harmonic.tables.spellings.date_formats) they are mapped to.
 
     `form` has strftime's fields, "%-d" without its zero, "%K" for hours from 0 to 11, "%3f" for milliseconds, "%q" for
     the quarter, and "%z" ("%-z" without its colon) for an offset that follows from `zone`. `words` are the months,
