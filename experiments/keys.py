@@ -14,6 +14,7 @@ from typing import Any
 
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
+from harmonic.runs.identity import without_module_paths
 from harmonic.tables import training_view
 from harmonic.tables.missing_values import Completion
 from harmonic.tables.reading.file_layout import Layout
@@ -47,7 +48,10 @@ def configured_versions(config: Mapping[str, Any]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """The inputs of each stage of one run; `versions` are its `stage_versions`, `n` the rows to draw."""
+    """The inputs of each stage of one run; `versions` are its `stage_versions`, `n` the rows to draw.
+
+    `config` is the run's resolved configuration; where its classes lie is no part of a key.
+    """
 
     config: dict[str, Any]
     splits: Splits
@@ -57,15 +61,15 @@ class StageInputs:
 
     def prompts(self) -> Inputs:
         """The generator's settings, of tuning and sampling those that shape prompts; what it is told of columns."""
-        settings = without(self.config["generator"], "tuning", "sampling")
+        settings = without(self._settings("generator"), "tuning", "sampling")
         for part, names in SHAPE_PROMPTS.items():
-            given = self.config["generator"].get(part) or {}
+            given = self._settings("generator").get(part) or {}
             settings[part] = {name: given[name] for name in names if name in given}
         return self._common("prompts") | self._columns | {"generator": settings, "n": self.n}
 
     def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
         """All settings of the generator but sampling, and what train.jsonl and validation.jsonl hold, if they are."""
-        settings = without(self.config["generator"], "sampling")
+        settings = without(self._settings("generator"), "sampling")
         return (
             self._common("fit")
             | self._columns
@@ -75,16 +79,20 @@ class StageInputs:
     def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:
         """The fit, the sampling settings, what sample.jsonl holds, and the make of the file of rows."""
         return self._common("sample") | {
-            "fit": fit_key, "sampling": self.config["generator"].get("sampling"), "prompts": sample_digest, "n": self.n,
+            "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest, "n": self.n,
             "file": self._file(),
         }  # fmt: skip
 
     def evaluate(self, name: str, fit_key: str, sample_digest: str | None, csv_digest: str) -> Inputs:
         """The evaluator's settings, the synthetic rows, and what their prompts showed."""
         return self._common(f"evaluate_{name}") | {
-            "fit": fit_key, "sampling": self.config["generator"].get("sampling"), "prompts": sample_digest,
-            "synthetic": csv_digest, "evaluator": self.config["evaluator"][name], "on": self.config["evaluate_on"],
+            "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest,
+            "synthetic": csv_digest, "evaluator": self._settings("evaluator")[name], "on": self.config["evaluate_on"],
         }  # fmt: skip
+
+    def _settings(self, group: str) -> dict[str, Any]:
+        found: dict[str, Any] = without_module_paths(self.config[group])
+        return found
 
     @functools.cached_property
     def _columns(self) -> Inputs:

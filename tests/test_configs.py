@@ -16,6 +16,7 @@ from harmonic.datasets import Dataset
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
 from harmonic.llm.language_model import LanguageModel
+from harmonic.runs.identity import class_name
 from harmonic.tracking import Tracker
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -160,3 +161,15 @@ def test_each_setting_of_the_scales_tuning_reaches_the_generator() -> None:
     dense = configuration("generator=harmonic_dense")
     sizes = {**dense.generator.tuning, **dense.generator.sampling}
     assert all(sizes[name] == value for name, value in dense.scale.dense.items())
+
+
+def test_classes_of_one_package_have_names_of_their_own() -> None:
+    targets = {
+        line.partition("_target_:")[2].partition("#")[0].strip()
+        for path in CONF.rglob("*.yaml")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "_target_:" in line
+    }
+    named = sorted(class_name(target) for target in targets)
+    assert len(named) > 20
+    assert len(set(named)) == len(named)

@@ -242,7 +242,7 @@ def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
     """
     package = importlib.import_module("harmonic.evaluation")
     found = list(EFFICIENCY)
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         for part in vars(importlib.import_module(module.name)).values():
             if isinstance(part, type) and issubclass(part, Evaluator):
                 found.extend(getattr(part, "metrics", ()))

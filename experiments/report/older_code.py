@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harmonic.runs.identity import class_name
+
 if TYPE_CHECKING:
     from experiments.report.collect import RunRecord
 
@@ -29,7 +31,7 @@ def _versions(record: RunRecord) -> dict[tuple[str, str], int]:
     A generator's stages are its own; the others are the same code for all.
     """
     config, told = record.report.get("config", {}), record.report.get("stage_versions", {})
-    own = str((config.get("generator") or {}).get("_target_", record.generator))
+    own = class_name(str((config.get("generator") or {}).get("_target_", record.generator)))
     named = {*told, "file", "completion", *record.report.get("stages", {})} - {"split", "evaluate"}
     return {
         (own if stage in ("prompts", "fit", "sample") else "", stage): told.get(stage, 0) for stage in sorted(named)

@@ -212,7 +212,10 @@ def _code() -> str:
 def code_files() -> list[Path]:
     """The files of that code, and of the packaged tables."""
     parts = ["experiments/run.py", "experiments/keys.py"]
-    parts += [f"harmonic/{part}" for part in ("*.py", "tables/*.py", "runs/*.py", "data/*.csv")]
+    parts += [
+        f"harmonic/{part}"
+        for part in ("*.py", "generators/*.py", "method/*.py", "tables/**/*.py", "runs/*.py", "data/*.csv")
+    ]
     return [path for part in parts for path in sorted(CODE.glob(part))]
 
 

@@ -26,21 +26,13 @@ from harmonic.errors import ConfigError
 from harmonic.runs.cache import Build, Cache, Entry
 from harmonic.runs.done import finished, mark_done, outdated
 from harmonic.runs.environment import git, peaks, reset_peaks, versions
+from harmonic.runs.identity import identity
 from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
-NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra"}
-"""Top-level config keys that do not change a run's results. `data_dir` says where the rows are; which rows
-they are, their fingerprint says."""
-
 MINIMUM_FREE_MB = 200
 """A run that starts with less free disk would likely fail half-way, so it does not start."""
-
-
-def identity(config: Mapping[str, Any], data: str = "") -> str:
-    """The run id: 8 hex digits over the config without NOT_IDENTITY, and the data's fingerprint."""
-    return key_of({"config": {k: v for k, v in config.items() if k not in NOT_IDENTITY}, "data": data})[:8]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ import pytest
 
 from harmonic.errors import ConfigError
 from harmonic.runs import run as runs
-from harmonic.runs.run import Run, identity
+from harmonic.runs.identity import identity
+from harmonic.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = {"generator": {"k": 5}, "seed": 0, "output_dir": "outputs", "tracker": {"mode": "auto"}}
@@ -74,6 +75,15 @@ def test_what_does_not_change_results_does_not_change_the_run_id(change: dict[st
 @pytest.mark.parametrize("change", [{"generator": {"k": 6}}, {"seed": 1}, {"n_samples": 10}])
 def test_what_changes_results_changes_the_run_id(change: dict[str, Any]) -> None:
     assert identity({**CONFIG, **change}) != identity(CONFIG)
+
+
+def test_a_class_that_moves_within_its_package_is_the_same() -> None:
+    before, after, other, foreign = (
+        {**CONFIG, "generator": {"_target_": target, "parts": [{"_target_": target}]}}
+        for target in ("own.tabsyn.TabSyn", "own.tabsyn.generator.TabSyn", "own.tabsyn.Other", "theirs.tabsyn.TabSyn")
+    )
+    assert identity(before) == identity(after)
+    assert len({identity(config) for config in (before, other, foreign)}) == 3
 
 
 def test_other_rows_make_another_run() -> None:

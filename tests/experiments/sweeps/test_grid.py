@@ -16,7 +16,7 @@ from experiments.keys import stage_versions
 from experiments.sweeps.grid import code_files, data_read, ground, key_for, signature
 from harmonic.datasets import Dataset
 from harmonic.runs.done import finished
-from harmonic.runs.run import identity
+from harmonic.runs.identity import identity
 from harmonic.tables.column_types.kinds import type_table
 from harmonic.tables.reading.files import read_csv
 from harmonic.tables.splitting import split_rows
