@@ -79,8 +79,8 @@ class StageInputs:
     def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:
         """The fit, the sampling settings, what sample.jsonl holds, and the make of the file of rows."""
         return self._common("sample") | {
-            "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest, "n": self.n,
-            "file": self._file(),
+            "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest,
+            "n": self.n, "file": self._file(),
         }  # fmt: skip
 
     def evaluate(self, name: str, fit_key: str, sample_digest: str | None, csv_digest: str) -> Inputs:

@@ -1,0 +1,36 @@
+"""What tells one run, or one stage of it, from another: its settings and its data, not where the code lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harmonic.storage import key_of
+
+NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra"}
+"""Top-level config keys that do not change a run's results. `data_dir` says where the rows are; which rows
+they are, their fingerprint says."""
+
+
+def identity(config: Mapping[str, Any], data: str = "") -> str:
+    """The run id: 8 hex digits over the config without NOT_IDENTITY, and the data's fingerprint."""
+    settings = {name: without_module_paths(value) for name, value in config.items() if name not in NOT_IDENTITY}
+    return key_of({"config": settings, "data": data})[:8]
+
+
+def without_module_paths(value: Any) -> Any:
+    """The settings with each `_target_` as `class_name`: a class that moves to another module is the same class."""
+    if isinstance(value, Mapping):
+        return {
+            key: class_name(inner) if key == "_target_" and isinstance(inner, str) else without_module_paths(inner)
+            for key, inner in value.items()
+        }
+    return [without_module_paths(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def class_name(target: str) -> str:
+    """Package and class of a `_target_`: "harmonic.Fidelity" for any module of harmonic that has the class.
+
+    Within a package no two classes that conf names are called alike (tests/test_configs.py).
+    """
+    return f"{target.partition('.')[0]}.{target.rpartition('.')[2]}"
