@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import unknown
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive
 from harmonic.tables.table import Splits
@@ -53,7 +53,7 @@ class RealRows(Generator):
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         if self.rows not in self.SOURCES:
-            raise ConfigError("generator.rows", self.rows, "is no part of the data", suggest(self.rows, self.SOURCES))
+            raise unknown("generator.rows", self.rows, "part of the data", self.SOURCES)
         self._table = splits.train if self.rows == "train" else splits.holdout
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -15,7 +15,7 @@ def resolved_device(device: str) -> str:
     import torch
 
     if device not in DEVICES:
-        raise ConfigError("generator.device", device, "is not a device", suggest(device, DEVICES))
+        raise unknown("generator.device", device, "device", DEVICES)
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("generator.device", device, "there is no GPU here", "generator.device=auto")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -18,7 +18,7 @@ import pandas as pd
 
 from harmonic.decoding.batch_log import BatchLog
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.settings import Count, Positive

@@ -32,7 +32,7 @@ import pandas as pd
 
 from baselines.device import resolved_device
 from baselines.rounding import rounded
-from harmonic.errors import ConfigError, SamplingError, suggest
+from harmonic.errors import ConfigError, SamplingError, unknown
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
@@ -137,7 +137,7 @@ class SynthcityGenerator(Generator):
 def plugin_class(plugin: str) -> Any:
     """Import a plugin. Raises ConfigError where there is none of that name, or no synthcity."""
     if plugin not in PLUGINS:
-        raise ConfigError("generator.plugin", plugin, "is no plugin known here", suggest(plugin, PLUGINS))
+        raise unknown("generator.plugin", plugin, "plugin", PLUGINS)
     chained = "mode.chained_assignment"  # synthcity sets it for the whole process, and prints while it is imported
     try:
         with quiet(), pd.option_context(chained, pd.get_option(chained)):

@@ -27,7 +27,7 @@ from experiments.sweeps.grid import data_read, file_key, ground, key_for, number
 from experiments.sweeps.records import concluded, recorded
 from experiments.sweeps.search import objective
 from harmonic.errors import ConfigError, HarmonicError
-from harmonic.llm.weights import processes, rank
+from harmonic.llm.machine import processes, rank
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from harmonic.datasets import Dataset
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.generators.ruled import fitted_to
 from harmonic.llm.language_model import LanguageModel
 from harmonic.method.generator import HarmonicGenerator
@@ -107,14 +107,14 @@ class Harmonic:
         known = set(HarmonicGenerator.__dataclass_fields__) - {"llm", "tuning", "sampling"}
         for name in self.settings:
             if name not in known:
-                raise ConfigError(name, self.settings[name], "is not a setting", suggest(name, known))
+                raise unknown(name, self.settings[name], "setting", known, name=name)
         given = merged(settings_of(self.method, self.scale), self.settings)
         given = merged(given, {"tuning": self.tuning, "sampling": self.sampling})
         llm = language_model(self.llm) if isinstance(self.llm, str) else self.llm
         generator = built(given, llm=llm)
         if not isinstance(generator, HarmonicGenerator):
-            methods = ("harmonic_dense", "harmonic")
-            raise ConfigError("method", self.method, "is another generator", suggest(self.method, methods))
+            problem = "is a generator of another method"
+            raise ConfigError("method", self.method, problem, "method=harmonic_dense or method=harmonic")
         check_fields(generator)
         return generator
 

@@ -1,4 +1,7 @@
-"""The errors a user can mend: each says what was given, what is wrong, and what to do."""
+"""Errors that a user can fix. Each says which setting is wrong, what is wrong with it, and what to do.
+
+The form of a message is `key=value: problem`, and on the next line `fix: what to do`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from difflib import get_close_matches
 
 
 class HarmonicError(Exception):
-    """Base of every error that is the input's fault, not the program's."""
+    """Base class of all errors that come from the input, not from the program."""
 
 
 class ConfigError(HarmonicError):
-    """A configuration value that cannot work: names the key, the value and the fix."""
+    """An invalid setting: its key, its value, the problem and the fix."""
 
     def __init__(self, key: str, value: object, problem: str, fix: str) -> None:
         self.key = key
@@ -20,16 +23,28 @@ class ConfigError(HarmonicError):
 
 
 class DataError(HarmonicError):
-    """A table that cannot be used: names the column or the row and the fix."""
+    """An invalid table. The message names the column or the row, and the fix."""
 
 
 class SamplingError(HarmonicError):
-    """Sampling ended short of the rows asked for; the message counts the rejected answers."""
+    """Sampling ended with too few rows. The message counts the rejected answers."""
+
+
+def unknown(key: str, value: object, what: str, known: Iterable[str], *, name: str | None = None) -> ConfigError:
+    """The error for a name that does not exist: "dataset.target=aeg: unknown column", and a suggestion.
+
+    what: what the name should be, such as "column". known: the names that exist. name: the wrong name, if it is only a
+    part of the value; it is then shown, too.
+    """
+    problem = f"unknown {what}" if name is None else f"unknown {what} {name!r}"
+    return ConfigError(key, value, problem, suggest(str(value) if name is None else name, known))
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Say which known names are near `wrong`, or list them all when none is."""
+    """The known names that are similar to `wrong`; all of them if none is."""
     known = sorted(known)
+    if not known:
+        return "leave it out: there are none here"
     near = get_close_matches(wrong, known, n=3, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(repr(name) for name in near) + "?"

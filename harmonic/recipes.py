@@ -8,7 +8,7 @@ from functools import reduce
 from importlib.resources import files
 from typing import Any
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import unknown
 from harmonic.llm.language_model import LanguageModel
 
 _REFERENCE = re.compile(r"\$\{scale\.([\w.]+)\}")
@@ -65,6 +65,6 @@ def _read(group: str, name: str) -> dict[str, Any]:
     folder = files("conf").joinpath(group)
     known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     if name not in known:
-        raise ConfigError(group, name, f"there is no conf/{group}/{name}.yaml", suggest(str(name), known))
+        raise unknown(group, name, f"file in conf/{group}", known)
     found: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     return found

@@ -28,7 +28,7 @@ from typing import (
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.shell import override
 
 NOTHING: Any = inspect.Parameter.empty
@@ -77,7 +77,7 @@ def check_arguments(target: Callable[..., Any], given: Mapping[Any, Any], key: s
         if name in parameters:
             check_value(hints.get(str(name), Any), value, _path(key, name), parameters[name].default)
         elif not open_ended:
-            raise _unknown(_path(key, name), value, str(name), parameters)
+            raise unknown(_path(key, name), value, "setting", parameters, name=str(name))
     for name, one in parameters.items():
         required = one.default is NOTHING and one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
         if required and name not in given:
@@ -194,7 +194,7 @@ def _check_typed_dict(kind: Any, value: Mapping[Any, Any], key: str) -> None:
     required = [name for name, hint in found.items() if optional and get_origin(hint) is not optional]
     for name, inner in value.items():
         if name not in hints:
-            raise _unknown(_path(key, name), inner, str(name), hints)
+            raise unknown(_path(key, name), inner, "setting", hints, name=str(name))
         check_value(hints[name], inner, _path(key, name))
     for name in required:
         if name not in value:
@@ -303,10 +303,6 @@ def _example(hint: Any) -> Any:
     """Some value that fits."""
     candidates: tuple[Any, ...] = (None, 1, 0.5, 2, 0, False, "auto", [], {})
     return next((value for value in candidates if _fits(hint, value)), NOTHING)
-
-
-def _unknown(key: str, value: Any, name: str, known: Mapping[str, Any]) -> ConfigError:
-    return ConfigError(key, value, "no such setting", suggest(name, known) if known else "leave it out: there are none")
 
 
 def _missing(key: str, hint: Any) -> ConfigError:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harmonic.errors import ConfigError
+from harmonic.errors import unknown
 from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
@@ -149,7 +149,7 @@ class WandbTracker(Tracker):
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # W&B's old names
         known = ("auto", "online", "offline", "disabled")
         if mode not in known:
-            raise ConfigError(key, mode, "there is no such mode", f"one of {', '.join(known)}")
+            raise unknown(key, mode, "mode", known)
         return mode
 
     def _open(self, run: Run, mode: str) -> Any:

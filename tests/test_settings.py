@@ -85,7 +85,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"lines": "a"}, "g.lines=a: must be a list, each a text\n  fix: 'g.lines=[a]'"),
     ({"names": None}, "g.names=None: "),
     ({"tuning": {"rate": "hot"}}, "g.tuning.rate=hot: must be a number above 0\n  fix: g.tuning.rate=0.1"),
-    ({"tuning": {"rat": 1}}, "g.tuning.rat=1: no such setting\n  fix: did you mean 'rate'?"),
+    ({"tuning": {"rat": 1}}, "g.tuning.rat=1: unknown setting 'rat'\n  fix: did you mean 'rate'?"),
     ({"tuning": 3}, "g.tuning=3: must be a mapping"),
     ({"near": {"k": 0}}, "g.near.k=0: must be a whole number of at least 1"),
     ({"near": {}}, "g.near.k=(nothing): is not given"),
@@ -93,9 +93,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"near": {"k": 1, "metric": "mixd"}},
         "g.near.metric=mixd: must be one of mixed, random\n  fix: g.near.metric=mixed",
     ),
-    ({"near": {"k": 1, "kk": 1}}, "g.near.kk=1: no such setting"),
+    ({"near": {"k": 1, "kk": 1}}, "g.near.kk=1: unknown setting"),
     ({"auto": "always"}, "g.auto=always: must be true or false or one of auto"),
-    ({"nme": 1}, "g.nme=1: no such setting\n  fix: did you mean 'name'"),
+    ({"nme": 1}, "g.nme=1: unknown setting 'nme'\n  fix: did you mean 'name'"),
 ]
 
 

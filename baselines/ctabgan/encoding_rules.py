@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.ctabgan.mode_encoding import ColumnCode, Numbers, RowEncoding
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, suggest, unknown
 from harmonic.randomness import derive
 from harmonic.settings import Count, Natural, NotNegative, Text
 from harmonic.tables.table import Table
@@ -64,7 +64,7 @@ class EncodingRules:
         for name, transform in self.transforms.items():
             key = f"generator.encoding.transforms.{name}"
             if name not in schema.names:
-                raise ConfigError(key, transform, "there is no such column", suggest(name, schema.names))
+                raise unknown(key, transform, "column", schema.names, name=name)
             known = list(TRANSFORMS) if schema[name].is_numeric else ["one_hot", "min_max"]
             if name == schema.target and schema.task.is_classification:
                 known = ["one_hot"]
@@ -73,7 +73,7 @@ class EncodingRules:
         for name, values in self.special_values.items():
             if name not in schema.numeric:
                 key = f"generator.encoding.special_values.{name}"
-                raise ConfigError(key, values, "there is no such numeric column", suggest(name, schema.numeric))
+                raise unknown(key, values, "numeric column", schema.numeric, name=name)
 
 
 def fit_encoding(table: Table, rules: EncodingRules, seed: int) -> RowEncoding:

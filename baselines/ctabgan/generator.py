@@ -26,7 +26,7 @@ from baselines.ctabgan.networks import activate, generator, side_of
 from baselines.ctabgan.training import Training, train
 from baselines.device import resolved_device
 from baselines.rounding import rounded
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import unknown
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields
@@ -107,8 +107,7 @@ class CtabganGenerator(Generator):
 
 def _built(kind: Any, key: str, settings: dict[str, Any]) -> Any:
     """The dataclass `kind` with these settings. Raises ConfigError for names that it does not know."""
-    unknown = sorted(set(settings) - set(kind.__dataclass_fields__))
-    if unknown:
-        known = suggest(unknown[0], kind.__dataclass_fields__)
-        raise ConfigError(f"generator.{key}.{unknown[0]}", settings[unknown[0]], "is no setting", known)
+    known = kind.__dataclass_fields__
+    for name in sorted(set(settings) - set(known)):
+        raise unknown(f"generator.{key}.{name}", settings[name], "setting", known, name=name)
     return kind(**settings)

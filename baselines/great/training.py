@@ -21,8 +21,9 @@ from baselines.foreign_training import (
 )
 from baselines.great.row_text import row_texts
 from harmonic.errors import ConfigError
-from harmonic.llm.language_model import HubModel, LanguageModel
-from harmonic.llm.weights import processes
+from harmonic.llm.hub_model import HubModel
+from harmonic.llm.language_model import LanguageModel
+from harmonic.llm.machine import processes
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Chance, Count, Positive

@@ -24,7 +24,7 @@ from baselines.foreign_training import (
 )
 from baselines.realtabformer.encoding import RowTokens, coded
 from harmonic.errors import ConfigError
-from harmonic.llm.weights import processes
+from harmonic.llm.machine import processes
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Count, Natural, Positive

@@ -24,7 +24,7 @@ import pandas as pd
 from experiments.run import reopened
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.fidelity.separability import c2st
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 from harmonic.tables.table import Schema, Table
 
 

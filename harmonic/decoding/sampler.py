@@ -27,7 +27,7 @@ from harmonic.decoding.batch_log import BatchLog
 from harmonic.decoding.memory import warn_of_fewer
 from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.column_orders import ColumnOrders

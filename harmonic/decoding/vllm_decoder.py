@@ -36,7 +36,7 @@ _KEY = "generator.sampling.backend"
 
 def check_backend(llm: LanguageModel) -> None:
     """Raise ConfigError where vLLM is not installed, or cannot serve this model."""
-    if not hasattr(llm, "folder"):
+    if not llm.has_files:
         problem = f"cannot serve {llm.name}, which has no files"
         raise ConfigError(_KEY, "vllm", problem, "generator.sampling.backend=torch, or another llm")
     if importlib.util.find_spec("vllm") is None:
@@ -174,7 +174,7 @@ class VLLMDecoder:
             if not on_gpu if self.merge is None else self.merge:
                 model = stack.enter_context(self._merged())
             else:
-                model = self.llm.folder()  # type: ignore[attr-defined]  # `check_backend` has seen it
+                model = self._folder()
                 options |= self._with_adapter()
             return LLM(
                 model=model,
@@ -216,4 +216,9 @@ class VLLMDecoder:
     def _config(self) -> Any:
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(self.llm.folder())  # type: ignore[attr-defined]
+        return AutoConfig.from_pretrained(self._folder())
+
+    def _folder(self) -> str:
+        folder = self.llm.folder()
+        assert folder is not None  # `check_backend` has checked it
+        return folder

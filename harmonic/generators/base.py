@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.generators.rejection import draw_by_rejection
+from harmonic.generators.sample import Sample
+from harmonic.tables.conditions import Conditions
 from harmonic.tables.table import Splits
-
-if TYPE_CHECKING:
-    from harmonic.tables.conditions import Conditions
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What `sample` returns.
-
-    `frame` holds exactly the rows asked for and conforms to the schema. `validity` counts what it
-    took: {"raw": accepted share of all answers in [0, 1], "rejected/<reason>": answers, ...};
-    a generator that cannot fail leaves it empty.
-    """
-
-    frame: pd.DataFrame
-    validity: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +71,6 @@ class Generator(ABC):
         By rejection, unless overridden: at most `budget` rows are drawn (None: 100 for each one wanted). Raises
         SamplingError where they do not suffice.
         """
-        from harmonic.generators.rejection import draw_by_rejection
-
         if not conditions:
             return self.sample(n, seed=seed, directory=directory)
         return draw_by_rejection(self.sample, n, seed=seed, directory=directory, conditions=conditions, budget=budget)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from harmonic.errors import SamplingError
+from harmonic.generators.sample import Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.tables.conditions import Conditions, described, satisfying
-
-if TYPE_CHECKING:
-    from harmonic.generators.base import Sample
 
 REJECTIONS = 100  # rows drawn for each row wanted, before rejection gives up
 _LEAST_BUDGET = 2000
@@ -33,8 +30,6 @@ def draw_by_rejection(
     that satisfied; answers, rows drawn; rejected/condition. Raises SamplingError naming the conditions where the
     budget does not suffice.
     """
-    from harmonic.generators.base import Sample
-
     most = max(REJECTIONS * n, _LEAST_BUDGET) if budget is None else budget
     kept: list[pd.DataFrame] = []
     have = drawn = turn = 0

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
+from harmonic.generators.rejection import draw_by_rejection
 from harmonic.tables.conditions import Conditions
 from harmonic.tables.missing_values import completed
 from harmonic.tables.rules.rule_set import Rules
@@ -56,8 +57,6 @@ class Ruled(Generator):
 
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
         """The generator is held to the conditions on what it draws; those on what is made of it, by rejection."""
-        from harmonic.generators.rejection import draw_by_rejection
-
         changed = {rule.column for rule in self.rules.rules}
         held = {name: one for name, one in conditions.items() if name not in changed}
         left = {name: one for name, one in conditions.items() if name in changed}

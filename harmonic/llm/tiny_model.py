@@ -1,4 +1,4 @@
-"""A language model for tests: random weights, a token a byte, no download."""
+"""A language model for tests: random weights, one token per byte, no download."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class TinyModel(LanguageModel):
-    """A Llama of random weights and a byte-level tokenizer, built in process: for tests, no download.
+    """A Llama with random weights and a byte-level tokenizer, made in this process.
 
-    embedding_factor: how much larger than usual the embeddings are, which are its output layer, too. At 10 an
-    adapter can teach it in a few steps: what comes in shows in its logits.
+    embedding_factor: how much larger than usual the embeddings are. They are also the output layer. With 10, an adapter
+    learns in a few steps, because the logits depend more on the input.
     """
 
     hidden_size: Count = 32
@@ -55,7 +55,7 @@ class TinyModel(LanguageModel):
             tie_word_embeddings=True,
             bos_token_id=tokenizer.eos_token_id,
             eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=None,  # or the end token's embedding would be 0, and the end could not be learnt
+            pad_token_id=None,  # or the end token's embedding would be 0, and the model could not learn to end
         )
 
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -7,26 +7,27 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, unknown
+from harmonic.llm.language_model import LanguageModel
+from harmonic.llm.machine import local_rank, processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from harmonic.llm.language_model import HubModel, LanguageModel, WheelModel
 
-SMALLEST_WEIGHTS = 1_000_000  # bytes; what is smaller is a pointer or a cut-off download
+SMALLEST_WEIGHTS = 1_000_000  # bytes; a smaller file is a pointer or an incomplete download
 HUB_TIMEOUT = 5.0  # seconds to wait for the hub's first answer
 
 
 def quiet_libraries() -> None:
-    """Keep Hugging Face's libraries from writing bars and notices between the program's own lines.
+    """Keep Hugging Face's libraries from writing progress bars and notices between the program's own lines.
 
-    Errors still show, a download from the hub keeps its bar on a terminal, and TRANSFORMERS_VERBOSITY wins.
-    Called wherever a model is loaded or tuned; calling it again changes nothing.
+    Errors still show, and so does the progress bar of a download on a terminal. TRANSFORMERS_VERBOSITY takes
+    precedence. Called before a model is loaded or tuned; a second call changes nothing.
     """
     from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging
@@ -41,11 +42,11 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", renamed, FutureWarning, module=r"transformers\.")
 
 
-def load_weights(source: HubModel | WheelModel) -> PreTrainedModel:
-    """The model in the source's folder with its dtype, device and quantization, in eval mode.
+def load_weights(source: LanguageModel, folder: Callable[[], str]) -> PreTrainedModel:
+    """The model in a folder, with the source's dtype, device and quantization, in eval mode.
 
-    Only safetensors are read. Raises ConfigError if the model is not there, if weights are missing from it,
-    or if this machine cannot hold it as asked.
+    folder: called last, because it may download the files. Only safetensors are read. Raises ConfigError if the model
+    is not there, if weights are missing, or if this machine cannot load it with these settings.
     """
     from transformers import AutoModelForCausalLM
 
@@ -63,22 +64,22 @@ def load_weights(source: HubModel | WheelModel) -> PreTrainedModel:
     elif source.quantization:
         # Under `accelerate launch` every process holds the whole quantized model on its own GPU.
         options["device_map"] = {"": local_rank()}
-    path = source.folder()  # only now: what cannot be is said before anything is fetched
+    path = folder()
     with explain_missing(path):
         model, found = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **options)
     if missing := sorted(found["missing_keys"]):
         problem = f"{len(missing)} weights are missing, such as {missing[0]}"
-        raise ConfigError("llm.path", path, problem, "fetch the model again, or take another")
+        raise ConfigError("llm.path", path, problem, "download the model again, or use another one")
     return (model if "device_map" in options else model.to(device)).eval()
 
 
 def _quantization(source: LanguageModel) -> Any:
-    """The bitsandbytes settings for "4bit", with the reasons why it cannot be."""
+    """The bitsandbytes settings for "4bit". Raises ConfigError if they cannot be used here."""
     import torch
 
     key, value = "llm.quantization", source.quantization
     if value != "4bit":
-        raise ConfigError(key, value, "is not known", "llm.quantization=4bit, or null for none")
+        raise unknown(key, value, "quantization", ("4bit", "null"))
     if not torch.cuda.is_available():
         raise ConfigError(key, value, "4-bit weights need a GPU", "llm.quantization=null")
     try:
@@ -97,7 +98,7 @@ def _quantization(source: LanguageModel) -> Any:
 
 @contextlib.contextmanager
 def explain_missing(path: str) -> Iterator[None]:
-    """Turn the many errors of a model that is not there into one that says what to do."""
+    """Turn the many errors of a missing model into one that says what to do."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -111,14 +112,14 @@ def explain_missing(path: str) -> Iterator[None]:
 
 @functools.cache
 def hub_answers() -> bool:
-    """Whether the hub can be reached; without it, what was downloaded before is used, and without retries."""
+    """Whether the hub can be reached. If not, earlier downloads are used, without retries."""
     from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
         return False
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except Exception:  # a client of another kind may be installed; whatever it raises means the same
+    except Exception:  # another HTTP client may be installed; any of its errors means the same
         return False
     return True
 
@@ -132,33 +133,10 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     if gguf.stat().st_size < SMALLEST_WEIGHTS:
         raise ConfigError("llm.file", gguf.name, "is too small to be a model", "delete the model cache and try again")
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    # The weights are dense now; the marker would make the next load look for quantized ones.
+    # The weights are dense now. With the marker, the next load would look for quantized ones.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     for marker in ("hf_quantizer", "is_quantized", "quantization_method"):
         model.__dict__.pop(marker, None)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-
-
-def processes() -> int:
-    """How many processes `accelerate launch` or `torchrun` started."""
-    return int(os.environ.get("WORLD_SIZE") or 1)
-
-
-def rank() -> int:
-    """Which of all processes this one is; 0 keeps the books."""
-    return int(os.environ.get("RANK") or 0)
-
-
-def local_rank() -> int:
-    """Which of this machine's processes this one is, and so which GPU is its own."""
-    return int(os.environ.get("LOCAL_RANK") or 0)
-
-
-def cpu_computes_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
-    import torch
-
-    capability = torch.backends.cpu.get_cpu_capability()
-    return capability.startswith("AVX512") and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harmonic.decoding.sampler import Decodes, Sampler
 from harmonic.decoding.settings import Sampling
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 from harmonic.method.second_round import first_rows, synthetic_context
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders

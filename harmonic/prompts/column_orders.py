@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import unknown
 from harmonic.prompts.prompt import Order
 from harmonic.tables.table import Schema
 
@@ -32,11 +32,9 @@ class ColumnOrders:
     def of(cls, schema: Schema, permutation: bool | str, place: str = "anywhere") -> ColumnOrders:
         """The orders of a schema's rows. Raises ConfigError for a setting that is not one."""
         if permutation not in PERMUTATIONS:
-            fix = suggest(str(permutation), ("row", "prompt", "none"))
-            raise ConfigError("generator.permutation", permutation, "is not an order of columns", fix)
+            raise unknown("generator.permutation", permutation, "order of columns", get_args(Permutation))
         if place not in get_args(TargetPlace):
-            fix = suggest(str(place), get_args(TargetPlace))
-            raise ConfigError("generator.target", place, "is not a place for the target column", fix)
+            raise unknown("generator.target", place, "place of the target column", get_args(TargetPlace))
         target = schema.names.index(schema.target) if schema.has_target and place != "anywhere" else None
         return cls(PERMUTATIONS[permutation], len(schema.columns), target, place)  # type: ignore[arg-type]
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, unknown
 from harmonic.llm.language_model import LanguageModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.file_tokenizer import FileTokenizer
@@ -183,7 +183,7 @@ def _most(
 
 def _from_files(llm: LanguageModel) -> tuple[Any, int | None] | None:
     """The tokenizer and the model's longest sequence, from the model's folder alone: quick. None where that fails."""
-    folder = llm.folder() if hasattr(llm, "folder") else None
+    folder = llm.folder()
     try:
         if folder is None or not Path(folder).is_dir():
             return None
@@ -221,7 +221,7 @@ def fit_prompts(
     row fits.
     """
     if aliases not in (True, False, "auto"):
-        raise ConfigError("generator.aliases", aliases, "is not a way to name columns", "true, false or auto")
+        raise unknown("generator.aliases", aliases, "way to name columns", ("true", "false", "auto"))
     fit: PromptFit | None = None
     mean_rows: dict[bool, float] = {}
     for fit in _tries(table.schema, k, aliases):

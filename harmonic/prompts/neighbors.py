@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.randomness import derive
 from harmonic.settings import Count
 from harmonic.tables.table import Table
@@ -61,8 +61,7 @@ def nearest(table: Table, k: int, metric: Metric = "mixed", seed: int = 0) -> ND
 def check_neighbors(n: int, k: int, metric: str) -> None:
     """Raise ConfigError unless every one of n rows can have k other rows under `metric`."""
     if metric not in get_args(Metric):
-        problem = "is no neighbour metric"
-        raise ConfigError("generator.neighbors.metric", metric, problem, suggest(metric, get_args(Metric)))
+        raise unknown("generator.neighbors.metric", metric, "metric of neighbours", get_args(Metric))
     if k < 1:
         raise ConfigError("generator.neighbors.k", k, "a prompt needs at least one example", "set it to 1 or more")
     if n < k + 1:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import unknown
 from harmonic.tables.conditions import Conditions
 from harmonic.tables.table import Schema, Table, Value
 
@@ -97,7 +97,7 @@ def row_formats() -> list[str]:
 def row_format(name: str, schema: Schema) -> RowFormat:
     """The format of this name. Raises ConfigError for one that is not there."""
     if name not in row_formats():
-        raise ConfigError(KEY, name, "is not a row format", suggest(str(name), row_formats()))
+        raise unknown(KEY, name, "row format", row_formats())
     module = importlib.import_module(f"harmonic.prompts.row_formats.{name}")
     (kind,) = (
         found

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from harmonic.errors import ConfigError
-from harmonic.llm.weights import processes
+from harmonic.llm.machine import processes
 from harmonic.settings import Chance, Count, NotNegative, Positive, check_fields
 
 CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import SFTConfig, SFTTrainer
 
 from harmonic.llm.language_model import LanguageModel
-from harmonic.llm.weights import processes, quiet_libraries
+from harmonic.llm.machine import processes
+from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.tuning.examples import IGNORED

@@ -14,7 +14,7 @@ from toys import make_schema
 
 from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 
 SCHEMA = make_schema(decimals=3)
 

@@ -24,7 +24,7 @@ from harmonic.decoding.decoder import Decoded, Decoder
 from harmonic.decoding.sampler import Sampler
 from harmonic.decoding.settings import BATCH_TOKENS, Sampling
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generators.base import Sample
+from harmonic.generators.sample import Sample
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders

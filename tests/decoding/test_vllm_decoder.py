@@ -17,8 +17,8 @@ from harmonic.decoding.constraints import RowConstraints
 from harmonic.decoding.decoder import Decoded
 from harmonic.decoding.vllm_decoder import VLLMDecoder, check_backend, check_schema
 from harmonic.errors import ConfigError
-from harmonic.llm.language_model import WheelModel
 from harmonic.llm.tiny_model import TinyModel
+from harmonic.llm.wheel_model import WheelModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
 from harmonic.prompts.row_format import row_format

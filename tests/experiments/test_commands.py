@@ -45,7 +45,7 @@ BAD: list[tuple[list[str], str, str]] = [  # the words, what is named, a part of
     ([HARMONIC, "scale.tuning.batch_size=abc"], "generator.tuning.batch_size=abc", "generator.tuning.batch_size=16"),
     ([HARMONIC, "~generator.llm"], "generator.llm=(nothing)", ""),
     (["generator=smote", "generator.k=0"], "generator.k=0", "generator.k=5"),
-    (["+generator.foo=1"], "generator.foo=1: no such setting", ""),
+    (["+generator.foo=1"], "generator.foo=1: unknown setting", ""),
     (["+foo=1"], "foo=1: no such setting", "force"),
     (["+seed=3"], "+seed=3: is there already", "seed=3"),
     (["~generator"], "generator=None", ""),

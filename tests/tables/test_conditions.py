@@ -12,8 +12,8 @@ from row_texts import drawn_at_random
 
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, SamplingError
-from harmonic.generators.base import Sample
 from harmonic.generators.rejection import draw_by_rejection
+from harmonic.generators.sample import Sample
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.row_format import row_format

@@ -177,7 +177,7 @@ def test_the_seed_decides() -> None:
     ("rules", "words"),
     [
         ({"max_modes": 0}, r"generator\.encoding\.max_modes=0"),
-        ({"transforms": {"ages": "modes"}}, r"transforms\.ages=modes: there is no such column(.|\n)*'age'"),
+        ({"transforms": {"ages": "modes"}}, r"transforms\.ages=modes: unknown column(.|\n)*'age'"),
         ({"transforms": {"age": "mods"}}, r"transforms\.age=mods(.|\n)*'modes'"),
         ({"transforms": {"job": "modes"}}, r"transforms\.job=modes"),
         ({"transforms": {"y": "min_max"}}, r"transforms\.y=min_max"),
