@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from experiments.moved_keys import check_moved
 from harmonic.errors import ConfigError, suggest
 from harmonic.settings import Text, check_arguments
 from harmonic.shell import override
@@ -48,6 +49,8 @@ def check_configuration(plain: Mapping[str, Any]) -> None:
             raise ConfigError(str(name), value, "no such setting", suggest(str(name), [*own, *PARTS, *OTHERS]))
     check_arguments(RunSettings, {name: plain[name] for name in plain if name in own})
     check_folder("experiment_name", str(plain["experiment_name"]))
+    for name in plain.get("scale") or {}:
+        check_moved(f"scale.{name}", plain["scale"][name])
     for part in PARTS:
         _check_part(plain.get(part), part)
 

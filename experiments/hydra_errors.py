@@ -19,12 +19,14 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import conf
 from experiments.checking import check_configuration
+from experiments.moved_keys import check_moved
 from harmonic.errors import ConfigError, suggest
 from harmonic.settings import near
 from harmonic.shell import override, quoted
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(str(conf.__file__)).resolve().parent
 GROUPS = ("dataset", "llm", "generator", "evaluator", "tracker", "scale", "launcher", "experiment")
 
 
@@ -67,6 +69,7 @@ def check_words(words: Sequence[str]) -> None:
         group, value = given.key_or_group, given.value()
         if not group:
             raise ConfigError("override", word, "names no setting", "write it as key=value")
+        check_moved(group, value)
         if group in GROUPS and isinstance(value, int | float | dict):
             raise ConfigError(group, value, "is no choice of the group", f"known: {', '.join(_choices(group))}")
 
@@ -172,6 +175,8 @@ def _not_built(error: Exception, config: DictConfig | None) -> ConfigError:
         return ConfigError(key, "…", problem, f"compare it with conf/{key.split('.')[0]}")
     key = str(getattr(error, "full_key", None) or "configuration")
     value = None if config is None else _raw(config, key)
+    if isinstance(value, str) and value.startswith("${at_scale:"):
+        return ConfigError(key, value, "has no value for this scale", "add one in its file, or choose scale=quick")
     if isinstance(value, str) and "${" in value:
         return ConfigError(key, value, first, f"if it is a text: {override(key, value)}")
     return ConfigError(key, value, first, "harmonic --cfg job shows the configuration as it is")

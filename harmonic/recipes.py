@@ -11,7 +11,7 @@ from typing import Any
 from harmonic.errors import unknown
 from harmonic.llm.language_model import LanguageModel
 
-_REFERENCE = re.compile(r"\$\{scale\.([\w.]+)\}")
+_AT_SCALE = re.compile(r"\$\{at_scale:(\{.*\})\}")
 
 
 def settings_of(generator: str, scale: str = "quick") -> dict[str, Any]:
@@ -19,15 +19,26 @@ def settings_of(generator: str, scale: str = "quick") -> dict[str, Any]:
 
     Raises ConfigError for a name that is not there.
     """
-    sizes = _composed("scale", scale)
+    _read("scale", scale)
 
     def resolved(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: resolved(one) for key, one in value.items()}
-        found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-        return reduce(lambda part, key: part[key], found[1].split("."), sizes) if found else value
+        sizes = at_scales(value)
+        return value if sizes is None else sizes[scale]
 
     return {key: resolved(value) for key, value in _composed("generator", generator).items() if key != "llm"}
+
+
+def at_scales(value: Any) -> dict[str, Any] | None:
+    """Return the value at each scale if a file says `${at_scale:{paper:1000, quick:300, smoke:3}}`, else None.
+
+    Hydra reads it through the resolver in conf/__init__.py.
+    """
+    import yaml
+
+    found = _AT_SCALE.fullmatch(value) if isinstance(value, str) else None
+    return dict(yaml.safe_load(found[1].replace(":", ": "))) if found else None
 
 
 def language_model(name: str) -> LanguageModel:

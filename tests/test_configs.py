@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import pandas as pd
 import pytest
+import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.hydra_errors import resolved
 from harmonic.datasets import Dataset
+from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
 from harmonic.llm.language_model import LanguageModel
+from harmonic.recipes import at_scales, settings_of
 from harmonic.runs.identity import class_name
 from harmonic.tracking import Tracker
 
@@ -152,15 +157,42 @@ def test_effectiveness_asks_the_papers_questions_at_its_scale_and_lists_on_a_lap
         assert all(judge[name] == audit[name] for name in shared)
 
 
-def test_each_setting_of_the_scales_tuning_reaches_the_generator() -> None:
-    config = configuration("generator=harmonic")
-    only_of_the_generator = {"passes", "max_tokens", "minutes", "validation", "vocabulary"}
-    assert set(config.generator.tuning) == set(config.scale.tuning) | only_of_the_generator
-    for name, value in config.scale.tuning.items():
-        assert config.generator.tuning[name] == value
-    dense = configuration("generator=harmonic_dense")
-    sizes = {**dense.generator.tuning, **dense.generator.sampling}
-    assert all(sizes[name] == value for name, value in dense.scale.dense.items())
+SIZES = pd.read_csv(Path(__file__).with_name("generator_sizes.csv"), keep_default_na=False)
+SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("generator", sorted(set(SIZES["generator"])))
+def test_generators_have_their_sizes_at_each_scale(generator: str) -> None:
+    own = SIZES[SIZES["generator"] == generator]
+    assert {"paper", "quick", "smoke"} == set(SCALES) and len(own) >= 3
+    for scale in SCALES:
+        config = configuration(f"generator={generator}", f"scale={scale}")
+        found = {name: OmegaConf.select(config.generator, name) for name in own["setting"]}
+        assert found == dict(zip(own["setting"], map(yaml.safe_load, own[scale]), strict=True)), scale
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "generator").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_size_is_given_for_every_scale_and_only_where_they_differ(path: Path) -> None:
+    raw: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    for setting, value in leaves(raw, "generator"):
+        if (sizes := at_scales(value)) is not None:
+            assert sorted(sizes) == SCALES, setting
+            assert len(set(map(str, sizes.values()))) > 1, setting
+        assert "${scale" not in str(value), setting
+
+
+def test_hydra_and_the_python_api_read_the_same_settings() -> None:
+    for name in CHOICES["generator"]:
+        plain: Any = OmegaConf.to_container(configuration(f"generator={name}", "scale=smoke").generator, resolve=True)
+        plain.pop("llm", None)
+        assert settings_of(name, "smoke") == plain
+
+
+def test_a_size_can_be_set_and_a_scale_without_one_is_an_error() -> None:
+    config = configuration("generator=tvae", "generator.settings.n_iter=50")
+    assert resolved(config)["generator"]["settings"]["n_iter"] == 50
+    with pytest.raises(ConfigError, match=r"(?s)generator\.settings\.n_iter.*has no value for this scale"):
+        resolved(configuration("generator=tvae", "scale.name=mine"))
 
 
 def test_classes_of_one_package_have_names_of_their_own() -> None:

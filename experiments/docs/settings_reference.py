@@ -20,7 +20,7 @@ import yaml
 
 from experiments.checking import RunSettings
 from experiments.docs.yaml_comments import Setting, bases, header, settings
-from harmonic.recipes import merged
+from harmonic.recipes import at_scales, merged
 from harmonic.settings import allowed, text_of
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -102,7 +102,11 @@ def reference() -> str:
         for path in files(group):
             parts += [f"### {group}={path.stem}", escaped(header(path)), *_based(group, path)]
             parts += [_table(found)] if (found := entries(group, path)) else []
-    parts += ["## scale", "Sizes that generators and evaluators refer to.", _scale_table()]
+    parts += [
+        "## scale",
+        "Rows to draw, and sizes that evaluators share. Those of a generator are its own settings.",
+        _scale_table(),
+    ]
     for group, role in PRESETS.items():
         parts += [f"## {group}", role, "| choice | what it is |\n|---|---|"]
         parts[-1] += "".join(f"\n| `{group}={path.stem}` | {_cell(header(path))} |" for path in files(group))
@@ -140,11 +144,10 @@ def entries(group: str, path: Path) -> list[Entry]:
 def sizes() -> list[Entry]:
     """The settings of conf/scale, each explained by its comment, or else by the setting that refers to it."""
     users: dict[str, Entry] = {}
-    for group in ("generator", "evaluator"):
-        for path in files(group):
-            for entry in entries(group, path):
-                if size := _SIZE.fullmatch(entry.setting.value):
-                    users.setdefault(size[1], entry)
+    for path in files("evaluator"):
+        for entry in entries("evaluator", path):
+            if size := _SIZE.fullmatch(entry.setting.value):
+                users.setdefault(size[1], entry)
     users["n_samples"] = next(one for one in run_entries() if one.setting.path == "n_samples")
     found = []
     for one in settings(CONF / "scale" / "paper.yaml"):
@@ -288,10 +291,12 @@ def _cell(text: str) -> str:
 
 def _value(text: str) -> str:
     """A value that depends on the scale is shown for each of them."""
-    found = _SIZE.fullmatch(text)
-    if not found:
+    if (sizes := at_scales(text)) is not None:
+        values = {name: _at(sizes, name) for name in SCALES}
+    elif found := _SIZE.fullmatch(text):
+        values = {name: _at(_scale(name), found[1]) for name in SCALES}
+    else:
         return text
-    values = {name: _at(_scale(name), found[1]) for name in SCALES}
     if len(set(values.values())) == 1:
         return values["quick"]
     return ", ".join(f"{name} {value}" for name, value in values.items())

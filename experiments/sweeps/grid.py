@@ -211,7 +211,7 @@ def _code() -> str:
 
 def code_files() -> list[Path]:
     """The files of that code, and of the packaged tables."""
-    parts = ["experiments/run.py", "experiments/keys.py"]
+    parts = ["conf/__init__.py", "experiments/run.py", "experiments/keys.py"]
     parts += [
         f"harmonic/{part}"
         for part in ("*.py", "generators/*.py", "method/*.py", "tables/**/*.py", "runs/*.py", "data/*.csv")

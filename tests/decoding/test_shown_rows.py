@@ -20,7 +20,7 @@ from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import read_prompts
 
-SETTINGS = ["llm=tiny", "scale=smoke", "scale.tuning.max_examples=2", "tracker=off", "data_dir=null"]
+SETTINGS = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null"]
 
 
 class Copying:
@@ -69,7 +69,7 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def harmonic(output: Path, *overrides: str) -> dict[str, Any]:
     """The report of one job in this process: of the paper's method, whose prompts name their examples."""
     if not any(override.startswith("generator=") for override in overrides):
-        overrides = ("generator=harmonic", *overrides)
+        overrides = ("generator=harmonic", "generator.tuning.max_examples=2", *overrides)
     with initialize_config_module("conf", version_base="1.3"):
         config = compose(
             "config", [*SETTINGS, "evaluator=prompt_copy", f"output_dir={output}", *overrides], return_hydra_config=True

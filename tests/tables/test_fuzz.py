@@ -99,8 +99,8 @@ def refused(error: HarmonicError) -> None:
 def configuration(generator: str) -> tuple[dict[str, Any], dict[str, Any]]:
     own = {
         "marginals": ("evaluator=full", "~evaluator.membership_inference", "~evaluator.language_model_effectiveness"),
-        "harmonic": ("evaluator=privacy", "scale.tuning.max_examples=2", "generator.aliases=auto"),
-        "harmonic_dense": ("evaluator=privacy", "scale.dense.max_tokens=600", "generator.aliases=auto"),
+        "harmonic": ("evaluator=privacy", "generator.tuning.max_examples=2", "generator.aliases=auto"),
+        "harmonic_dense": ("evaluator=privacy", "generator.tuning.max_tokens=600", "generator.aliases=auto"),
     }
     with initialize_config_module("conf", version_base="1.3"):
         chosen = ("dataset=csv", "llm=tiny", "scale=smoke", "tracker=off", "n_samples=6", f"generator={generator}")
