@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from harmonic.errors import unknown
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 logger = logging.getLogger(__name__)
 

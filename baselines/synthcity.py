@@ -36,7 +36,8 @@ from harmonic.errors import ConfigError, SamplingError, unknown
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 logger = logging.getLogger(__name__)
 

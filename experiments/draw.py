@@ -18,7 +18,7 @@ from harmonic.storage import key_of, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generators.base import Generator, Sample
-    from harmonic.tables.table import Splits
+    from harmonic.tables.splits import Splits
 
 logger = logging.getLogger(__name__)
 

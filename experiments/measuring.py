@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 from harmonic.evaluation.base import Evaluator, Measures, Refit, RefittingEvaluator, TokenScorer
 from harmonic.generators.base import Generator, LanguageGenerator
 from harmonic.generators.ruled import fitted_to
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tables.training_view import for_generators
 
 
 def measured_by(
-    evaluator: Evaluator, splits: Splits, synthetic: Table, completion: Completion, *, seed: int,
+    evaluator: Evaluator, splits: Splits, synthetic: Table, imputation: Imputation, *, seed: int,
     scorer: TokenScorer | None, refit: Refit | None = None,
 ) -> Measures:  # fmt: skip
-    """What the evaluator finds in the tables, completed unless it takes gaps; `refit` for one that asks for it."""
-    if completion.needed and not evaluator.takes_gaps:
-        splits, synthetic = completion.splits(splits), completion.table(synthetic)
-        scorer = scorer and scorer.after(completion.restore)
+    """What the evaluator finds in the tables, imputed unless it takes gaps; `refit` for one that asks for it."""
+    if imputation.needed and not evaluator.takes_gaps:
+        splits, synthetic = imputation.splits(splits), imputation.table(synthetic)
+        scorer = scorer and scorer.after(imputation.restore)
         refit = refit and refit.between(
-            lambda train: Table(completion.restore(train.frame), completion.schema), completion.table
+            lambda train: Table(imputation.restore(train.frame), imputation.schema), imputation.table
         )
     if isinstance(evaluator, RefittingEvaluator):
         return evaluator.evaluate(splits, synthetic, seed=seed, scorer=scorer, refit=refit)

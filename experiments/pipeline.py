@@ -27,10 +27,11 @@ from harmonic.generators.ruled import fitted_to
 from harmonic.runs.cache import Entry
 from harmonic.runs.run import Run
 from harmonic.tables.canaries import uproot
-from harmonic.tables.missing_values import Completion
+from harmonic.tables.missing_values import Imputation
 from harmonic.tables.reading.declared import write_columns
 from harmonic.tables.reading.files import write_parquet
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tables.training_view import for_generators
 from harmonic.tracking import Tracker
 
@@ -60,7 +61,7 @@ class Pipeline:
         versions = stage_versions(type(self.generator), {name: type(one) for name, one in self.evaluators.items()})
         self.given = for_generators(self.splits)
         self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
-        self.completion = Completion.of(self.splits.train)
+        self.imputation = Imputation.of(self.splits.train)
         self._unfitted = copy.deepcopy(self.generator)
         self.generator = fitted_to(self.generator, self.given)
 
@@ -208,7 +209,7 @@ class Pipeline:
             def build(folder: Path, evaluator: Evaluator = evaluator) -> dict[str, Any]:
                 scorer = scorer_of(self.generator, partial(self._load, prompts, fitted), prompts.path)
                 refit = refit_of(self._unfitted, self.splits, prompts.seconds + fitted.seconds + sampled.seconds)
-                given = splits, synthetic, self.completion
+                given = splits, synthetic, self.imputation
                 found = measured_by(evaluator, *given, seed=self.run.seed, scorer=scorer, refit=refit)
                 write_measures(found, folder)
                 self._unload()  # the next evaluator may need the memory for a model of its own

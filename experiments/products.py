@@ -11,7 +11,8 @@ import pandas as pd
 
 from harmonic.evaluation.base import Measures
 from harmonic.tables.reading.dialect import Dialect
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from experiments.report.collect import RunRecord
 from harmonic.errors import HarmonicError
 from harmonic.tables.canaries import uproot
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 class Unavailable(Exception):
@@ -62,14 +63,14 @@ class RealRows:
     _loaded: dict[str, Splits | str] = field(default_factory=dict)
 
     def beside(self, record: RunRecord) -> tuple[Table, Table]:
-        """The run's training rows and its synthetic rows, completed. Raises Unavailable if either cannot be had."""
+        """The run's training rows and its synthetic rows, imputed. Raises Unavailable if either cannot be had."""
         from experiments.products import read_csv
 
         splits = self._splits(record)
         try:
-            completion = Completion.of(splits.train)
+            imputation = Imputation.of(splits.train)
             synthetic = read_csv(record.folder / "synthetic.csv", splits)
-            return completion.table(splits.train), completion.table(synthetic)
+            return imputation.table(splits.train), imputation.table(synthetic)
         except FileNotFoundError as error:
             raise Unavailable("synthetic.csv is not in the run's folder") from error
         except (HarmonicError, ValueError, KeyError) as error:

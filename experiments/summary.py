@@ -16,7 +16,7 @@ from experiments.report.shown_metrics import headline_of, headlines
 from harmonic.evaluation.base import Metric
 from harmonic.shell import override
 from harmonic.tables.grouping import People
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -30,7 +30,8 @@ from harmonic.settings import Count, Natural, check_fields, check_value
 from harmonic.tables.conditions import read_conditions
 from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.rules.text import Wanted
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 class Harmonic:

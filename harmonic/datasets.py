@@ -41,8 +41,9 @@ from harmonic.tables.reading.files import (
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.rules.text import Wanted, kept_rules
 from harmonic.tables.spellings.columns import Spelled, spell
+from harmonic.tables.splits import Splits
 from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
-from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.table import Schema, Table
 from harmonic.tables.training_view import training_schema
 
 SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {

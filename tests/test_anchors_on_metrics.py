@@ -14,7 +14,8 @@ from harmonic.evaluation.privacy.epsilon import EmpiricalEpsilon
 from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy.nearness import Privacy
 from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 EVALUATORS = (
     Fidelity(),

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
 from harmonic.tables.reading.files import read_given_splits
-from harmonic.tables.table import Kind, Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Kind, Task
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "dataset"
 SIX = {  # rows of train, val, test; target; task; description; kinds in the file's order

@@ -31,7 +31,7 @@ from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields
 from harmonic.storage import write_json
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 _NETWORK, _ENCODING = "generator.safetensors", "encoding.json"
 _ROWS_AT_ONCE = 1000

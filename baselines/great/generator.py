@@ -35,7 +35,7 @@ from harmonic.generators.base import LanguageGenerator, Sample, Versions
 from harmonic.llm.language_model import LanguageModel
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Count, Fields, NotNegative
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import free_memory
 

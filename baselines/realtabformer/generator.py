@@ -38,7 +38,7 @@ from harmonic.errors import ConfigError
 from harmonic.generators.base import LanguageGenerator, Sample, Versions
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields, Positive
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import free_memory
 

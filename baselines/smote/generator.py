@@ -32,7 +32,8 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.randomness import derive
 from harmonic.settings import Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields
 from harmonic.storage import write_json
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

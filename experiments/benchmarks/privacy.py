@@ -44,7 +44,8 @@ from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
 from harmonic.evaluation.privacy.nearness import Privacy, nearest_distances
 from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 SEED = 0
 SIZES = (26048, 6513, 16281)  # of Adult's parts

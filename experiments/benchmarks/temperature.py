@@ -27,7 +27,8 @@ from harmonic.prompts.fitting import PromptFit
 from harmonic.prompts.row_format import row_format
 from harmonic.prompts.training_prompts import Neighborhoods, validation_prompts
 from harmonic.tables.codes.coding import Coding
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tuning.lora import load_tuned
 from harmonic.tuning.scoring import pairs_nll
 from harmonic.tuning.vocabulary import Vocabulary
@@ -105,7 +106,7 @@ def main() -> None:
     parts = reopened(arguments.run)
     splits, generator = parts["dataset"].load(parts["seed"]), parts["generator"]
     if splits.rules is not None:
-        splits = splits.rules.splits(splits)  # what follows from other columns was not learnt
+        splits = splits.reduced(splits.rules)  # what follows from other columns was not learnt
     pairs = held_out(generator, splits, arguments.run / "prompts", arguments.rows)
     vocabulary = Vocabulary.read(arguments.run / "adapter")
     model, _ = load_tuned(generator.llm, arguments.run / "adapter")

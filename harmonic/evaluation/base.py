@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, suggest
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
 """Rows to their negative log-likelihoods, (n,), nats per token: `LanguageGenerator.nll`."""
@@ -106,7 +107,7 @@ class Measures(dict[str, float]):
 class Evaluator(ABC):
     """Answers one question about a synthetic table. Constructors only store their arguments.
 
-    One that `takes_gaps` is given tables with missing values and dates as they are; the others get completed ones
+    One that `takes_gaps` is given tables with missing values and dates as they are; the others get imputed ones
     (harmonic.tables.missing_values). One that `needs_target` is not asked about a table without one.
     """
 

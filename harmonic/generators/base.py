@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harmonic.generators.rejection import draw_by_rejection
 from harmonic.generators.sample import Sample
 from harmonic.tables.conditions import Conditions
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Generator(ABC):
 
     Constructors only store their arguments. `fit` writes what it has learnt into `directory`; `load` reads it
     back, in this process or a later one, and comes before `sample`. One that `takes_gaps` is given tables with
-    missing values, dates, or no target as they are; the others get completed ones (harmonic.tables.missing_values).
+    missing values, dates, or no target as they are; the others get imputed ones (harmonic.tables.missing_values).
     One that `gives_real_rows`, as an anchor of the measures does, gives them as they are, whatever rules they break.
     """
 

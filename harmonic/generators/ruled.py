@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
+from harmonic.generators.imputed import imputed
 from harmonic.generators.rejection import draw_by_rejection
 from harmonic.tables.conditions import Conditions
-from harmonic.tables.missing_values import completed
 from harmonic.tables.rules.rule_set import Rules
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 
 def fitted_to(generator: Generator, splits: Splits) -> Generator:
@@ -29,8 +29,8 @@ def fitted_to(generator: Generator, splits: Splits) -> Generator:
     if generator.gives_real_rows:
         return generator
     if rules is None or not rules.rules:
-        return completed(generator, splits)
-    inner = completed(generator, rules.splits(splits))
+        return imputed(generator, splits)
+    inner = imputed(generator, splits.reduced(rules))
     return (RuledLanguage if isinstance(inner, LanguageGenerator) else Ruled)(inner, rules)
 
 
@@ -43,14 +43,14 @@ class Ruled(Generator):
         self.generator, self.rules = generator, rules
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        self.generator.prepare(self.rules.splits(splits), n, seed=seed, directory=directory)
+        self.generator.prepare(splits.reduced(self.rules), n, seed=seed, directory=directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        return self.generator.fit(self.rules.splits(splits), seed=seed, prepared=prepared, directory=directory)
+        return self.generator.fit(splits.reduced(self.rules), seed=seed, prepared=prepared, directory=directory)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         self._whole_rules = replace(self.rules, schema=splits.whole_schema)
-        self.generator.load(self.rules.splits(splits), prepared=prepared, directory=directory)
+        self.generator.load(splits.reduced(self.rules), prepared=prepared, directory=directory)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         return self._whole(self.generator.sample(n, seed=seed, directory=directory))
@@ -74,7 +74,7 @@ class Ruled(Generator):
         return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)
 
     def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
-        return self.generator.estimate(self.rules.splits(splits), n, prepared=prepared)
+        return self.generator.estimate(splits.reduced(self.rules), n, prepared=prepared)
 
     def _whole(self, sample: Sample) -> Sample:
         return Sample(self.rules.restore(sample.frame), sample.validity)

@@ -36,7 +36,8 @@ from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, val
 from harmonic.settings import Fields, Natural, check_fields
 from harmonic.tables.codes.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
-from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table
 from harmonic.tables.training_view import to_score
 from harmonic.tuning.lora import load_tuned, subset, tune
 from harmonic.tuning.settings import Tuning

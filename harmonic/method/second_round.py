@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harmonic.prompts.contexts import NeighborRows
 from harmonic.prompts.neighbors import Metric, nearest
 from harmonic.randomness import derive
-from harmonic.tables.missing_values import Completion
+from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
 
 LEAST_ROWS = 256
@@ -31,7 +31,7 @@ def first_rows(n: int, training_rows: int) -> int:
 
 def synthetic_context(drawn: Table, train: Table, *, k: int, pool: int, metric: Metric, seed: int) -> NeighborRows:
     """What the prompts of the second round show: k of the `pool` nearest rows of a row, among those of the first."""
-    around = nearest(Completion.of(drawn).table(drawn), min(max(pool, k), len(drawn) - 1), metric, seed)
+    around = nearest(Imputation.of(drawn).table(drawn), min(max(pool, k), len(drawn) - 1), metric, seed)
     return NeighborRows(around, k, derive(seed, "second round"), weights=balanced(drawn, train))
 
 

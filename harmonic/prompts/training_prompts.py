@@ -15,7 +15,7 @@ from harmonic.prompts.neighbors import Metric, label_filter, nearest
 from harmonic.prompts.prompt import Order, Prompt
 from harmonic.prompts.row_format import RowFormat, RowTexts
 from harmonic.randomness import derive
-from harmonic.tables.missing_values import Completion
+from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
 
 _CHUNK = 4096  # prompts rendered at once
@@ -43,7 +43,7 @@ class Neighborhoods:
         (None: all); the others have neighbours among these, and are not kept. Raises ConfigError as `nearest` and
         `label_filter` do.
         """
-        whole = Completion.of(table).table(table)  # a missing value is far from any other
+        whole = Imputation.of(table).table(table)  # a missing value is far from any other
         most = len(table) - 1
         wanted = min(max(pool or k, k), (most if rows is None else len(rows) - 1))
         found = nearest(whole, wanted if rows is None else min(_SPARE * wanted, most), metric, seed)

@@ -25,7 +25,8 @@ import pandas as pd
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.randomness import derive
 from harmonic.settings import Count, Natural
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 class Canaries(TypedDict):

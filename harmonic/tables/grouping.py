@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,9 @@ from harmonic.errors import ConfigError
 from harmonic.settings import near
 from harmonic.shell import override
 from harmonic.tables.rules.rule import Lookup
+from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.splitting import MIN_CLASS, Fractions, Positions, split_rows
-
-if TYPE_CHECKING:
-    from harmonic.tables.rules.rule_set import Rules
-    from harmonic.tables.table import Table
+from harmonic.tables.table import Table
 
 _LEAST_GROUPS = 20  # fewer are not people but parts of the table
 _DECIDED, _ROWS_EACH = 2, 2.0  # columns that whose a row is decides, and rows each has, at least

@@ -17,7 +17,8 @@ import pandas as pd
 from harmonic.tables.column_types.kinds import decimals_of
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.reading.declared import Declared
-from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table
 
 VERSION = 1
 """Raised when generators are told something else of the same table."""

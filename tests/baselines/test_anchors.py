@@ -14,7 +14,7 @@ from toys import make_splits
 from baselines.anchors import Marginals, RealRows
 from harmonic.errors import ConfigError
 from harmonic.generators.base import Generator
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 
 def drawn(generator: Generator, splits: Splits, n: int, folder: Path, seed: int = 0) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from harmonic.llm.language_model import LanguageModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.prompt import asked, write_prompts
 from harmonic.prompts.row_format import RowTexts, row_format
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 TableOf = Callable[..., Table]
 

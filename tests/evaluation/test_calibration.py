@@ -27,7 +27,8 @@ from harmonic.evaluation.privacy.prompt_copy import PromptCopy
 from harmonic.llm.language_model import LanguageModel
 from harmonic.randomness import derive
 from harmonic.tables.canaries import uproot
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from harmonic.generators.base import Generator
 from harmonic.storage import key_of
 from harmonic.tables.reading.file_layout import Aside
 from harmonic.tables.reading.files import read_parquet
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 GENERATORS = ("harmonic", "harmonic_dense", "great", "smote")  # one of each make

@@ -15,8 +15,9 @@ from experiments.run import configured
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Refit, RefittingEvaluator, Scorer
 from harmonic.evaluation.privacy.membership import MembershipInference
 from harmonic.evaluation.privacy.shadow_models import ShadowModels
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 class Asking(RefittingEvaluator):
@@ -51,14 +52,14 @@ def test_the_generator_is_fitted_to_the_rows_given_and_the_runs_own_stays_as_it_
     splits, generator = parts["dataset"].load(0), parts["generator"]
     generator.load(splits, prepared=tmp_path, directory=tmp_path)
     before = generator.sample(10, seed=0, directory=tmp_path).frame
-    asking, completion = Asking(), Completion.of(splits.train)
+    asking, imputation = Asking(), Imputation.of(splits.train)
     refit = refit_of(generator, splits, 1.5)
-    assert measured_by(asking, splits, splits.val, completion, seed=3, scorer=None, refit=refit) == {"asked": 30.0}
+    assert measured_by(asking, splits, splits.val, imputation, seed=3, scorer=None, refit=refit) == {"asked": 30.0}
     assert asking.seconds == 1.5
     rows = set(map(tuple, asking.half.frame.itertuples(index=False)))
     assert set(map(tuple, asking.drawn.frame.itertuples(index=False))) <= rows
     pd.testing.assert_frame_equal(generator.sample(10, seed=0, directory=tmp_path).frame, before)
-    assert measured_by(Plain(), splits, splits.val, completion, seed=3, scorer=None, refit=refit) == {"plain": 1.0}
+    assert measured_by(Plain(), splits, splits.val, imputation, seed=3, scorer=None, refit=refit) == {"plain": 1.0}
 
 
 def test_rows_with_gaps_reach_the_generator_with_gaps_and_the_evaluator_without(tmp_path: Path) -> None:
@@ -77,14 +78,14 @@ def test_rows_with_gaps_reach_the_generator_with_gaps_and_the_evaluator_without(
     )
     parts = configured(*given)
     splits = parts["dataset"].load(0)
-    completion = Completion.of(splits.train)
-    assert completion.needed and splits.train.frame["x"].isna().any()
+    imputation = Imputation.of(splits.train)
+    assert imputation.needed and splits.train.frame["x"].isna().any()
     asking = Asking()
     refit = refit_of(parts["generator"], splits, 0.0)
-    measured_by(asking, splits, splits.val, completion, seed=0, scorer=None, refit=refit)
-    assert asking.half.schema == asking.drawn.schema == completion.complete
+    measured_by(asking, splits, splits.val, imputation, seed=0, scorer=None, refit=refit)
+    assert asking.half.schema == asking.drawn.schema == imputation.imputed
     assert not asking.drawn.frame.isna().to_numpy().any()
-    assert (asking.drawn.frame[completion.flags["x"]] == "missing").any()
+    assert (asking.drawn.frame[imputation.flags["x"]] == "missing").any()
 
 
 def test_shadow_models_of_smote_see_more_than_each_attack_that_they_are_made_of() -> None:

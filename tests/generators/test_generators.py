@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from harmonic.errors import SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "generator"
 GENERATORS = [

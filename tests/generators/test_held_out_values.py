@@ -23,7 +23,8 @@ from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator
 from harmonic.generators.ruled import fitted_to
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tables.training_view import for_generators
 
 SMALL = [

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 
 def column(name: str, values: pd.Series) -> Column:

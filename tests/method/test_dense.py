@@ -16,7 +16,7 @@ from harmonic.errors import ConfigError
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.prompt import Prompt, read_prompts
 from harmonic.tables.conditions import read_conditions, satisfying
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 SETTINGS = ["llm=tiny", "scale=smoke", "dataset=diabetes", "data_dir=null", "generator=harmonic_dense"]
 N = 12

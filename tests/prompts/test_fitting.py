@@ -17,7 +17,8 @@ from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.fitting import Gauge, PromptFit
 from harmonic.prompts.prompt import asked, read_prompts
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 TUNING = {"batch_size": 4, "max_examples": 8, "checkpoint_every": None}
 

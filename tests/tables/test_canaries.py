@@ -16,8 +16,9 @@ from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
 from harmonic.tables.canaries import DECOYS, plant, uproot
 from harmonic.tables.columns import Column, Kind
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Schema, Splits, Table, Task
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table, Task
 
 
 def dataset(**settings) -> Dataset:
@@ -122,7 +123,7 @@ def test_a_table_with_too_few_combinations_is_an_error():
         plant(Splits(table, table, table), {"count": 2}, 0)
 
 
-def test_missing_values_are_values_of_their_column_and_are_completed_like_the_rest():
+def test_missing_values_are_values_of_their_column_and_are_imputed_like_the_rest():
     numbers = np.arange(200.0)
     frame = pd.DataFrame({"x": np.where(numbers % 4 == 0, np.nan, numbers), "z": numbers + 1, "y": numbers * 2})
     columns = (Column(name="x", kind=Kind.INTEGER, missing="?"), *(Column(name=n, kind=Kind.FLOAT) for n in "zy"))
@@ -131,7 +132,7 @@ def test_missing_values_are_values_of_their_column_and_are_completed_like_the_re
     splits = plant(Splits(table.take(range(100)), table.take(range(100, 150)), table.take(range(150, 200))),
                    {"count": 20}, 0)  # fmt: skip
     assert 0.15 < splits.decoys.frame["x"].isna().mean() < 0.35
-    whole = Completion.of(splits.train).splits(splits)
+    whole = Imputation.of(splits.train).splits(splits)
     assert not whole.canaries.frame.isna().any().any() and not whole.decoys.frame.isna().any().any()
     assert whole.decoys.schema == whole.train.schema
 

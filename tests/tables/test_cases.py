@@ -16,7 +16,7 @@ import pytest
 
 from harmonic.datasets import Dataset
 from harmonic.errors import DataError
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 IDENTIFIER, DATE, NUMBERS, CATEGORY = "identifier", "date", ("integer", "float"), "category"
 FILES: dict[str, tuple[str, dict[str, object]]] = {

@@ -36,7 +36,7 @@ from harmonic.prompts.row_format import row_format, row_formats
 from harmonic.runs.run import Run
 from harmonic.tables.codes.coding import Coding
 from harmonic.tables.column_types.missing_markers import MISSING_VALUES
-from harmonic.tables.missing_values import Completion
+from harmonic.tables.missing_values import Imputation
 from harmonic.tables.reading.files import parse_csv
 from harmonic.tracking import NullTracker
 
@@ -154,7 +154,7 @@ def learn_densely(table: tuple[list[str], list[list[str]], str | None]) -> None:
 
 
 def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
-    """Every row of a table, in any format and order of columns, is read back as it was; so is its completion."""
+    """Every row of a table, in any format and order of columns, is read back as it was; so is its imputation."""
     names, rows, target = table
     dataset = Dataset(name="fuzz", target=target, missing="keep", missing_values=MISSING_VALUES)
     try:
@@ -174,8 +174,8 @@ def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
     conformed = coding.decode(coding.encode(read).frame, 0)
     pd.testing.assert_frame_equal(read.schema.conform(conformed), conformed)
     pd.testing.assert_frame_equal(conformed.isna(), read.frame.isna())
-    completion = Completion.of(read)
-    pd.testing.assert_frame_equal(completion.restore(completion.frame(read.frame)), read.frame)
+    imputation = Imputation.of(read)
+    pd.testing.assert_frame_equal(imputation.restore(imputation.frame(read.frame)), read.frame)
     assert list(layout.release(read.texts(), 0)) == list(layout.names)
     OUTCOMES["a table"] += 1
 

@@ -18,7 +18,8 @@ from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.dtypes import FrameForm
 from harmonic.tables.languages import column_language
 from harmonic.tables.reading.declared import Declared
-from harmonic.tables.table import Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table, Task
 from harmonic.tables.training_view import for_generators, to_score, training_schema
 
 
@@ -128,7 +129,7 @@ def test_rules_are_told_of_training_rows_and_measured_on_all(tmp_path: Path, sho
     given = for_generators(Splits(*parts, rules=rules, declared=Declared({}, {})))
     assert given.rules is not None and given.rules.schema == given.schema
     assert given.schema["freight"].maximum < wide["freight"].maximum
-    reduced = given.rules.splits(given)
+    reduced = given.reduced(given.rules)
     assert reduced.schema == given.rules.reduced
     assert reduced.whole_schema["freight"] == wide["freight"]
     assert reduced.schema["sent after placed"].maximum <= given.schema["sent"].maximum - given.schema["placed"].minimum

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.privacy.nearness import nearest_distances
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 NEIGHBORS = 5
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harmonic.evaluation.attacks.results import put, put_worst, with_interval
 from harmonic.evaluation.base import Measures, Metric, Scorer, TokenScorer
 from harmonic.evaluation.comparison.encoding import subsample
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 FEWEST = 20  # members of a kind: of fewer an area says nothing
 PARTS = {"shown": True, "not_shown": False}

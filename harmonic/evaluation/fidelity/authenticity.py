@@ -17,7 +17,8 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.boosting import tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.settings import Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 _LEVELS = np.linspace(0, 1, 30)
 

@@ -20,7 +20,8 @@ from harmonic.errors import DataError
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import category_codes, subsample, usable_rows
 from harmonic.settings import Count
-from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table
 
 TOO_FAR = "a synthetic value is too far out for its distance to be a number"
 

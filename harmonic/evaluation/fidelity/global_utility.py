@@ -19,7 +19,8 @@ from harmonic.evaluation.comparison.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, category_codes, subsample, usable_rows
 from harmonic.progress import Progress
 from harmonic.settings import Count
-from harmonic.tables.table import Column, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Table
 
 _LEAST_ERROR = 0.01
 

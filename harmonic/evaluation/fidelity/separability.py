@@ -17,7 +17,8 @@ from harmonic.evaluation.comparison.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 _FOLDS = 5
 

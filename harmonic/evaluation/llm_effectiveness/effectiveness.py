@@ -38,7 +38,8 @@ from harmonic.evaluation.utility.learners import Examples, Problem
 from harmonic.llm.language_model import LanguageModel
 from harmonic.prompts.chat import check_lengths
 from harmonic.settings import Count, Fields, Text
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tuning.settings import Tuning
 
 DECODE = ("likelihood", "generate")

@@ -12,8 +12,9 @@ import pandas as pd
 
 from harmonic.errors import ConfigError, suggest
 from harmonic.prompts.prompt import Prompt, asked
-from harmonic.tables.missing_values import MISSING, Completion
-from harmonic.tables.table import InvalidValue, Kind, Schema, Splits, Table
+from harmonic.tables.missing_values import MISSING, Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import InvalidValue, Kind, Schema, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,10 @@ class Wording:
         return None if value is None else float(value)
 
 
-def whole_target(train: Table) -> Completion:
+def whole_target(train: Table) -> Imputation:
     """To tables with an answer in every row: a missing target (or stand-in) is a class of its own, or a median.
 
     Features stay as they are: a question writes dates as dates, and says what is missing.
     """
-    schema = train.schema if train.schema.has_target else Completion.of(train).complete
-    return Completion.of(train, only=(schema.target,))
+    schema = train.schema if train.schema.has_target else Imputation.of(train).imputed
+    return Imputation.of(train, only=(schema.target,))

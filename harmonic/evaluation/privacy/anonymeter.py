@@ -31,7 +31,8 @@ from harmonic.evaluation.comparison.gower import Gower
 from harmonic.evaluation.privacy.singling_out import singling_out
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count, Text
-from harmonic.tables.table import Column, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Table
 
 log = logging.getLogger(__name__)
 

@@ -42,8 +42,9 @@ from harmonic.evaluation.privacy.nearness import nearest_distances
 from harmonic.llm.language_model import LanguageModel
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count, Fields, Text
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 from harmonic.tuning.settings import Tuning
 
 log = logging.getLogger(__name__)
@@ -162,9 +163,9 @@ class CanaryExposure(Evaluator):
         elif name == "lle":
             losses = self._answer_losses(splits, usable_rows(synthetic, splits.schema), rows, seed)
         else:
-            complete = Completion.of(splits.train)
-            drawn = complete.frame(usable_rows(synthetic, splits.schema))
-            losses = nearest_distances(complete.frame(rows), drawn, Encoder.fit(complete.table(splits.train)))[:, 0]
+            imputation = Imputation.of(splits.train)
+            drawn = imputation.frame(usable_rows(synthetic, splits.schema))
+            losses = nearest_distances(imputation.frame(rows), drawn, Encoder.fit(imputation.table(splits.train)))[:, 0]
         if np.isnan(losses).any():
             raise DataError(f"{int(np.isnan(losses).sum())} of {len(losses)} rows have no signal")
         return losses[: len(canaries)], losses[len(canaries) :]
@@ -173,7 +174,7 @@ class CanaryExposure(Evaluator):
         self, splits: Splits, synthetic: pd.DataFrame, rows: pd.DataFrame, seed: int
     ) -> NDArray[np.float64]:
         whole = whole_target(splits.train)
-        wording = Wording(whole.complete, self.task_sentence, self.labels, self.words)
+        wording = Wording(whole.imputed, self.task_sentence, self.labels, self.words)
         wording.check_for(whole.splits(splits))
         if self.form == "list":
             tuning, lists = Tuning(**self.tuning), Lists(**self.lists)

@@ -27,7 +27,8 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.privacy.membership import ON_ROWS
 from harmonic.randomness import derive
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 log = logging.getLogger(__name__)
 

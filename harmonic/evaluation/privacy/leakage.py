@@ -18,7 +18,8 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from harmonic.evaluation.comparison.boosting import classifier_attack
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 log = logging.getLogger(__name__)
 

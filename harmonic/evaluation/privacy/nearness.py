@@ -19,7 +19,8 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.comparison.matching import matching_rows
 from harmonic.settings import NotNegative
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 QUERIES_AT_A_TIME = 8192
 

@@ -19,7 +19,8 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenS
 from harmonic.evaluation.comparison.encoding import usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 CELLS_AT_A_TIME = 1 << 22
 """Cells of prompts held in memory at once."""

@@ -26,7 +26,8 @@ from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_r
 from harmonic.evaluation.privacy.membership import ON_ROWS
 from harmonic.progress import Progress
 from harmonic.randomness import derive
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 log = logging.getLogger(__name__)
 

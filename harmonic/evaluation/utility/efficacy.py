@@ -23,7 +23,8 @@ from harmonic.evaluation.comparison.resampling import resamples_of
 from harmonic.evaluation.utility.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
 from harmonic.randomness import derive
 from harmonic.settings import Count
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 log = logging.getLogger(__name__)
 

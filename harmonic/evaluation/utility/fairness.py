@@ -23,7 +23,8 @@ from harmonic.evaluation.comparison.encoding import usable_rows
 from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
 from harmonic.evaluation.utility.learners import CLASSIFIERS, Problem
 from harmonic.randomness import derive
-from harmonic.tables.table import Column, Schema, Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Schema, Table
 
 log = logging.getLogger(__name__)
 

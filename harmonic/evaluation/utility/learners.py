@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from harmonic.evaluation.comparison.encoding import Encoder, category_codes
 from harmonic.evaluation.comparison.resampling import label_scores, value_scores
 from harmonic.randomness import derive
-from harmonic.tables.table import Column, Splits
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column
 
 Candidate = dict[str, Any]
 

@@ -23,8 +23,9 @@ from harmonic.evaluation.keeping import kept
 from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
 from harmonic.evaluation.utility.learners import CLASSIFIERS
 from harmonic.randomness import derive
-from harmonic.tables.missing_values import Completion
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.missing_values import Imputation
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 FORMAT = 1
 """Raised by hand when the two ends start to score otherwise for the same inputs."""
@@ -66,10 +67,10 @@ class Yardsticks(Evaluator):
         Raises ConfigError for settings that cannot be.
         """
         self._check()
-        completion, measures = Completion.of(splits.train), Measures()
-        whole, has_target = completion.splits(splits), splits.schema.has_target
+        imputation, measures = Imputation.of(splits.train), Measures()
+        whole, has_target = imputation.splits(splits), splits.schema.has_target
         try:
-            given = completion.frame(usable_rows(synthetic, splits.schema))
+            given = imputation.frame(usable_rows(synthetic, splits.schema))
         except DataError as error:
             for name in [*([self._score(whole)] if has_target else []), *LIKENESS]:
                 measures.unavailable(f"yardstick/synthetic/{name}", str(error))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.rules.rule import Order, Rule, raised, rounded
-from harmonic.tables.table import Schema, Splits, Table
+from harmonic.tables.table import Schema, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,10 @@ class Rules:
         """The rows, changed where they break a rule."""
         return self.restore(self.reduce(frame))
 
-    def splits(self, splits: Splits) -> Splits:
-        """The splits as a generator is given them."""
-        names = ("train", "val", "test", "kept_apart", "canaries", "decoys")
-        whole: dict[str, Any] = {}
-        for name in names:
-            table: Table | None = getattr(splits, name)
-            if table is not None:
-                own = replace(self, schema=table.schema)  # a held-out row may hold what no training row does
-                whole[name] = Table(own.reduce(table.frame), own.reduced)
-        return replace(splits, rules=None, **whole)
+    def reduced_table(self, table: Table) -> Table:
+        """A table as a generator is given it. Its schema may allow what that of these rules does not."""
+        own = replace(self, schema=table.schema)
+        return Table(own.reduce(table.frame), own.reduced)
 
     def wrong(self, rule: Rule, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows break the rule, (n,)."""

@@ -23,7 +23,8 @@ from baselines.ctabgan.training import Training
 from experiments.run import configured
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, correlation_similarity
-from harmonic.tables.table import Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Task
 
 TINY = {"epochs": 1, "max_steps": 2, "batch_size": 8, "critic_steps": 2, "channels": 2, "noise": 4}
 

@@ -23,7 +23,8 @@ from baselines.great.row_text import RowReader, row_texts
 from baselines.great.training import be_great, prepared_tokenizer
 from harmonic.errors import ConfigError, DataError, SamplingError
 from harmonic.llm.tiny_model import TinyModel
-from harmonic.tables.table import Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Task
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")
 LEARNING = {"learning_rate": 1e-2, "batch_size": 16, "max_steps": 100, "scheduler": "constant"}

@@ -25,7 +25,8 @@ from baselines.realtabformer.encoding import RowTokens, coded, numeral
 from baselines.realtabformer.generator import RealTabFormerGenerator
 from baselines.realtabformer.training import DROPPED, RealTabFormerTuning, _former, library
 from harmonic.errors import ConfigError, DataError, SamplingError
-from harmonic.tables.table import Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Task
 
 needs_library = pytest.mark.skipif(find_spec("realtabformer") is None, reason="pip install 'harmonic[realtabformer]'")
 TINY = {"n_layer": 2, "n_embd": 32, "n_head": 2}

@@ -14,7 +14,8 @@ from toys import make_splits, splits_of
 from baselines.smote.generator import SmoteGenerator, class_labels, rows_per_class
 from baselines.smote.neighborhood import relevance_weights, weighted_neighbors
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.table import Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Task
 
 NUMERIC, CATEGORY = ("age", "income", "noise"), ("job", "town")
 WEIGHTS = {"exponent": 0.5, "threshold": 0.0}

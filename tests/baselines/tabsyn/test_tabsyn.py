@@ -14,7 +14,8 @@ from toys import make_splits, splits_of
 
 from baselines.tabsyn.generator import TabSynGenerator
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.table import Splits, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Task
 
 BRIEF: dict[str, Any] = {
     "autoencoder": {"epochs": 2, "batch_size": 32, "width": 2, "layers": 1},

@@ -15,7 +15,7 @@ from harmonic.evaluation.privacy.membership import MembershipInference
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.instruction import question
 from harmonic.prompts.row_format import row_format
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.fidelity.authenticity import SampleQuality, alpha_precision, authenticity, beta_recall
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 @pytest.mark.slow  # importing synthcity takes seconds

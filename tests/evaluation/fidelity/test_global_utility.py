@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from harmonic.evaluation.fidelity.global_utility import GlobalUtility, balanced_accuracy
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 SMALL = GlobalUtility(iterations=15)
 

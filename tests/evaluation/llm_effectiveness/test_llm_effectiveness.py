@@ -19,7 +19,8 @@ from harmonic.evaluation.llm_effectiveness.effectiveness import ALIKE, LanguageM
 from harmonic.evaluation.llm_effectiveness.wording import Wording, whole_target
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 CONF = Path(__file__).parents[3] / "conf"
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -137,7 +138,7 @@ def with_gaps(rows=40):
 def test_dates_and_gaps_are_put_in_words():
     splits = with_gaps()
     whole = whole_target(splits.train)
-    first, second, third, _ = Wording(whole.complete).examples(whole.frame(splits.train.frame.iloc[:4]))
+    first, second, third, _ = Wording(whole.imputed).examples(whole.frame(splits.train.frame.iloc[:4]))
     assert first.prompt.endswith("The state of day is 1970-01-01, The state of age is missing.\nAnswer: ")
     assert second.prompt.endswith("The state of day is 1970-01-02, The state of age is 41.\nAnswer: ")
     assert (first.completion, second.completion, third.completion) == ("no", "yes", "missing")
@@ -146,7 +147,7 @@ def test_dates_and_gaps_are_put_in_words():
 def test_a_gap_has_the_words_that_it_is_given():
     splits = with_gaps()
     whole = whole_target(splits.train)
-    wording = Wording(whole.complete, words={"age": {"": "not recorded", "41": "middle age"}})
+    wording = Wording(whole.imputed, words={"age": {"": "not recorded", "41": "middle age"}})
     told = [
         example.prompt.rpartition("age is ")[2] for example in wording.examples(whole.frame(splits.train.frame[:2]))
     ]
@@ -161,7 +162,7 @@ def test_a_missing_number_to_be_answered_is_the_median_and_no_feature_says_so(ha
     schema = Schema(columns=(near, value), target="value" if has_target else "", task=task, description="values")
     table = Table(schema.conform(pd.DataFrame({"near": [1, None, 3], "value": [5, None, 9]})), schema)
     whole = whole_target(table)
-    _, gap, _ = Wording(whole.complete).examples(whole.frame(table.frame))
+    _, gap, _ = Wording(whole.imputed).examples(whole.frame(table.frame))
     assert gap.prompt.endswith("The state of near is NA.\nAnswer: ") and gap.completion == "7"
 
 

@@ -17,7 +17,8 @@ from harmonic.evaluation.llm_effectiveness.effectiveness import ALIKE
 from harmonic.evaluation.llm_effectiveness.row_lists import ListedModel, ListedRows, Lists, Taught, offsets
 from harmonic.evaluation.llm_effectiveness.wording import Wording, whole_target
 from harmonic.prompts.chat import Chat
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 from harmonic.tuning.examples import IGNORED, encode, occurring
 from harmonic.tuning.settings import Tuning
 
@@ -212,7 +213,7 @@ def test_a_table_with_gaps_and_dates_is_scored(assert_sound):
     assert_sound(listing(), measures)
     assert np.isfinite(measures["lle/accuracy"])
     whole = whole_target(splits.train)
-    form = ListedRows.of(whole.table(splits.train), Wording(whole.complete))
+    form = ListedRows.of(whole.table(splits.train), Wording(whole.imputed))
     assert set(form.answers(whole.frame(splits.train.frame))) == {"no", "yes", "missing"}
 
 

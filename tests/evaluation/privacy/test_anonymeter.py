@@ -15,7 +15,8 @@ from harmonic.errors import ConfigError
 from harmonic.evaluation.comparison.gower import Gower
 from harmonic.evaluation.privacy.anonymeter import ATTACKS, Anonymeter, Outcome, risk
 from harmonic.evaluation.privacy.singling_out import find_predicates, singling_out
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 def halved(splits: Splits) -> tuple[Splits, Table]:

@@ -15,7 +15,8 @@ from harmonic.errors import ConfigError
 from harmonic.evaluation.privacy.canary import CHANCE, CanaryExposure, exposures, mean_interval
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.tables.canaries import plant
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

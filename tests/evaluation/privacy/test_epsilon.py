@@ -13,7 +13,8 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks.rates import largest_bound
 from harmonic.evaluation.privacy import epsilon, membership
 from harmonic.evaluation.privacy.epsilon import EmpiricalEpsilon
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 CELLS = 2000
 

@@ -15,7 +15,8 @@ from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.privacy import membership
 from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, ON_ROWS, RATES, MembershipInference
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 # The least AUC on copies of the training rows. A closest copy, or text, gives a member away for certain; a density
 # looks at all rows around, and a classifier's border is moved but a little by one row.

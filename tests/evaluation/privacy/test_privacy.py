@@ -14,7 +14,7 @@ from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.comparison.matching import matching_rows
 from harmonic.evaluation.privacy import nearness as privacy
 from harmonic.evaluation.privacy.nearness import Privacy, distance_ratios, nearest_distances, share_closer
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 
 def sdmetrics_score(real, rows, schema):

@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.privacy.prompt_copy import PromptCopy
-from harmonic.tables.table import Column, Kind, Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 K = 5
 

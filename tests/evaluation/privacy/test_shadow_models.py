@@ -10,7 +10,8 @@ import pytest
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Refit
 from harmonic.evaluation.privacy.shadow_models import ShadowModels
-from harmonic.tables.table import Splits, Table
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table
 
 
 def jittered(splits: Splits, spread: float, seconds: float = 0.0) -> Refit:

@@ -13,7 +13,8 @@ from sklearn.metrics import f1_score
 from harmonic.errors import ConfigError
 from harmonic.evaluation.utility.fairness import Fairness
 from harmonic.evaluation.utility.learners import Problem
-from harmonic.tables.table import Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Table, Task
 
 QUICK = {"models": ["linear"], "max_candidates": 1, "shuffles": 40}
 

@@ -12,7 +12,8 @@ from harmonic.evaluation.keeping import keeping
 from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
 from harmonic.evaluation.utility.yardsticks import Yardsticks
 from harmonic.runs.cache import Cache
-from harmonic.tables.table import Schema, Splits, Table, Task
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema, Table, Task
 
 QUICK = Yardsticks(models=["linear"], draws=2)
 
@@ -96,7 +97,7 @@ def test_a_table_without_a_target_has_likeness_only(toy, assert_sound):
     assert {name.rpartition("/")[2] for name in measures} == {"column_shapes", "correlation_similarity"}
 
 
-def test_missing_values_are_completed(toy, assert_sound):
+def test_missing_values_are_imputed(toy, assert_sound):
     columns = tuple(replace(c, missing="") if c.name in ("income", "city") else c for c in toy.schema.columns)
     schema = Schema(**{**{f: getattr(toy.schema, f) for f in ("target", "task", "description")}, "columns": columns})
     parts = []

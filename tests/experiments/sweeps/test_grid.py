@@ -19,8 +19,8 @@ from harmonic.runs.done import finished
 from harmonic.runs.identity import identity
 from harmonic.tables.column_types.kinds import type_table
 from harmonic.tables.reading.files import read_csv
+from harmonic.tables.splits import Splits
 from harmonic.tables.splitting import split_rows
-from harmonic.tables.table import Splits
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["generator=marginals,copy", "evaluator=fidelity", "tracker=off", "scale=smoke", "data_dir=null"]

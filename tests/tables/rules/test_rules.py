@@ -264,7 +264,7 @@ def test_rules_are_arranged_so_that_each_follows_its_sources(rules: list[Any], k
 def test_rules_change_the_splits_fingerprint() -> None:
     from dataclasses import replace
 
-    from harmonic.tables.table import Splits
+    from harmonic.tables.splits import Splits
 
     train = table(orders(), "paid")
     splits = Splits(train=train, val=train, test=train)
