@@ -17,7 +17,7 @@ from harmonic.generators.base import Generator
 from harmonic.runs.identity import without_module_paths
 from harmonic.tables import training_view
 from harmonic.tables.missing_values import Imputation
-from harmonic.tables.reading.file_layout import Layout
+from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.splits import Splits
 from harmonic.tables.training_view import for_generators
 
@@ -34,7 +34,7 @@ def stage_versions(generator: type[Generator], evaluators: Mapping[str, type[Eva
     """The versions of the code behind each stage of a run, from where they stand beside the code."""
     own = generator.versions
     found = {"prompts": own.prompts, "fit": own.fit, "sample": own.sample}
-    found |= {"file": Layout.version, "completion": Imputation.version, "columns": training_view.VERSION}
+    found |= {"file": FileLayout.version, "completion": Imputation.version, "columns": training_view.VERSION}
     return found | {f"evaluate_{name}": evaluator.version for name, evaluator in evaluators.items()}
 
 

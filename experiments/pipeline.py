@@ -169,8 +169,8 @@ class Pipeline:
             drawn = Table(self.splits.schema.conform(sample.frame), self.splits.schema)
             texts = released(drawn, self.splits, self.run.seed)
             write_csv(texts, folder / "synthetic.csv", self.splits)
-            if self.splits.layout is not None and self.splits.layout.form is not None:
-                frame = self.splits.layout.form.frame(texts)
+            if self.splits.layout is not None and self.splits.layout.dtypes is not None:
+                frame = self.splits.layout.dtypes.frame(texts)
                 write_parquet(frame, folder / "synthetic.parquet", like=self.config["dataset"]["path"])
             seconds = max(time.monotonic() - started, 1e-9)
             self._unload()

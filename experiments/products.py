@@ -16,7 +16,7 @@ from harmonic.tables.table import Table
 
 
 def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:
-    """The rows' texts as the file they were learnt from has them: its columns, in its order. See Layout.release."""
+    """The rows' texts as the file they were learnt from has them: its columns, in its order. See FileLayout.release."""
     return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
 
 

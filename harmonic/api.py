@@ -28,7 +28,7 @@ from harmonic.method.generator import HarmonicGenerator
 from harmonic.recipes import built, language_model, merged, settings_of
 from harmonic.settings import Count, Natural, check_fields, check_value
 from harmonic.tables.conditions import read_conditions
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.rules.text import Wanted
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
@@ -83,15 +83,15 @@ class Harmonic:
             name="frame", target=target, description=description, kinds=kinds, identifiers=identifiers,
             free_text=free_text, rules=rules, missing="keep",
         )  # fmt: skip
-        form = FrameForm.of(frame)
-        table, layout, _, notes = dataset.typed(form.texts(frame), form)
+        dtypes = FrameDtypes.of(frame)
+        table, layout, _, notes = dataset.typed(dtypes.texts(frame), dtypes)
         none = table.take([])
         found, told = dataset.rules_of(table)
         notes += told
         self._splits = Splits(
             train=table, val=none, test=none, source="data frame", notes=tuple(notes), layout=layout, rules=found
         )
-        self.schema, self.notes, self._form = table.schema, tuple(notes), form
+        self.schema, self.notes, self._dtypes = table.schema, tuple(notes), dtypes
         self._generator = fitted_to(self._configured(), self._splits)
         if self.directory is None:
             self._folder = Path(mkdtemp(prefix="harmonic-"))
@@ -143,7 +143,7 @@ class Harmonic:
         with TemporaryDirectory(prefix="harmonic-") as scratch:
             rows = self._generator.draw(n, seed=seed, directory=Path(scratch), conditions=conditions).frame
         assert self._splits.layout is not None
-        return self._form.frame(self._splits.layout.release(Table(rows, self.schema).texts(), seed))
+        return self._dtypes.frame(self._splits.layout.release(Table(rows, self.schema).texts(), seed))
 
 
 def _words(wanted: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -23,12 +23,12 @@ from harmonic.tables.column_types.missing_markers import (
     settle_markers,
 )
 from harmonic.tables.columns import Column, InvalidValue, Kind
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
 from harmonic.tables.naming import column_named, columns_named, file_label
 from harmonic.tables.reading.declared import Declared, read_declared, typed_table
 from harmonic.tables.reading.dialect import Dialect
-from harmonic.tables.reading.file_layout import Layout, find_layout, with_file
+from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.reading.files import (
     download_california,
     download_openml,
@@ -38,6 +38,7 @@ from harmonic.tables.reading.files import (
     read_packaged,
     read_parquet,
 )
+from harmonic.tables.reading.layout_search import find_layout
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.rules.text import Wanted, kept_rules
 from harmonic.tables.spellings.columns import Spelled, spell
@@ -128,8 +129,8 @@ class Dataset:
         return plant(splits, own.canaries, seed)
 
     def typed(
-        self, texts: pd.DataFrame, file: Dialect | FrameForm | None = None
-    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str]]:
+        self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None = None
+    ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str]]:
         """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
 
         `file`: how the file writes cells, or the dtypes that a data frame has. Raises ConfigError or DataError with
@@ -138,11 +139,11 @@ class Dataset:
         return self._named(list(texts.columns))._typed(texts, file)[:4]
 
     def _typed(
-        self, texts: pd.DataFrame, file: Dialect | FrameForm | None
-    ) -> tuple[Table, Layout, NDArray[np.bool_], list[str], Declared]:
+        self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None
+    ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str], Declared]:
         """The same, and what is said of the columns that are learnt, by the user or by how the file writes them."""
         declared = self._declared(list(texts.columns))
-        spelled, form = self._spelled(texts, file, declared)
+        spelled, dtypes = self._spelled(texts, file, declared)
         kept, gaps, notes = self._find_gaps(texts, spelled.gaps)
         notes = [*(file.notes if isinstance(file, Dialect) else ()), *spelled.notes, *notes]
         written = texts[kept].reset_index(drop=True)
@@ -154,7 +155,7 @@ class Dataset:
         )  # fmt: skip
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
-        decided, doubts = self._decided(plain[names], gaps, spelled, form, declared.kinds)
+        decided, doubts = self._decided(plain[names], gaps, spelled, dtypes, declared.kinds)
         said = replace(declared, kinds={**decided, **declared.kinds})
         frame, schema, typing = typed_table(
             plain[names], gaps[names], said, target=self.target, task=self.task, description=text_of(self.description)
@@ -163,38 +164,39 @@ class Dataset:
         if schema.has_target and not schema.features:
             fix = f"see why above, or learn {self.target!r} alone: dataset.target=null"
             raise DataError(f"no column but the target is left to learn from: {'; '.join(remarks)}\n  fix: {fix}")
-        layout = with_file(
-            layout, spelled.spellings, {name: one for name, one in markers.items() if name not in aside},
-            file if isinstance(file, Dialect) else None, form,
-            {name: frozenset(written.loc[~gaps[name], name]) for name in layout.guarded},
+        layout = replace(
+            layout, spellings=tuple(spelled.spellings.items()), dtypes=dtypes,
+            markers=tuple((name, texts) for name, texts in markers.items() if name not in aside),
+            dialect=file if isinstance(file, Dialect) else None,
+            guarded={name: frozenset(written.loc[~gaps[name], name]) for name in layout.guarded},
         )  # fmt: skip
         return Table(frame, schema), layout, kept, [*notes, *settled, *remarks, *doubts, *typing], said
 
     def _spelled(
-        self, texts: pd.DataFrame, file: Dialect | FrameForm | None, declared: Declared
-    ) -> tuple[Spelled, FrameForm | None]:
+        self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None, declared: Declared
+    ) -> tuple[Spelled, FrameDtypes | None]:
         """The plain texts behind the file's, and the dtypes of a data frame."""
-        form = file if isinstance(file, FrameForm) else None
+        dtypes = file if isinstance(file, FrameDtypes) else None
         if self.formats not in FORMATS:
             raise ConfigError("dataset.formats", self.formats, "is unknown", suggest(str(self.formats), FORMATS))
         markers = marker_texts(self.missing_values)
-        gaps = form.gaps(texts) if form else texts.isin(list(markers))
+        gaps = dtypes.gaps(texts) if dtypes else texts.isin(list(markers))
         kinds = dict(declared.kinds)
         if self.formats == "plain":
             kinds = dict.fromkeys(map(str, texts.columns), "category")
-        elif form is not None:  # its dtype says what a column is, but for strings
-            kinds |= {str(c.name): "category" for c in form.columns if c.nature not in ("string", "period")}
+        elif dtypes is not None:  # its dtype says what a column is, but for strings
+            kinds |= {str(c.name): "category" for c in dtypes.columns if c.nature not in ("string", "period")}
         for name, column in declared.columns.items():  # described in full, and as the texts stand
             if all(_reads(column, text) for text in texts.loc[~gaps[name], name].unique()):
                 kinds[name] = "category"
         spelled = spell(
-            texts, gaps, kinds=kinds, decimal=self.decimal, dates=self.dates, markers=bool(markers) and form is None,
+            texts, gaps, kinds=kinds, decimal=self.decimal, dates=self.dates, markers=bool(markers) and dtypes is None,
             delimiter=file.delimiter if isinstance(file, Dialect) else ",",
         )  # fmt: skip
-        return spelled, form
+        return spelled, dtypes
 
     def _decided(
-        self, plain: pd.DataFrame, gaps: pd.DataFrame, spelled: Spelled, form: FrameForm | None,
+        self, plain: pd.DataFrame, gaps: pd.DataFrame, spelled: Spelled, dtypes: FrameDtypes | None,
         kinds: Mapping[str, str],
     ) -> tuple[dict[str, str], list[str]]:  # fmt: skip
         """The kinds that spellings, codes and dtypes decide, and notes on what columns may mean."""
@@ -202,8 +204,8 @@ class Dataset:
         notes: list[str] = []
         if self.formats == "plain":
             return decided, notes
-        if form is not None:
-            own = form.kinds(plain.assign(**{str(c.name): "" for c in form.columns if str(c.name) not in plain}))
+        if dtypes is not None:
+            own = dtypes.kinds(plain.assign(**{str(c.name): "" for c in dtypes.columns if str(c.name) not in plain}))
             decided |= {name: kind for name, kind in own.items() if name in plain and name not in spelled.spellings}
         for name in plain.columns:
             values = plain.loc[~gaps[name], name]
@@ -248,12 +250,12 @@ class Dataset:
             found.kinds.setdefault(self.group, "identifier")
         return found
 
-    def _people(self, texts: pd.DataFrame, layout: Layout) -> tuple[NDArray[np.int64] | None, People | None]:
+    def _people(self, texts: pd.DataFrame, layout: FileLayout) -> tuple[NDArray[np.int64] | None, People | None]:
         """Whose each row is, (n,), and how many they are; None where every row is another's."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 
-    def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str, Dialect | FrameForm | None]:
+    def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str, Dialect | FrameDtypes | None]:
         """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, whence, and the file."""
         if self.path is not None:
             path = text_of(self.path)
@@ -291,7 +293,7 @@ class Dataset:
             raise ConfigError("dataset.name", "null", problem, "dataset.name=adult, or another table's")
         return text_of(self.name)
 
-    def _read_csv(self, path: str) -> tuple[pd.DataFrame, Dialect | FrameForm]:
+    def _read_csv(self, path: str) -> tuple[pd.DataFrame, Dialect | FrameDtypes]:
         return read_csv(path, delimiter=self.delimiter, encoding=self.encoding, header=self.header)
 
     def _find_gaps(self, texts: pd.DataFrame, gaps: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:

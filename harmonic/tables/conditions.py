@@ -24,7 +24,7 @@ from harmonic.tables.spellings.date_formats import parse_date
 from harmonic.tables.table import Table
 
 if TYPE_CHECKING:
-    from harmonic.tables.reading.file_layout import Layout
+    from harmonic.tables.reading.file_layout import FileLayout
 
 MOST_DIGITS = 17  # before or behind the point; a float holds no more, and an int64 holds them with their sign
 UNKNOWN_DIGITS = 6  # before the point, where the data's range is not known
@@ -132,7 +132,7 @@ def read_conditions(
     train: Table,
     equal: Mapping[str, Any] | None = None,
     between: Mapping[str, Any] | None = None,
-    layout: Layout | None = None,
+    layout: FileLayout | None = None,
 ) -> dict[str, Condition]:
     """Conditions from {column: value, or values} and {column: [low, high]}; both ends of a range are in it.
 
@@ -159,7 +159,7 @@ def read_conditions(
     return found
 
 
-def _plain(wanted: Any, name: str, layout: Layout) -> Any:
+def _plain(wanted: Any, name: str, layout: FileLayout) -> Any:
     """What a user wrote as the file does, in the plain texts that the table has."""
     if isinstance(wanted, str):
         return layout.plain_value(name, wanted)

@@ -1,8 +1,8 @@
-"""Data frames as text tables, which is what a CSV file is, and back to the dtypes they had.
+"""Data frames as tables of text, like CSV files, and back to their dtypes.
 
-A dtype says what a column is; its texts are only asked where it does not. Numbers are written as Python writes them,
-dates as ISO 8601 without what every one of them lacks (a time of day, a fraction of a second), durations as a number
-of the coarsest unit that all of them are whole numbers of. Null alone is missing.
+The dtype of a column says what the column is; its texts are looked at only where the dtype does not. Numbers are
+written as Python writes them, and dates as ISO 8601, without a time of day or a fraction of a second if no date of the
+column has one. Durations are whole numbers of the largest unit that divides all of them. Only null is missing.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {
     "us": 1000,
     "ns": 1,
 }  # nanoseconds
-_MARKERS = ("", "<NA>", "<null>", "<missing>")  # texts for null; the first that no cell has
+_MARKERS = ("", "<NA>", "<null>", "<missing>")  # texts for null; the first one that is in no cell is taken
 _INT64_DIGITS = 18
 
-_OBJECTS = {  # what pandas calls the values of an object column, and what they are here
+_OBJECTS = {  # pandas' name for the values of an object column, and our name
     "boolean": "boolean", "integer": "integer", "floating": "float", "mixed-integer-float": "float",
     "decimal": "decimal", "date": "date", "time": "time", "datetime": "moment", "datetime64": "moment",
     "timedelta": "duration", "timedelta64": "duration", "string": "string", "bytes": "bytes", "empty": "empty",
@@ -35,12 +35,12 @@ _OBJECTS = {  # what pandas calls the values of an object column, and what they 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnForm:
+class ColumnDtype:
     """One column of a data frame.
 
     `nature`: what its values are: boolean, integer, float, decimal, date, time, moment, duration, period, category,
-    string, bytes, mixed or empty. `missing`: the text of null. `unit`: of durations. `words`: the values by their
-    texts, where a text alone does not tell.
+    string, bytes, mixed or empty. `missing`: the text of null. `unit`: of durations. `words`: the value of each text,
+    where the text alone does not tell it.
     """
 
     name: Hashable
@@ -52,26 +52,26 @@ class ColumnForm:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameForm:
-    """A data frame's columns, and the way from its values to texts and back."""
+class FrameDtypes:
+    """The dtypes of a data frame's columns. Turns its values into texts and back."""
 
-    columns: tuple[ColumnForm, ...]
+    columns: tuple[ColumnDtype, ...]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> FrameForm:
-        """The form of a frame, its index left out.
+    def of(cls, frame: pd.DataFrame) -> FrameDtypes:
+        """The dtypes of a frame; its index is left out.
 
-        Raises DataError for columns without a name of their own, or cells that hold more than one value.
+        Raises DataError if a column has no name, or the name of another one, or if a cell holds several values.
         """
         names = [str(name) for name in frame.columns]
         if isinstance(frame.columns, pd.MultiIndex):
-            raise DataError("the table has column names of several levels\n  fix: give each column one name")
+            raise DataError("the column names have several levels\n  fix: give each column one name")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DataError(f"column names must be unique; more than once: {twice}\n  fix: rename them")
         if not names or "" in names:
-            raise DataError("the table has a column without a name, or none at all\n  fix: name every column")
-        return cls(tuple(_form(frame.iloc[:, place], name) for place, name in enumerate(frame.columns)))
+            raise DataError("the table has no columns, or one without a name\n  fix: name every column")
+        return cls(tuple(_column_dtype(frame.iloc[:, place], name) for place, name in enumerate(frame.columns)))
 
     def texts(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame as text, (n, columns) of str."""
@@ -79,22 +79,22 @@ class FrameForm:
         return pd.DataFrame(cells, columns=list(cells), dtype=object)
 
     def gaps(self, texts: pd.DataFrame) -> pd.DataFrame:
-        """Where a text stands for null, (n, columns) of bool."""
+        """Which texts mean null, (n, columns) of bool."""
         return pd.DataFrame({str(one.name): texts[str(one.name)] == one.missing for one in self.columns})
 
     def frame(self, texts: pd.DataFrame) -> pd.DataFrame:
-        """The text table with the column names and dtypes of the frame, of whose columns it may lack some."""
-        forms = {str(one.name): one for one in self.columns}
-        return pd.DataFrame({forms[str(name)].name: _typed(texts[name], forms[str(name)]) for name in texts.columns})
+        """The table of texts with the names and dtypes of these columns; it may lack some of them."""
+        known = {str(one.name): one for one in self.columns}
+        return pd.DataFrame({known[str(name)].name: _typed(texts[name], known[str(name)]) for name in texts.columns})
 
     def described(self) -> dict[str, str]:
-        """Each column's name as it is, its dtype, and its categories: equal where `frame` would write alike."""
-        return {str(one.name): f"{one!r} {sorted(map(repr, one.words.items()))}" for one in self.columns}
+        """A text for each column: equal for two frames if `frame` gives the same values for both."""
+        return {str(one.name): f"{_key_of(one)} {sorted(map(repr, one.words.items()))}" for one in self.columns}
 
     def kinds(self, texts: pd.DataFrame) -> dict[str, str]:
         """The kinds that the dtypes decide (harmonic.tables.columns.Kind), by column.
 
-        A string that holds dates or prices may still be one; a string of digits is none.
+        Strings may still hold dates or prices. Strings of digits are categories, not numbers.
         """
         found = {}
         for one in self.columns:
@@ -106,7 +106,7 @@ class FrameForm:
         return found
 
 
-def _kind(one: ColumnForm, values: pd.Series) -> str | None:
+def _kind(one: ColumnDtype, values: pd.Series) -> str | None:
     if one.nature in ("boolean", "category", "mixed"):
         return "category"
     if one.nature == "integer":
@@ -120,13 +120,18 @@ def _kind(one: ColumnForm, values: pd.Series) -> str | None:
     return None
 
 
-def _form(values: pd.Series, name: Hashable) -> ColumnForm:
+def _key_of(one: ColumnDtype) -> str:
+    # The class's first name: cache keys of earlier runs hold it.
+    return repr(one).replace("ColumnDtype(", "ColumnForm(", 1)
+
+
+def _column_dtype(values: pd.Series, name: Hashable) -> ColumnDtype:
     dtype, nature = values.dtype, _nature(values)
     if nature == "mixed" or (nature == "string" and dtype_is_object(values.dtype)):
         nested = next((one for one in values if isinstance(one, list | dict | set | tuple | np.ndarray)), None)
         if nested is not None:
-            problem = f"column {str(name)!r} holds more than one value in a cell: {nested!r:.60}"
-            raise DataError(f"{problem}\n  fix: flatten it, or leave it out")
+            problem = f"column {str(name)!r} has a cell with several values: {nested!r:.60}"
+            raise DataError(f"{problem}\n  fix: one value in each cell, or leave the column out")
     missing, words = "", {}
     unit: Literal["s", "ms", "us", "ns"] = "s"
     if nature in ("string", "mixed", "category", "bytes"):
@@ -139,7 +144,7 @@ def _form(values: pd.Series, name: Hashable) -> ColumnForm:
     if nature == "duration":
         counts = pd.to_timedelta(values.dropna()).astype("timedelta64[ns]").astype("int64")
         unit = next((name for name, size in _UNITS.items() if (counts % size == 0).all()), "ns")
-    return ColumnForm(name=name, dtype=dtype, nature=nature, missing=missing, unit=unit, words=words)
+    return ColumnDtype(name=name, dtype=dtype, nature=nature, missing=missing, unit=unit, words=words)
 
 
 def _nature(values: pd.Series) -> str:
@@ -163,7 +168,7 @@ def _word(value: Any) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def _texts(values: pd.Series, one: ColumnForm) -> np.ndarray:
+def _texts(values: pd.Series, one: ColumnDtype) -> np.ndarray:
     gaps = values.isna().to_numpy()
     if one.nature == "moment":
         written = _moments(pd.to_datetime(values))
@@ -183,17 +188,17 @@ def _texts(values: pd.Series, one: ColumnForm) -> np.ndarray:
 
 
 def _moments(values: pd.Series) -> list[str]:
-    """ISO 8601, as short as the column allows; times with a zone in UTC."""
+    """In ISO 8601, as short as the column allows; times with a time zone in UTC."""
     zone = "" if values.dt.tz is None else "+00:00"
     values = values.dt.tz_convert("UTC") if zone else values
     given = values.dropna()
-    form = "%Y-%m-%d"
+    date_format = "%Y-%m-%d"
     if zone or not (given == given.dt.normalize()).all():
-        form += " %H:%M:%S" + (".%f" if given.dt.microsecond.any() else "") + zone
-    return values.dt.strftime(form).fillna("").tolist()
+        date_format += " %H:%M:%S" + (".%f" if given.dt.microsecond.any() else "") + zone
+    return values.dt.strftime(date_format).fillna("").tolist()
 
 
-def _typed(texts: pd.Series, one: ColumnForm) -> pd.Series:
+def _typed(texts: pd.Series, one: ColumnDtype) -> pd.Series:
     gaps = (texts == one.missing).to_numpy()
     dtype, plain = one.dtype, dtype_is_object(one.dtype)
     if one.nature in ("category", "mixed"):
@@ -226,7 +231,7 @@ def _typed(texts: pd.Series, one: ColumnForm) -> pd.Series:
 
 
 def _integers(texts: pd.Series, gaps: np.ndarray, dtype: Any) -> pd.Series:
-    """Integers of the dtype; of a wider one for new identifiers beyond it, of a nullable one for missing values."""
+    """Integers of this dtype; of a wider one if new identifiers do not fit in it, of a nullable one if some miss."""
     numbers = [None if gap else _whole(text) for text, gap in zip(texts, gaps, strict=True)]
     given = [number for number in numbers if number is not None]
     bounds = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
@@ -242,5 +247,5 @@ def _whole(text: str) -> int:
 
 
 def dtype_is_object(dtype: Any) -> bool:
-    """Whether the values are Python's own."""
+    """Whether the values are Python objects."""
     return pd.api.types.is_object_dtype(dtype)

@@ -12,7 +12,7 @@ import numpy as np
 from harmonic.randomness import derive
 from harmonic.tables.grouping import People
 from harmonic.tables.reading.declared import Declared
-from harmonic.tables.reading.file_layout import Layout
+from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.table import Schema, Table
 
@@ -41,7 +41,7 @@ class Splits:
     test: Table
     source: str = ""  # where the rows came from, for the report
     notes: tuple[str, ...] = field(default=())  # what was changed on the way in, for the report
-    layout: Layout | None = None  # of the file they came from; None: its columns are the table's
+    layout: FileLayout | None = None  # of the file they came from; None: its columns are the table's
     canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.tables.canaries)
     decoys: Table | None = None  # such rows that stand nowhere
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all

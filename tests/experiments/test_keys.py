@@ -20,7 +20,7 @@ from harmonic.datasets import Dataset
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
 from harmonic.storage import key_of
-from harmonic.tables.reading.file_layout import Aside
+from harmonic.tables.reading.aside import Aside
 from harmonic.tables.reading.files import read_parquet
 from harmonic.tables.splits import Splits
 
@@ -259,7 +259,7 @@ def test_whether_a_parquet_file_is_wanted_and_its_dtypes_are_in_the_sample_key(s
     before = keys(splits, config)
     seen = [before["sample"]]
     for path in [*found, str(tmp_path / "more.parquet")]:
-        layout = replace(splits.layout, form=read_parquet(path)[1])
+        layout = replace(splits.layout, dtypes=read_parquet(path)[1])
         after = keys(replace(splits, layout=layout), config)
         assert first_changed(before, after) == "sample"
         seen.append(after["sample"])

@@ -87,8 +87,8 @@ def test_every_column_is_what_it_means_and_comes_back_alike(cases: Path, name: s
         again = splits.layout.dialect.read(splits.layout.dialect.write(released))
         original = {text for column in splits.schema.names for text in released[column]}
         assert {text for column in splits.schema.names for text in again[column]} == original
-    if splits.layout.form is not None:
-        frame = splits.layout.form.frame(released)
+    if splits.layout.dtypes is not None:
+        frame = splits.layout.dtypes.frame(released)
         assert frame.dtypes.to_dict() == pd.read_parquet(cases / name).dtypes.to_dict()
 
 

@@ -12,7 +12,7 @@ import pytest
 from pyarrow.parquet import read_schema
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.reading.files import read_parquet, write_parquet
 
 
@@ -39,13 +39,13 @@ def frame() -> pd.DataFrame:
 
 
 def to_texts(given: pd.DataFrame) -> pd.DataFrame:
-    return FrameForm.of(given).texts(given)
+    return FrameDtypes.of(given).texts(given)
 
 
 def test_a_frame_comes_back_with_its_dtypes() -> None:
     texts = to_texts(frame())
     assert texts.map(lambda cell: isinstance(cell, str)).all(axis=None)
-    pd.testing.assert_frame_equal(FrameForm.of(frame()).frame(texts), frame())
+    pd.testing.assert_frame_equal(FrameDtypes.of(frame()).frame(texts), frame())
 
 
 def test_dates_are_iso_and_as_short_as_can_be() -> None:
@@ -60,12 +60,12 @@ def test_names_need_not_be_texts() -> None:
     numbered = pd.DataFrame({0: [1], 1: ["a"]})
     texts = to_texts(numbered)
     assert list(texts) == ["0", "1"]
-    pd.testing.assert_frame_equal(FrameForm.of(numbered).frame(texts), numbered)
-    pd.testing.assert_frame_equal(FrameForm.of(numbered).frame(texts[["1"]]), numbered[[1]])
+    pd.testing.assert_frame_equal(FrameDtypes.of(numbered).frame(texts), numbered)
+    pd.testing.assert_frame_equal(FrameDtypes.of(numbered).frame(texts[["1"]]), numbered[[1]])
 
 
 def test_integers_with_new_gaps_become_nullable() -> None:
-    back = FrameForm.of(pd.DataFrame({"a": [1]})).frame(pd.DataFrame({"a": ["1", ""]}, dtype=object))
+    back = FrameDtypes.of(pd.DataFrame({"a": [1]})).frame(pd.DataFrame({"a": ["1", ""]}, dtype=object))
     assert back["a"].dtype == "Int64" and back["a"].isna().tolist() == [False, True]
 
 
@@ -73,9 +73,9 @@ def test_integers_with_new_gaps_become_nullable() -> None:
     ("wrong", "message"),
     [
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than once: \\['a'\\]"),
-        (pd.DataFrame({"a": [[1, 2]]}), "column 'a' holds more than one value"),
+        (pd.DataFrame({"a": [[1, 2]]}), "column 'a' has a cell with several values"),
         (pd.DataFrame({"": [1]}), "without a name"),
-        (pd.DataFrame(), "without a name, or none"),
+        (pd.DataFrame(), "has no columns, or one without a name"),
         (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "several levels"),
     ],
 )
@@ -87,9 +87,9 @@ def test_what_is_no_table_is_refused(wrong: pd.DataFrame, message: str) -> None:
 def test_parquet_is_read_as_text_and_written_with_its_own_types(tmp_path: Path) -> None:
     path, again = tmp_path / "table.parquet", tmp_path / "again.parquet"
     rare().to_parquet(path)
-    texts, form = read_parquet(path)
-    pd.testing.assert_frame_equal(form.frame(texts), pd.read_parquet(path))
-    write_parquet(form.frame(texts), again, like=path)
+    texts, dtypes = read_parquet(path)
+    pd.testing.assert_frame_equal(dtypes.frame(texts), pd.read_parquet(path))
+    write_parquet(dtypes.frame(texts), again, like=path)
     assert read_schema(again).remove_metadata() == read_schema(path).remove_metadata()
     pd.testing.assert_frame_equal(pd.read_parquet(again), pd.read_parquet(path))
 
@@ -120,22 +120,22 @@ def test_other_values_come_back_too(dtype: str) -> None:
         "mixed": pd.Series([1, "a", None, 2.5], dtype=object),
     }[dtype]
     frame = values.to_frame("x")
-    form = FrameForm.of(frame)
-    pd.testing.assert_frame_equal(form.frame(form.texts(frame)), frame)
+    dtypes = FrameDtypes.of(frame)
+    pd.testing.assert_frame_equal(dtypes.frame(dtypes.texts(frame)), frame)
 
 
 def test_an_object_column_comes_back_as_objects() -> None:
     frame = rare()[["flag", "date", "empty text"]]
-    form = FrameForm.of(frame)
-    again = form.frame(form.texts(frame))
+    dtypes = FrameDtypes.of(frame)
+    again = dtypes.frame(dtypes.texts(frame))
     pd.testing.assert_frame_equal(again, frame)
     assert again["flag"].tolist() == [True, None, False]
 
 
 def test_null_alone_is_missing() -> None:
     frame = pd.DataFrame({"x": ["", None, "NA", "null"]})
-    form = FrameForm.of(frame)
-    assert form.gaps(form.texts(frame))["x"].tolist() == [False, True, False, False]
+    dtypes = FrameDtypes.of(frame)
+    assert dtypes.gaps(dtypes.texts(frame))["x"].tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,13 @@ def test_null_alone_is_missing() -> None:
 )
 def test_a_dtype_decides_the_kind(values: object, kind: str | None) -> None:
     frame = pd.DataFrame({"x": values})
-    form = FrameForm.of(frame)
-    assert form.kinds(form.texts(frame)).get("x") == kind
+    dtypes = FrameDtypes.of(frame)
+    assert dtypes.kinds(dtypes.texts(frame)).get("x") == kind
 
 
 def test_new_numbers_beyond_a_dtype_get_a_wider_one() -> None:
-    form = FrameForm.of(pd.DataFrame({"id": np.array([126, 127], dtype=np.int8)}))
-    assert form.frame(pd.DataFrame({"id": ["128", "129"]}))["id"].tolist() == [128, 129]
+    dtypes = FrameDtypes.of(pd.DataFrame({"id": np.array([126, 127], dtype=np.int8)}))
+    assert dtypes.frame(pd.DataFrame({"id": ["128", "129"]}))["id"].tolist() == [128, 129]
 
 
 def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from shop import orders
 from harmonic.datasets import Dataset
 from harmonic.generators.ruled import fitted_to
 from harmonic.tables.columns import Column, Kind, Style
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.languages import column_language
 from harmonic.tables.reading.declared import Declared
 from harmonic.tables.splits import Splits
@@ -46,8 +46,8 @@ def test_generators_see_the_training_rows_values_and_the_files_form(tmp_path: Pa
 
 def test_of_all_rows_generators_are_told_all_that_was_read(shop: Table) -> None:
     """Else a table without held-out rows would be learnt otherwise than it was typed."""
-    form = FrameForm.of(messy())
-    table = Dataset(name="t", target="churn", missing="keep").typed(form.texts(messy()), form)[0]
+    dtypes = FrameDtypes.of(messy())
+    table = Dataset(name="t", target="churn", missing="keep").typed(dtypes.texts(messy()), dtypes)[0]
     for typed in (table, shop):
         assert training_schema(typed) == typed.schema
 

@@ -25,9 +25,10 @@ from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.settings import text_of
 from harmonic.shell import override
 from harmonic.tables.column_types.kinds import DATE, type_table
+from harmonic.tables.column_types.role import Role
 from harmonic.tables.columns import Column, InvalidValue, Kind
 from harmonic.tables.naming import columns_named, kinds_in
-from harmonic.tables.reading.file_layout import Layout, Role
+from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.table import Schema, Task
 
 HEADER = """\
@@ -51,7 +52,7 @@ class Declared:
     columns: dict[str, Column]
 
 
-def write_columns(schema: Schema, layout: Layout | None, path: Path) -> None:
+def write_columns(schema: Schema, layout: FileLayout | None, path: Path) -> None:
     """Write what the columns were taken for."""
     import yaml
 

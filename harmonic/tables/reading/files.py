@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.reading.dialect import Dialect, read_text
 from harmonic.tables.reading.encodings import unusable
 from harmonic.tables.splitting import PARTS
@@ -57,8 +57,8 @@ def is_parquet(path: str | Path) -> bool:
     return Path(path).suffix in (".parquet", ".pq")
 
 
-def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameForm]:
-    """Read a Parquet file as text, (rows, columns) of str, and the form of its columns.
+def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameDtypes]:
+    """Read a Parquet file as text, (rows, columns) of str, and the dtypes of its columns.
 
     Raises ConfigError when the path is no readable Parquet file, DataError when its content is no flat table.
     """
@@ -71,12 +71,12 @@ def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameForm]:
         problem = f"cannot be read as Parquet: {str(error).splitlines()[0]}"
         raise ConfigError("dataset.path", path, problem, "check the file, or export it as CSV") from error
     try:
-        form = FrameForm.of(frame)
+        dtypes = FrameDtypes.of(frame)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if not len(frame):
         raise unusable(str(path), "a header and no rows", "give a table with rows")
-    return form.texts(frame), form
+    return dtypes.texts(frame), dtypes
 
 
 def write_parquet(frame: pd.DataFrame, path: str | Path, like: str | Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harmonic.shell import override
-from harmonic.tables.column_types.roles import forms_of
+from harmonic.tables.column_types.personal_patterns import count_patterns
 from harmonic.tables.reading.encodings import unusable
 from harmonic.tables.spellings.columns import LIKELY_MARKERS
 from harmonic.tables.spellings.date_formats import find_format
@@ -140,7 +140,7 @@ def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
     cells = [cell.strip() for row in records for cell in row]
     words = [word for cell in cells for word in (cell, *re.split(r"[\s:;,()]+", cell)) if word]
     naming = any(len([cell for cell in row if cell.strip()]) > 1 for row in records)
-    naming = naming or bool(forms_of(words)) or any(re.search(r"\d[\d ]{8,}", cell) for cell in cells)
+    naming = naming or bool(count_patterns(words)) or any(re.search(r"\d[\d ]{8,}", cell) for cell in cells)
     if naming:
         return False, [f"{count} left out of new files, for they may name someone: {cells[0][:40]!r}"]
     return True, [f"{count} kept as written: {records[0][0][:40]!r}"]

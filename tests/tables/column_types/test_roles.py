@@ -13,7 +13,9 @@ import pytest
 
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.column_types.roles import Role, find_role, forms_of
+from harmonic.tables.column_types.personal_patterns import count_patterns
+from harmonic.tables.column_types.role import Role
+from harmonic.tables.column_types.role_search import find_role
 from harmonic.tables.spellings.columns import Doubt
 
 ROWS = 120
@@ -97,7 +99,7 @@ def test_quantities_and_categories_are_no_identifiers(make: Any, name: str, peop
 def test_what_is_not_understood_is_asked_about() -> None:
     known = column(lambda spin: f"{spin.choice('abcde')}{word(spin)}/{word(spin)[: spin.randint(1, 6)]}", "thing")
     finding = find_role(known, ROWS)
-    assert finding.role is Role.UNCLEAR and "of no form that is known" in finding.why
+    assert finding.role is Role.UNCLEAR and "have no known format" in finding.why
     odd = Doubt("118 of its 120 values are numbers, 2 are not: 'x', 'y'", ("x", "y"))
     numbers = column(lambda spin: f"{spin.uniform(0, 99):.4f}", "size")
     numbers[3], numbers[9] = "x", "y"
@@ -186,9 +188,9 @@ def test_forms_hold_in_small_tables_and_against_few_others() -> None:
     few = pd.Series(["anna@mail.org", "bo@mail.org", "none", "cy@mail.org"], name="x", dtype=object)
     finding = find_role(few, 4)
     assert (finding.role, finding.against, finding.examples) == (Role.IDENTIFIER, 1, ("none",))
-    assert forms_of(["4111 1111 1111 1111", "5500 0000 0000 0004"]) == {"a card number": 2}
-    assert forms_of(["DE89 3704 0044 0532 0130 00"]) == {"an IBAN": 1}
-    assert forms_of(["DE00 3704 0044 0532 0130 00", "1.2.3", "12:30:15", "a@b"]) == {}
+    assert count_patterns(["4111 1111 1111 1111", "5500 0000 0000 0004"]) == {"a card number": 2}
+    assert count_patterns(["DE89 3704 0044 0532 0130 00"]) == {"an IBAN": 1}
+    assert count_patterns(["DE00 3704 0044 0532 0130 00", "1.2.3", "12:30:15", "a@b"]) == {}
 
 
 def test_some_addresses_among_categories_are_not_let_out() -> None:
@@ -214,7 +216,7 @@ def test_new_identifiers_are_released_and_real_ones_never() -> None:
     for name in ("email", "ssn", "code", "nickname"):
         assert released[name].is_unique and not set(released[name]) & set(frame[name])
         assert any(f"'{name}'" in note and "taken as independent" in note for note in notes)
-    assert "stands for the same as" in layout.findings["nickname"].why
+    assert "names the same as" in layout.findings["nickname"].why
 
 
 def test_rows_of_one_made_up_person_may_share_new_identifiers() -> None:

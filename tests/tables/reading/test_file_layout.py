@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.tables.column_types.roles import Role, find_role
+from harmonic.tables.column_types.role import Role
+from harmonic.tables.column_types.role_search import find_role
 from harmonic.tables.new_identifiers import NewIdentifiers
-from harmonic.tables.reading.file_layout import Aside, Layout, find_layout
+from harmonic.tables.reading.aside import Aside
+from harmonic.tables.reading.file_layout import FileLayout
+from harmonic.tables.reading.layout_search import find_layout
 
 N = 40
 
@@ -22,7 +25,7 @@ def column(values: list[Any], name: str = "x") -> pd.Series:
     return pd.Series([str(value) for value in values], name=name, dtype=object)
 
 
-def layout(frame: pd.DataFrame, **settings: Any) -> tuple[Layout, list[str]]:
+def layout(frame: pd.DataFrame, **settings: Any) -> tuple[FileLayout, list[str]]:
     return find_layout(
         frame, frame == "", target=settings.pop("target", None), kinds=settings.pop("kinds", {}), **settings
     )
@@ -103,5 +106,5 @@ def test_wrong_settings_and_empty_tables_are_refused() -> None:
         layout(frame)
     with pytest.raises(ConfigError, match=r"dataset\.identifiers=hash(.|\n)*new"):
         layout(frame, identifiers="hash")
-    with pytest.raises(ConfigError, match=r"target cannot be kept aside"):
+    with pytest.raises(ConfigError, match=r"the target must be learnt"):
         layout(frame, target="id", kinds={"id": "identifier"})

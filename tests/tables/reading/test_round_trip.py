@@ -17,8 +17,8 @@ from drawn_frames import drawn_frame
 
 from harmonic.datasets import Dataset
 from harmonic.errors import DataError
-from harmonic.tables.column_types.roles import Role
-from harmonic.tables.dtypes import FrameForm
+from harmonic.tables.column_types.role import Role
+from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.reading.dialect import Dialect, read_text
 
 OUTCOMES: Counter[str] = Counter()
@@ -69,16 +69,16 @@ def back(dialect: Dialect, data: bytes) -> dict[str, list[str]]:
 
 def frame_survives(frame: pd.DataFrame, people: set[str]) -> None:
     """A frame's dtypes and values come back, from memory and from Parquet; no identifier does."""
-    form = FrameForm.of(frame)
-    texts = form.texts(frame)
+    dtypes = FrameDtypes.of(frame)
+    texts = dtypes.texts(frame)
     try:
-        table, layout, kept, _ = Dataset(name="t", missing="keep").typed(texts, form)
+        table, layout, kept, _ = Dataset(name="t", missing="keep").typed(texts, dtypes)
     except DataError as error:
         assert "no column is left" in str(error), error
         OUTCOMES["nothing to learn"] += 1
         return
     rows = frame[kept].reset_index(drop=True)
-    again = form.frame(layout.release(table.texts(), 0))
+    again = dtypes.frame(layout.release(table.texts(), 0))
     for name in frame:
         assert again[name].dtype == frame[name].dtype, name
         if str(name) in table.schema.names:
