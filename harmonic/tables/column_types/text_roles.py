@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,10 +62,9 @@ class _Texts:
         return str(self.known.name)
 
     @cached_property
-    def values(self) -> Sequence[str]:
+    def values(self) -> list[str]:
         """The distinct texts."""
-        found: Sequence[str] = self.known.unique()
-        return found
+        return list(self.known.unique())
 
     @cached_property
     def share(self) -> float:
