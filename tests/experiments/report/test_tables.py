@@ -362,7 +362,7 @@ def test_there_is_no_such_table_for_data_that_the_paper_has_not(tmp_path: Path) 
 
 
 def test_the_published_figures_are_whole_and_name_their_source() -> None:
-    path = Path(__file__).resolve().parents[3] / "experiments" / "paper_tables.csv"
+    path = Path(__file__).resolve().parents[3] / "experiments" / "report" / "paper_tables.csv"
     head, _, rest = path.read_text(encoding="utf-8").partition("dataset,metric")
     assert head.startswith("# ") and "arXiv 2408.02927" in head
     assert len(list(csv.reader(("dataset,metric" + rest).splitlines()))) == len(published_figures()) + 1
