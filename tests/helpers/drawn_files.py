@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from harmonic.tables.spellings.dates import MONTHS
+from harmonic.tables.spellings.months import MONTHS
 
 Cells = Callable[[random.Random, int], list[str]]
 

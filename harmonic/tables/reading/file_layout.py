@@ -21,7 +21,7 @@ from harmonic.tables.column_types.role import Finding
 from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.reading.aside import Aside
 from harmonic.tables.reading.dialect import Dialect
-from harmonic.tables.spellings.columns import Spelling
+from harmonic.tables.spellings.spelling import Spelling
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from itertools import pairwise
 from harmonic.shell import override
 from harmonic.tables.column_types.personal_patterns import count_patterns
 from harmonic.tables.reading.encodings import unusable
-from harmonic.tables.spellings.columns import LIKELY_MARKERS
 from harmonic.tables.spellings.date_formats import find_format
+from harmonic.tables.spellings.readings import LIKELY_MARKERS
 
 DELIMITERS = {  # what a header may be split by, as it is typed on the command line
     ",": override("dataset.delimiter", ","),

@@ -1,8 +1,8 @@
-"""How every column of a file spells its numbers, dates and missing values, and the plain texts behind them.
+"""How every column of a file writes its numbers, dates and missing values, and the plain texts of them.
 
-The rest of the program knows plain numbers and dates only; the file's own spelling is taken off when it is read and
-put on again when synthetic rows are written (harmonic.tables.reading.file_layout). Columns of one file are read
-together: a column that can be read in two ways is read as the others prove.
+The rest of the program knows only plain numbers and dates. The file's spelling is removed when the file is read, and
+used again when synthetic rows are written (harmonic.tables.reading.file_layout). The columns of one file are read
+together: if a column can be read in two ways, other columns may show which one is right.
 """
 
 from __future__ import annotations
@@ -13,40 +13,33 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.shell import override
 from harmonic.tables.spellings.clock import ClockSpelling, find_clock
 from harmonic.tables.spellings.date_formats import find_format
-from harmonic.tables.spellings.dates import (
-    DateSpelling,
-    DurationSpelling,
-    find_dates,
-    find_durations,
-    in_one_lifetime,
-    without_constants,
+from harmonic.tables.spellings.date_search import in_one_lifetime, without_constants
+from harmonic.tables.spellings.dates import DateSpelling
+from harmonic.tables.spellings.numbers import NumberSpelling
+from harmonic.tables.spellings.readings import (
+    LIKELY_MARKERS,
+    Reading,
+    looks_thousands,
+    proven_decimal,
+    proven_order,
+    read_column,
 )
-from harmonic.tables.spellings.numbers import NumberSpelling, decimal_mark, find_numbers
-
-Spelling = NumberSpelling | DateSpelling | DurationSpelling | ClockSpelling
+from harmonic.tables.spellings.spelling import Spelling, fits
 
 ORDERS = {"dayfirst": "day", "monthfirst": "month"}
-LIKELY_MARKERS = frozenset(
-    "? - -- --- . .. * / \\ n/a N/A n.a. N.A. #N/A #NA <NA> NULL Null null None none nil NIL (null) \\N unknown "
-    "Unknown UNKNOWN unk UNK missing Missing MISSING k.A. k. A. NaN nan NAN #VALUE! #DIV/0! #REF! #NULL! #NAME? NA na "
-    "(X) (D) (S) ** : … x X • – — ND nd n.d. k.W. n/v nv none. 0000-00-00 00.00.0000 00/00/0000".split()
-) | {""}
-_PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _EXPONENT_CODE = re.compile(r"\d+[eE]\d+")
-_THREE_DECIMALS = re.compile(r"-?[1-9]\d{0,2}(\.\d{3})+")
 _MOST_MARKERS = 5  # different texts for missing values in one column
-_LEAST_NUMBERS = 10  # different numbers from which a repeated text among them is no value
-_NAMING = re.compile(r"@|(\d\D{0,2}){5}")  # what a text that may name someone has, and one for a missing value has not
-_COMPACT_DATES = 3  # different texts of digits from which all being dates is no chance
+_LEAST_NUMBERS = 10  # different numbers from which a repeated text among them is not a value
+_NAMING = re.compile(r"@|(\d\D{0,2}){5}")  # in texts that may name someone, and not in texts for missing values
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why a column is not read as what most of its values are, in words, and the values that are something else."""
+    """Why a column is not read as what most of its values are, in words; and the values that are something else."""
 
     words: str
     odd: tuple[str, ...]
@@ -54,11 +47,11 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelled:
-    """What was found in a file.
+    """The columns of a file, without their spelling.
 
-    texts: the plain texts, (n, columns) of str. gaps: (n, columns) of bool, with those found here. spellings: of the
-    columns that have one. kinds: of columns that must not be guessed again. doubts: by column, why it is not read as
-    what most of its values are, and the values that are something else. notes: for the report.
+    texts: the plain texts, (n, columns) of str. gaps: the missing values, (n, columns) of bool, including those found
+    here. By column: spellings, of those that have one; kinds, of columns that must not be guessed again; doubts, of
+    columns that are not read as what most of their values are. notes: for the report.
     """
 
     texts: pd.DataFrame
@@ -69,13 +62,31 @@ class Spelled:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Reading:
-    """One column's reading: the spelling, another one that fits as well, and the values that fit neither."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """What is known of the whole file.
+
+    `decimal`: the mark before decimals. `order`: what comes first in dates, as the user says; `likely`: as other
+    columns show. `decided`: whether the user gave the decimal mark. `markers`: whether texts among numbers and dates
+    may be missing values.
+    """
+
+    decimal: str | None
+    order: str | None
+    likely: str | None
+    decided: bool
+    markers: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """What was found about one column; `missing`: its texts that stand for missing values."""
 
     spelling: Spelling | None = None
-    other: Spelling | None = None
-    odd: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    kind: str | None = None
+    doubt: Doubt | None = None
+    notes: tuple[str, ...] = ()
 
 
 def spell(
@@ -90,182 +101,122 @@ def spell(
 ) -> Spelled:
     """Read every column of a text table as its file means it.
 
-    `gaps` marks the missing values known so far. `kinds` as in dataset.kinds: a category, or a column kept aside, is
-    left as it stands. `decimal` ("." or ",") and `dates` ("dayfirst" or "monthfirst") decide where two readings fit.
-    `markers`: whether texts among numbers and dates may be missing values. Raises ConfigError for other settings.
+    `gaps` marks the missing values known so far. `kinds` as in dataset.kinds: a category, or a column that is kept
+    aside, does not change. `decimal` ("." or ",") and `dates` ("dayfirst" or "monthfirst") decide if a column can be
+    read in two ways. `markers`: whether texts among numbers and dates may be missing values. Raises ConfigError if
+    `decimal` or `dates` is invalid.
     """
-    if decimal not in (None, ".", ","):
-        fix = f"{override('dataset.decimal', '.')} or {override('dataset.decimal', ',')}"
-        raise ConfigError("dataset.decimal", decimal, "is no decimal mark", fix)
-    if dates is not None and dates not in ORDERS:
-        raise ConfigError("dataset.dates", dates, "is no order", suggest(str(dates), ORDERS))
+    _check_settings(decimal, dates)
     free = [name for name in texts.columns if kinds.get(name, "float") in ("integer", "float", "date")]
     known = {name: texts.loc[~gaps[name].to_numpy(), name] for name in free}
     order = ORDERS.get(dates or "")
-    decided_marks, decided_orders = decimal is not None, order is not None
-    readings = {name: _read(known[name], kinds.get(name), decimal, order) for name in free}
-    if decimal is None:
-        decimal = _proven_decimal(readings, known) or ("," if delimiter == ";" else None)
-    likely = _proven_order(readings)
+    readings = {name: read_column(known[name], kinds.get(name), decimal, order) for name in free}
+    file = _File(
+        decimal=decimal or proven_decimal(readings, known) or ("," if delimiter == ";" else None),
+        order=order, likely=proven_order(readings), decided=decimal is not None, markers=markers,
+    )  # fmt: skip
+    found = {name: _column(name, known[name], readings[name], kinds.get(name), file) for name in free}
     cells, gone = {}, gaps.copy()
-    spellings: dict[str, Spelling] = {}
-    decided: dict[str, str] = {}
-    doubts: dict[str, Doubt] = {}
+    for name, column in found.items():
+        odd = known[name].isin(column.missing)
+        if odd.any():
+            gone.loc[known[name].index[odd], name] = True
+        if column.spelling is not None:
+            values = known[name][~odd]
+            whole = texts[name].copy()
+            whole[values.index] = values.map({text: column.spelling.read(text) for text in values.unique()})
+            cells[name] = whole.to_numpy(dtype=object)
+    return Spelled(
+        texts=texts.assign(**cells) if cells else texts,
+        gaps=gone,
+        spellings={name: column.spelling for name, column in found.items() if column.spelling is not None},
+        kinds={name: column.kind for name, column in found.items() if column.kind is not None},
+        doubts={name: column.doubt for name, column in found.items() if column.doubt is not None},
+        notes=tuple(note for column in found.values() for note in column.notes),
+    )
+
+
+def _check_settings(decimal: str | None, dates: str | None) -> None:
+    if decimal not in (None, ".", ","):
+        fix = f"{override('dataset.decimal', '.')} or {override('dataset.decimal', ',')}"
+        raise ConfigError("dataset.decimal", decimal, "must be a point or a comma", fix)
+    if dates is not None and dates not in ORDERS:
+        raise unknown("dataset.dates", dates, "order", ORDERS)
+
+
+def _column(name: str, values: pd.Series, reading: Reading, kind: str | None, file: _File) -> _Column:
+    """What a column is, from its known values and how they may be read."""
     notes: list[str] = []
-    for name in free:
-        values = known[name]
-        reading = readings[name]
-        clock = find_clock(str(name), values.unique()) if name not in kinds and len(values) else None
-        if clock is not None:
-            reading = _Reading(spelling=clock)
-        elif reading.other is not None or _looks_thousands(values, decimal):
-            reading = _read(values, kinds.get(name), decimal, order, likely)
-            settled = decided_orders if isinstance(reading.spelling, DateSpelling) else decided_marks
-            if reading.spelling is not None and not settled:
-                notes += _ambiguity(name, reading, values)
+    clock = find_clock(str(name), values.unique()) if kind is None and len(values) else None
+    if clock is not None:
+        reading = Reading(spelling=clock)
+    elif reading.other is not None or looks_thousands(values, file.decimal):
+        reading = read_column(values, kind, file.decimal, file.order, file.likely)
+        if not (file.order if isinstance(reading.spelling, DateSpelling) else file.decided):
+            notes += _ambiguity(name, reading, values)
+    if reading.spelling is None:
         codes = sorted({text for text in values.unique() if _EXPONENT_CODE.fullmatch(text)})
-        if codes and name not in kinds and reading.spelling is None:
-            decided[name] = "category"
-            notes.append(
-                f"column {name!r} holds codes such as {codes[0]!r}, which stay as they are written; "
-                f"if they are numbers: {override('dataset.kinds', {name: 'float'})}"
-            )
-            continue
-        if reading.spelling is None:
-            continue
-        if reading.odd:
-            odd = values[values.isin(reading.odd)]
-            if markers and _are_markers(odd, values):
-                gone.loc[odd.index, name] = True
-                shown = ", ".join(f"{text!r} {count}" for text, count in odd.value_counts().items())
-                notes.append(
-                    f"column {name!r} holds {shown} among {reading.spelling}: taken for missing values; if they are "
-                    f"not: {override('dataset.kinds', {name: 'category'})}"
-                )
-                values = values.drop(odd.index)
-            else:
-                doubts[name] = _doubt(reading, values)
-                continue
-        spelling = _told_apart(reading.spelling, values.unique())
-        if isinstance(spelling, DateSpelling):
-            spelling = without_constants(in_one_lifetime(spelling, values.unique()), values.unique())
-        if not isinstance(spelling, NumberSpelling) or not spelling.is_plain:
-            if spelling.is_plain:
-                continue
-            spellings[name] = spelling
-            plain = {text: spelling.read(text) for text in values.unique()}
-            column = texts[name].copy()
-            column[values.index] = values.map(plain)
-            cells[name] = column.to_numpy(dtype=object)
-            if isinstance(spelling, DateSpelling) and spelling.loose:
-                other = sorted(text for text, iso in plain.items() if spelling.write(iso) != text)
-                notes.append(
-                    f"column {name!r}: {len(other)} of {len(plain)} values are written otherwise than the rest, such "
-                    f"as {other[0]!r}; they are read, and written as {spelling.write(plain[other[0]])!r}"
-                )
-            if isinstance(spelling, DateSpelling) and "%y" in spelling.form:
-                ends = [spelling.moment(text).year for text in values.unique()]
-                notes.append(f"column {name!r} has years of two digits, read as {min(ends)} to {max(ends)}")
-            if isinstance(spelling, ClockSpelling):
-                first = values.iloc[0]
-                notes.append(
-                    f"column {name!r} is read as times of day ({first} is {_clock(plain[first])}) and written alike; "
-                    f"if they are numbers: {override('dataset.kinds', {name: 'integer'})}"
-                )
-            elif not isinstance(spelling, DateSpelling):
-                notes.append(f"column {name!r} is read as numbers ({spelling}) and written alike")
-    plain_texts = texts.assign(**cells) if cells else texts
-    return Spelled(texts=plain_texts, gaps=gone, spellings=spellings, kinds=decided, doubts=doubts, notes=tuple(notes))
+        if not codes or kind is not None:
+            return _Column(notes=tuple(notes))
+        note = (
+            f"column {name!r} holds codes such as {codes[0]!r}, which are not changed; if they are numbers: "
+            f"{override('dataset.kinds', {name: 'float'})}"
+        )
+        return _Column(kind="category", notes=(*notes, note))
+    if reading.odd:
+        odd = values[values.isin(reading.odd)]
+        if not (file.markers and _are_markers(odd, values)):
+            return _Column(doubt=_doubt(reading, values), notes=tuple(notes))
+        shown = ", ".join(f"{text!r} {count}" for text, count in odd.value_counts().items())
+        notes.append(
+            f"column {name!r} holds {shown} among {reading.spelling}: taken for missing values; if they are not: "
+            f"{override('dataset.kinds', {name: 'category'})}"
+        )
+        values = values.drop(odd.index)
+    spelling = _settled(reading.spelling, values.unique())
+    if spelling.is_plain:
+        return _Column(missing=reading.odd, notes=tuple(notes))
+    notes += _spelling_notes(name, spelling, values)
+    return _Column(spelling=spelling, missing=reading.odd, notes=tuple(notes))
 
 
-def _read(
-    values: pd.Series, kind: str | None, decimal: str | None, order: str | None, likely: str | None = None
-) -> _Reading:
-    """The reading that fits most of a column's values."""
-    distinct = values.unique()
-    if not len(distinct):
-        return _Reading()
-    if kind != "date" and all(map(_PLAIN.fullmatch, distinct)) and not _looks_thousands(values, decimal):
-        whole = [text for text in distinct if text.isdigit() and len(text) in (6, 8, 14)]
-        if len(whole) < len(distinct) or len(distinct) < _COMPACT_DATES or kind is not None:
-            return _Reading(spelling=NumberSpelling())
-    found: list[tuple[Spelling, Spelling | None]] = []
-    if kind in (None, "date"):
-        date, other = find_dates(distinct, order, likely=likely, digits=kind == "date")
-        if date is not None and (kind is not None or _is_evident(date, distinct)):
-            found.append((date, other))
-    if kind != "date":
-        duration = find_durations(distinct)
-        if duration is not None:
-            found.append((duration, None))
-        number, another_number = find_numbers(distinct, decimal)
-        if number is not None:
-            found.append((number, another_number))
-    best: Spelling | None = None
-    second: Spelling | None = None
-    least = len(distinct) + 1
-    for spelling, another in found:
-        odd = [text for text in distinct if not fits(spelling, text)]
-        if len(odd) < least:
-            best, second, least = spelling, another, len(odd)
-    if best is None:
-        return _Reading()
-    return _Reading(best, second, tuple(text for text in distinct if not fits(best, text)))
+def _are_markers(odd: pd.Series, values: pd.Series) -> bool:
+    """Whether the texts that are not numbers stand for missing values: few different ones, which repeat or are usual.
 
-
-def fits(spelling: Spelling, text: str) -> bool:
-    """Whether a text is written so."""
-    try:
-        spelling.read(text)
-    except (ValueError, ArithmeticError):
+    They may be in most of the rows, if the other rows have many different numbers.
+    """
+    counts = odd.value_counts()
+    rest = values.drop(odd.index).nunique()
+    if len(counts) > _MOST_MARKERS or (len(odd) * 2 > len(values) and rest < _LEAST_NUMBERS):
         return False
-    return True
+    return all(
+        text in LIKELY_MARKERS or (count > 1 and rest >= _LEAST_NUMBERS and not _NAMING.search(str(text)))
+        for text, count in counts.items()
+    )
 
 
-def _is_evident(spelling: DateSpelling, distinct: Collection[str]) -> bool:
-    """Whether dates are no chance: digits alone must all be dates, and some of them different."""
-    if re.search("[^%a-zA-Z]", re.sub("%-?[a-zA-Z]", "", spelling.form)) or "%b" in spelling.form:
-        return True
-    if not re.fullmatch("(%[a-zA-Z])+", spelling.form):
-        return True
-    given = [text for text in distinct if text not in LIKELY_MARKERS]
-    return len(given) >= _COMPACT_DATES and all(fits(spelling, text) for text in given)
+def _settled(spelling: Spelling, distinct: Collection[str]) -> Spelling:
+    """The spelling, with what all these values share, and which no other format could be taken for."""
+    if not isinstance(spelling, DateSpelling):
+        return spelling
+    if spelling.is_plain and find_format(list(distinct)) != spelling.form:
+        clock = re.search(r"[ T](%-?H.*)", spelling.form)
+        day = "%Y-%m-%d" if "d" in spelling.form else "%Y-%m"
+        plain = day if clock is None else f"%Y-%m-%d {clock[1].removesuffix('Z').removesuffix('+00:00')}"
+        spelling = replace(spelling, plain=plain)
+    return without_constants(in_one_lifetime(spelling, distinct), distinct)
 
 
-def _proven_decimal(readings: Mapping[str, _Reading], known: Mapping[str, pd.Series]) -> str | None:
-    """The decimal mark that the columns with one reading prove, where they agree."""
-    marks = {
-        decimal_mark(reading.spelling, known[name].unique())
-        for name, reading in readings.items()
-        if isinstance(reading.spelling, NumberSpelling) and reading.other is None
-        and not _looks_thousands(known[name], ",")
-    }  # fmt: skip
-    marks.discard(None)
-    return marks.pop() if len(marks) == 1 else None
+# ---- notes
 
 
-def _proven_order(readings: Mapping[str, _Reading]) -> str | None:
-    """What stands first in the dates of the columns with one reading, where they agree."""
-    orders = {
-        reading.spelling.order
-        for reading in readings.values()
-        if isinstance(reading.spelling, DateSpelling) and reading.other is None
-    } - {"", "year"}
-    return orders.pop() if len(orders) == 1 else None
-
-
-def _looks_thousands(values: pd.Series, decimal: str | None) -> bool:
-    """Whether plain decimals may be thousands in a file with a decimal comma: 1.234 and never 12.34."""
-    return decimal == "," and len(values) > 0 and all(map(_THREE_DECIMALS.fullmatch, values.unique()))
-
-
-def _ambiguity(name: str, reading: _Reading, values: pd.Series) -> list[str]:
+def _ambiguity(name: str, reading: Reading, values: pd.Series) -> list[str]:
     """The note on a column that can be read in two ways."""
     if reading.spelling is None or reading.other is None:
         return []
     first, second = reading.spelling, reading.other
     if first == NumberSpelling():
-        return []  # a point before three decimals is what it seems, unless the file has a decimal comma
+        return []  # a point before three decimals is a decimal point, unless the file has a decimal comma
     text = next((t for t in values.unique() if fits(first, t) and fits(second, t) and _differ(first, second, t)), None)
     if text is None:
         return []
@@ -284,22 +235,7 @@ def _differ(first: Spelling, second: Spelling, text: str) -> bool:
     return first.read(text) != second.read(text)
 
 
-def _are_markers(odd: pd.Series, values: pd.Series) -> bool:
-    """Whether the texts that are no numbers stand for missing values: few of them, and they repeat or are usual.
-
-    Most of the rows may have them, where many different numbers stand beside.
-    """
-    counts = odd.value_counts()
-    rest = values.drop(odd.index).nunique()
-    if len(counts) > _MOST_MARKERS or (len(odd) * 2 > len(values) and rest < _LEAST_NUMBERS):
-        return False
-    return all(
-        text in LIKELY_MARKERS or (count > 1 and rest >= _LEAST_NUMBERS and not _NAMING.search(str(text)))
-        for text, count in counts.items()
-    )
-
-
-def _doubt(reading: _Reading, values: pd.Series) -> Doubt:
+def _doubt(reading: Reading, values: pd.Series) -> Doubt:
     odd = values[values.isin(reading.odd)].value_counts()
     shown = ", ".join(f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in odd.head(5).items())
     fitting = values.nunique() - len(odd)
@@ -308,16 +244,25 @@ def _doubt(reading: _Reading, values: pd.Series) -> Doubt:
     return Doubt(words, tuple(map(str, odd.index)))
 
 
-def _clock(minutes: str) -> str:
-    return "{}:{:02d}".format(*divmod(int(minutes), 60))
-
-
-def _told_apart(spelling: Spelling, distinct: Collection[str]) -> Spelling:
-    """The spelling, to be mapped to ISO dates where the format would be taken for another."""
-    if isinstance(spelling, DateSpelling) and spelling.is_plain and find_format(list(distinct)) != spelling.form:
-        clock = re.search(r"[ T](%-?H.*)", spelling.form)
-        day = "%Y-%m-%d" if "d" in spelling.form else "%Y-%m"
-        return replace(
-            spelling, plain=day if clock is None else f"%Y-%m-%d {clock[1].removesuffix('Z').removesuffix('+00:00')}"
+def _spelling_notes(name: str, spelling: Spelling, values: pd.Series) -> list[str]:
+    """What the user should know about how a column is read and written."""
+    if isinstance(spelling, ClockSpelling):
+        first = values.iloc[0]
+        time = "{}:{:02d}".format(*divmod(int(spelling.read(first)), 60))
+        fix = override("dataset.kinds", {name: "integer"})
+        return [f"column {name!r} is read as times of day ({first} is {time}) and written alike; if not: {fix}"]
+    if not isinstance(spelling, DateSpelling):
+        return [f"column {name!r} is read as numbers ({spelling}) and written alike"]
+    notes = []
+    distinct = values.unique()
+    if spelling.loose:
+        plain = {text: spelling.read(text) for text in distinct}
+        other = sorted(text for text, iso in plain.items() if spelling.write(iso) != text)
+        notes.append(
+            f"column {name!r}: {len(other)} of {len(plain)} values are written in another way than the rest, such as "
+            f"{other[0]!r}; they are read, and written as {spelling.write(plain[other[0]])!r}"
         )
-    return spelling
+    if "%y" in spelling.form:
+        years = [spelling.moment(text).year for text in distinct]
+        notes.append(f"column {name!r} has years of two digits, read as {min(years)} to {max(years)}")
+    return notes

@@ -1,4 +1,4 @@
-"""A file's columns read together: .venv/bin/pytest tests/tables/spellings/test_spellings.py."""
+"""A file's columns read together: .venv/bin/pytest tests/tables/spellings/test_columns.py."""
 
 from __future__ import annotations
 

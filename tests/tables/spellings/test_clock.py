@@ -1,4 +1,4 @@
-"""Times of day as whole numbers: .venv/bin/pytest tests/tables/spellings/test_clock_spellings.py."""
+"""Times of day as whole numbers: .venv/bin/pytest tests/tables/spellings/test_clock.py."""
 
 from __future__ import annotations
 

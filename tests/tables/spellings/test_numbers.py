@@ -1,4 +1,4 @@
-"""Numbers as people write them: .venv/bin/pytest tests/tables/spellings/test_number_spellings.py."""
+"""Numbers as people write them: .venv/bin/pytest tests/tables/spellings/test_numbers.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harmonic.tables.spellings.numbers import NumberSpelling, Sign, decimal_mark, find_numbers
+from harmonic.tables.spellings.number_search import decimal_mark, find_numbers
+from harmonic.tables.spellings.numbers import NumberSpelling, Sign
 
 
 @pytest.mark.parametrize(
