@@ -1,11 +1,10 @@
-"""One run: data, prompts, fit, sample, evaluate, record; with -m many.
+"""The command `harmonic`: one run from its data to its report, or with -m a sweep of runs.
 
 python -m experiments.run dataset=german generator=harmonic seed=1
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -13,15 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.checking import PARTS, built, check_folder
-from experiments.hydra_errors import check_words, plain_errors, resolved
+from experiments.configuration.building import built
+from experiments.configuration.checking import PARTS, check_folder
+from experiments.configuration.hydra_errors import check_words, plain_errors, resolved
 from experiments.sweeps.devices import claim_gpu
 from experiments.sweeps.grid import data_read, file_key, ground, key_for, number_of
 from experiments.sweeps.records import concluded, recorded
@@ -29,14 +29,17 @@ from experiments.sweeps.search import objective
 from harmonic.errors import ConfigError, HarmonicError
 from harmonic.llm.machine import processes, rank
 
+if TYPE_CHECKING:
+    from experiments.stages.pipeline import Pipeline
+
 logger = logging.getLogger(__name__)
 
 WHOLE_TRACE = "HYDRA_FULL_ERROR"
-"""The environment variable with which Hydra raises what it would print; who sets it wants to see it as it is."""
+"""Environment variable of Hydra: errors are raised instead of printed. Users set it to see the whole traceback."""
 
 
 def main() -> None:
-    """The command line: one job, or with -m a sweep."""
+    """The command line: one run, or with -m a sweep."""
     if WHOLE_TRACE in os.environ:
         concluded(job)
         return
@@ -54,17 +57,11 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def job(config: DictConfig) -> float | None:
-    """Run one configuration; in a sweep Hydra's launcher calls this once for each job. What is searched for, if so."""
+    """Run one configuration. In a sweep Hydra's launcher calls this for each job; a search gets its metric back."""
     context = HydraConfig.get()
     choices = dict(context.runtime.choices)
     if context.mode is RunMode.MULTIRUN:
-        overrides = _words(context)
-        with recorded(Path(context.sweep.dir), number_of(context), overrides) as record:
-            if not (config.force or config.dry_run):  # such a job is never left out
-                record["key"] = key_for(overrides, ground(context))
-            claim_gpu()
-            return objective(run_job(config, choices, record, overrides), context.sweeper.get("metric"))
-        return None
+        return _sweep_job(config, choices, context)
     try:
         run_job(config, choices, overrides=_words(context))
     except HarmonicError as error:
@@ -73,72 +70,92 @@ def job(config: DictConfig) -> float | None:
     return None
 
 
+def _sweep_job(config: DictConfig, choices: dict[str, str | None], context: Any) -> float | None:
+    """Run one job of a sweep and record how it ended."""
+    overrides = _words(context)
+    with recorded(Path(context.sweep.dir), number_of(context), overrides) as record:
+        if not (config.force or config.dry_run):  # without a key no later sweep leaves the job out
+            record["key"] = key_for(overrides, ground(context))
+        claim_gpu()
+        plain = resolved(config)
+        record["data"] = data_read(plain["dataset"])
+        pipeline = open_run(plain, choices, overrides)
+        record["run"] = str(pipeline.run.folder)
+        record["skipped"] = not carry_out(pipeline, show_finished=False)
+        return objective(pipeline.run.folder, context.sweeper.get("metric"))
+    return None  # the job failed, and its record says why
+
+
 def _words(context: Any) -> list[str]:
-    """The command's overrides as they were typed: one that looks like an interpolation is not to be resolved."""
+    """The command's overrides as typed: a text that looks like an interpolation stays as it is."""
     return list(OmegaConf.to_container(context.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
-def run_job(
-    config: DictConfig, choices: dict[str, str | None], record: dict[str, Any] | None = None,
-    overrides: list[str] | None = None,
-) -> Path:  # fmt: skip
-    """Load the data, open the run, and take it up to `config.stage`; prints the results. The run's folder.
+def run_job(config: DictConfig, choices: dict[str, str | None], overrides: list[str] | None = None) -> Path:
+    """Run one configuration up to `config.stage` and print the results. Returns the run's folder.
 
-    `record`, in a sweep, is told the folder as "run", the "data" read, and "skipped" where there was nothing to do.
-    `overrides` are those of the command line, from which the summary makes the command of the next step.
+    `choices`: the file chosen in each group of conf. `overrides`: the words of the command line; the printed next step
+    is made from them.
     """
-    plain = resolved(config)
-    if processes() > 1 and config.stage not in ("prompts", "fit"):
+    pipeline = open_run(resolved(config), choices, overrides)
+    carry_out(pipeline)
+    return pipeline.run.folder
+
+
+def open_run(plain: dict[str, Any], choices: dict[str, str | None], overrides: list[str] | None = None) -> Pipeline:
+    """Build the parts of a resolved configuration, load and split the data, and open the run's folder."""
+    if processes() > 1 and plain["stage"] not in ("prompts", "fit"):
         fix = "add stage=fit under `accelerate launch`; then run the command alone, and it goes on from the adapter"
-        raise ConfigError("stage", config.stage, f"the {processes()} processes started here only tune", fix)
-    from experiments.keys import configured_versions
-    from experiments.pipeline import Pipeline
+        raise ConfigError("stage", plain["stage"], f"the {processes()} processes started here can only tune", fix)
+    from experiments.stages.keys import configured_versions
+    from experiments.stages.pipeline import Pipeline
     from harmonic.runs.run import Run
 
     started = time.monotonic()
-    if record is not None:
-        record["data"] = data_read(plain["dataset"])
     parts = {part: built(plain[part]) for part in PARTS}
     plain["dataset"]["name"] = parts["dataset"].label
     check_folder("dataset.name", plain["dataset"]["name"])
-    splits = parts["dataset"].load(config.seed)
+    splits = parts["dataset"].load(plain["seed"])
     run = Run.open(
         plain, plain["output_dir"], plain["experiment_name"], plain["dataset"]["name"], str(choices["generator"]),
-        config.seed, data=splits.fingerprint(), force=config.force,
-        versions=configured_versions(plain),
+        plain["seed"], data=splits.fingerprint(), force=plain["force"], versions=configured_versions(plain),
     )  # fmt: skip
-    pipeline = Pipeline(
+    return Pipeline(
         run, splits, plain, parts["generator"], parts["evaluator"], parts["tracker"], time.monotonic() - started,
         overrides, file_key(plain["dataset"]["path"]),
     )  # fmt: skip
-    if record is not None:
-        record["run"] = str(run.folder)
+
+
+def carry_out(pipeline: Pipeline, *, show_finished: bool = True) -> bool:
+    """Take the run up to its last stage, or print the plan of a dry run. False: it was finished before.
+
+    `show_finished`: print the results of a run that was finished before.
+    """
     if rank() > 0:
         logger.info("process %d tunes along", rank())
         pipeline.follow()
-        return run.folder
+        return True
     try:
-        with run_log(run.folder):
-            if config.dry_run:
+        with run_log(pipeline.run.folder):
+            if pipeline.config["dry_run"]:
                 pipeline.plan()
-            elif run.is_done and not run.force:
-                logger.info("done already: nothing to compute (force=true computes anew)")
-                if record is None:
+                return True
+            if pipeline.run.is_done and not pipeline.run.force:
+                logger.info("nothing to compute: this run is finished (force=true computes it again)")
+                if show_finished:
                     pipeline.show()
-                else:
-                    record["skipped"] = True
-            else:
-                if changed := run.outdated:
-                    logger.info("done before by older code (%s): what it changed is computed anew", "; ".join(changed))
-                pipeline.execute(config.stage)
+                return False
+            if changed := pipeline.run.outdated:
+                logger.info("finished before by older code (%s): the changed stages run again", "; ".join(changed))
+            pipeline.execute(pipeline.config["stage"])
+            return True
     finally:
-        print(f"run: {run.folder}", flush=True)
-    return run.folder
+        print(f"run: {pipeline.run.folder}", flush=True)
 
 
 @contextmanager
 def run_log(folder: Path) -> Iterator[None]:
-    """Within it, log lines also go to run.log in the folder."""
+    """Within this block, log lines also go to run.log in the folder."""
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
@@ -147,20 +164,6 @@ def run_log(folder: Path) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-
-
-def configured(*overrides: str) -> dict[str, Any]:
-    """Build the parts of a configuration, for another program: `["dataset"]`, `["llm"]` and so on."""
-    with hydra.initialize_config_module("conf", version_base="1.3"):
-        config = hydra.compose("config", list(overrides))
-    plain = resolved(config)
-    return plain | {part: built(plain[part]) for part in PARTS}
-
-
-def reopened(folder: Path) -> dict[str, Any]:
-    """Build the parts of the run in `folder` from its report's configuration."""
-    config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
-    return {"seed": config["seed"]} | {name: built(config[name]) for name in ("dataset", "generator", "evaluator")}
 
 
 if __name__ == "__main__":

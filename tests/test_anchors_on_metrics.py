@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.evaluation.base import Measures
 from harmonic.evaluation.fidelity.columns_and_pairs import Fidelity
+from harmonic.evaluation.privacy.copies_and_distances import Privacy
 from harmonic.evaluation.privacy.epsilon import EmpiricalEpsilon
 from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
-from harmonic.evaluation.privacy.nearness import Privacy
 from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table

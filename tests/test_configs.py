@@ -14,7 +14,7 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.hydra_errors import resolved
+from experiments.configuration.hydra_errors import resolved
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError
 from harmonic.evaluation.base import Evaluator

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from experiments.benchmarks.temperature import held_out, nll_by_temperature
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.tables.codes.coding import Coding

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.run import reopened
+from experiments.configuration.building import reopened
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.fidelity.separability import c2st
 from harmonic.generators.sample import Sample

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.errors import SamplingError
 
 

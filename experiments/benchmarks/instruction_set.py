@@ -49,7 +49,7 @@ def load(name: str, data_dir: str | None) -> Table:
     """The training split of a dataset in `data_dir`, or a made-up table of its shape."""
     if data_dir is None:
         return made_up(*SHAPES[name])
-    from experiments.run import configured
+    from experiments.configuration.building import configured
 
     train: Table = configured(f"dataset={name}", f"data_dir={data_dir}")["dataset"].load(SEED).train
     return train

@@ -36,12 +36,13 @@ from harmonic.evaluation.attacks.text import row_texts, smallest_distances
 from harmonic.evaluation.base import Evaluator
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.comparison.matching import matching_rows
+from harmonic.evaluation.comparison.nearest import nearest_distances
 from harmonic.evaluation.fidelity.authenticity import SampleQuality
 from harmonic.evaluation.fidelity.columns_and_pairs import Fidelity
 from harmonic.evaluation.fidelity.global_utility import GlobalUtility
 from harmonic.evaluation.fidelity.separability import Separability
+from harmonic.evaluation.privacy.copies_and_distances import Privacy
 from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
-from harmonic.evaluation.privacy.nearness import Privacy, nearest_distances
 from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
 from harmonic.tables.splits import Splits
@@ -56,7 +57,7 @@ def load(data_dir: str | None) -> Splits:
     """Adult, or a made-up table of its shape and split."""
     if data_dir is None:
         return split(made_up(sum(SIZES), *SHAPES["adult"][1:]), *SIZES)
-    from experiments.run import configured
+    from experiments.configuration.building import configured
 
     found: Splits = configured("dataset=adult", f"data_dir={data_dir}")["dataset"].load(SEED)
     return found

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.decoding.decoder import Decoder
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows

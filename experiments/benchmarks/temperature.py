@@ -96,7 +96,7 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table as Grid
 
-    from experiments.run import reopened
+    from experiments.configuration.building import reopened
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a finished run")

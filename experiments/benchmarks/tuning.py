@@ -38,7 +38,7 @@ SEED = 0
 
 def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt]]:
     """The language model of conf/llm and the first tuning prompts of a dataset of conf/dataset."""
-    from experiments.run import configured
+    from experiments.configuration.building import configured
 
     parts = configured(f"llm={llm}", f"dataset={dataset}")
     train = parts["dataset"].load(SEED).train

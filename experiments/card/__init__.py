@@ -1,1 +1,1 @@
-"""The privacy card of a run."""
+"""The privacy card of a run: what its numbers say about privacy, in words."""

@@ -1,11 +1,11 @@
-"""What a reader of a privacy card has to mind: limits of the numbers, and what was not tested."""
+"""What to keep in mind when reading a privacy card: limits of the numbers, and what was not tested."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from experiments.card.markdown import escape_markdown
 from experiments.card.numbers import Report, attacks_made, candidates, measured, rate_text
-from experiments.report.typeset import escape_markdown
 from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, ON_ROWS, RATES
 from harmonic.tables.grouping import People
 
@@ -15,38 +15,38 @@ MEASURES = {
     "nrs": "copies of training rows",
     "dcr": "distances to training rows",
     "dlt_holdout": "the model's memory of training rows",
-    "prompt_copy": "copies of the rows that a prompt shows",
+    "prompt_copy": "copies of rows from prompts",
     "canary": "planted rows",
     "anonymeter/singling_out": "singling out",
     "anonymeter/linkability": "linkability",
     "anonymeter/inference": "inference of a column from the others",
 }
-"""What there is to measure besides attacks: the metrics' names, or how they begin, and words for it."""
+"""Other privacy metrics than attacks on membership: their names, or the first part of their names, and words."""
 
 NEVER_TESTED = (
     "attackers who know more than the synthetic rows, the reference rows and, for loss and min_k, the model",
-    "several releases from the same rows, put together",
-    "bounds that hold against every attack (differential privacy): the generators here give none",
+    "several releases from the same rows, combined",
+    "bounds that hold against every attack (differential privacy): these generators give none",
 )
 
 ENOUGH = 10
-"""Non-members above the threshold that a true-positive rate should rest on."""
+"""With fewer non-members above the threshold, a true-positive rate is uncertain."""
 
 
 def warnings(report: Report) -> list[str]:
-    """What qualifies the numbers of the card."""
+    """Limits of the card's numbers, a sentence each."""
     return [*_about_people(report), *_about_sizes(report), *_about_rates(report), *_about_scores(report)]
 
 
 def _about_people(report: Report) -> Iterator[str]:
-    """Rows of one person are no independent ones, for the attacks neither."""
+    """Several rows of one person are not independent, but attacks treat them so."""
     if found := report.get("people"):
         people = People(**found)
         yield (
             f"{people.rows:,} rows are of {people.people:,} people or things (column {escape_markdown(people.column)}) "
-            "and are taken as independent. All rows of a person are members, or none; but the attacks ask about rows, "
-            "and someone may be found more easily by all their rows at once. Intervals count rows, not people, and may "
-            "be too narrow. How many rows each has is not kept in the synthetic rows."
+            "and are treated as independent. Either all rows of a person are members, or none. But the attacks look at "
+            "single rows, and a person may be easier to find by all their rows together. Intervals count rows, not "
+            "people, and may be too narrow. The number of rows of each person is not kept in the synthetic rows."
         )
 
 
@@ -60,29 +60,29 @@ def _about_sizes(report: Report) -> Iterator[str]:
     rows = report.get("rows", {})
     if rows and rows["synthetic"] < rows["train"]:
         yield (
-            f"{rows['synthetic']:,} synthetic rows were examined, of a generator given {rows['train']:,} rows: a "
-            "release of more rows gives an attacker more."
+            f"{rows['synthetic']:,} synthetic rows were examined, from a table of {rows['train']:,} training rows: "
+            "more synthetic rows may reveal more."
         )
     if rows and rows.get("learnt", rows["train"]) < rows["train"]:
         yield (
             f"The generator learnt from {rows['learnt']:,} of the {rows['train']:,} training rows: the attacks look "
-            "for these alone, and say nothing of a generator that learns from all."
+            "only for these, and say nothing about a generator that learns from all rows."
         )
 
 
 def _about_rates(report: Report) -> Iterator[str]:
-    """Whether there are non-members enough for the low false-positive rates."""
+    """Whether there are enough non-members for the low false-positive rates."""
     counts = sorted({size[1] for name in attacks_made(report) if (size := candidates(report, name))})
     for rate in RATES.values():
         above = {count: int(count * rate + 1e-9) for count in counts}
         if few := [count for count in counts if above[count] == 0]:
             yield (
-                f"A false-positive rate of {rate_text(rate)} cannot be resolved with {_or(few)} non-members: it takes "
+                f"A false-positive rate of {rate_text(rate)} cannot be measured with {_or(few)} non-members: it needs "
                 f"{round(1 / rate):,}."
             )
         if thin := sorted({hits for hits in above.values() if 0 < hits < ENOUGH}):
             yield (
-                f"The true-positive rates at {rate_text(rate)} rest on few false positives ({_or(thin)}): mind their "
+                f"The true-positive rates at {rate_text(rate)} depend on few false positives ({_or(thin)}): see their "
                 "intervals."
             )
 
@@ -91,24 +91,24 @@ def _about_scores(report: Report) -> Iterator[str]:
     for name in attacks_made(report):
         found = measured(report, f"mia/{name}/auc")
         if found is not None and found.high is not None and found.high < 0.5:
-            yield f"The attack {name} ranks unseen rows before training rows ({found}): reversed, it tells them apart."
+            yield f"The attack {name} ranks unseen rows before training rows ({found}): reversed, it finds members."
     if any(measured(report, name) for name in ("dcr/share", "dcr/median", "nndr")):
         yield (
-            "Distances (dcr, nndr) describe the rows and cannot show that membership is hidden: they do not follow the "
-            "risk of membership inference (arXiv 2505.01524)."
+            "Distances (dcr, nndr) only describe the rows and do not show that membership is hidden: they do not "
+            "follow the risk of membership inference (arXiv 2505.01524)."
         )
     if measured(report, "dlt"):
-        yield "dlt rises when rows are drawn at a low temperature, whatever the model remembers; dlt_holdout does not."
+        yield "dlt is higher at a low sampling temperature even if the model remembers nothing; dlt_holdout is not."
     if planted := (report["config"].get("canaries") or {}).get("count", 0):
-        yield f"{planted} made-up rows were planted among the training rows: these synthetic rows are not for release."
+        yield f"{planted} made-up rows were planted among the training rows: do not release these synthetic rows."
     if report["config"].get("evaluate_on") == "validation":
-        yield "The non-members are validation rows (evaluate_on=validation): figures to choose by, not to publish."
-    yield "Intervals of different measures hold each for itself: of many measures one may find something by chance."
-    yield "One run of one generator with one seed: another may give away more, or less."
+        yield "The non-members are validation rows (evaluate_on=validation): use these numbers for choices only."
+    yield "Each interval holds for one metric alone: among many metrics, one may find something by chance."
+    yield "This is one run of one generator with one seed: another may reveal more, or less."
 
 
 def not_tested(report: Report) -> list[str]:
-    """What was not looked at: a line of Markdown for each reason, and then what there is no test for here."""
+    """What was not tested: a line of Markdown for each reason, and then what harmonic has no test for."""
     missing: dict[str, list[str]] = {}
     known = {f"mia/{name}/auc": f"the attack {name}" for name in (*ON_LIKELIHOODS, *ON_ROWS)} | MEASURES
     for prefix, what in known.items():
@@ -118,7 +118,7 @@ def not_tested(report: Report) -> list[str]:
 
 
 def _why_missing(report: Report, prefix: str) -> str | None:
-    """Why no metric of that name, or that begins so, has a value; None if one has."""
+    """Why no metric with this name, or this first part, has a value; None if one has."""
     metrics = report["metrics"]
     names = [name for name in metrics if name == prefix or name.startswith(f"{prefix}/")]
     if any(metrics[name] is not None for name in names):

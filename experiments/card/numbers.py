@@ -1,4 +1,4 @@
-"""Numbers of a report as the privacy card reads them: values with intervals, attacks, sizes."""
+"""Numbers of a report for the privacy card: values with intervals, attacks, sizes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
-from experiments.report.shown_metrics import number
+from experiments.collect.shown_metrics import number
 
 Report = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A metric of the report with its interval, where it has one."""
+    """A metric of the report with its interval, if it has one."""
 
     value: float
     low: float | None = None
@@ -25,7 +25,7 @@ class Number:
         return number(self.value) + self.interval()
 
     def interval(self, write: Callable[[float], str] = number) -> str:
-        """The interval behind a space, as in "0.5 [0.4, 0.6]", or nothing."""
+        """The interval after a space, as in "0.5 [0.4, 0.6]", or an empty text."""
         return "" if self.low is None or self.high is None else f" [{write(self.low)}, {write(self.high)}]"
 
 
@@ -40,33 +40,33 @@ def percent(share: float) -> str:
 
 
 def measured(report: Report, name: str) -> Number | None:
-    """The metric, or None where it is not in the report or could not be computed."""
+    """The metric; None if it is not in the report or could not be computed."""
     metrics = report["metrics"]
     value = metrics.get(name)
     return None if value is None else Number(value, metrics.get(f"{name}/low"), metrics.get(f"{name}/high"))
 
 
 def attacks_made(report: Report) -> list[str]:
-    """Names of the membership attacks that gave numbers, the strongest first, whatever its direction."""
+    """Names of the membership attacks with a result, the strongest first, in either direction."""
     parts = [(name.split("/"), value) for name, value in report["metrics"].items() if value is not None]
     areas = {part[1]: value for part, value in parts if len(part) == 3 and (part[0], part[2]) == ("mia", "auc")}
     return sorted(areas, key=lambda name: -abs(areas[name] - 0.5))
 
 
 def worst_attack(report: Report) -> str | None:
-    """The attack that tells most."""
+    """The strongest attack."""
     named = worst_named(report)
     return named.partition(",")[0] if named else None
 
 
 def worst_named(report: Report) -> str | None:
-    """The attack that tells most, and whether it is reversed, in words."""
+    """The strongest attack, with ", reversed" if it is reversed."""
     attacks = attacks_made(report)
     return report.get("notes", {}).get("mia/worst", attacks[0]) if attacks else None
 
 
 def candidates(report: Report, attack: str) -> tuple[int, int] | None:
-    """Members and non-members that the attack was to tell apart; None where the report does not say."""
+    """The numbers of members and non-members in the attack; None if the report does not say."""
     members, others = (report["metrics"].get(f"mia/{attack}/{kind}") for kind in ("members", "non_members"))
     return None if members is None or others is None else (int(members), int(others))
 
@@ -78,15 +78,15 @@ def setting(report: Report, evaluator: str, name: str, default: float) -> float:
 
 
 def confidence(report: Report) -> float:
-    """That of the attacks' intervals."""
+    """The confidence of the attacks' intervals."""
     return setting(report, "membership_inference", "confidence", 0.95)
 
 
 def least_visible(report: Report) -> float | None:
-    """The AUC below which an attack goes unseen more often than not; None where the report does not tell the sizes.
+    """An attack with a smaller AUC would more likely be missed than found; None if the report lacks the sizes.
 
-    Of the attack with the fewest rows, at the confidence that holds for all attacks at once (Bonferroni, as that of
-    mia/worst). Where scores say nothing the AUC's variance is (m + n + 1) / 12mn (Mann and Whitney 1947).
+    For the attack with the fewest rows, at the confidence for all attacks at once (Bonferroni, as for mia/worst). If
+    scores say nothing, the variance of the AUC is (m + n + 1) / 12mn (Mann and Whitney 1947).
     """
     attacks = attacks_made(report)
     sizes = [size for name in attacks if (size := candidates(report, name))]

@@ -1,9 +1,9 @@
-"""The privacy card of a run: what was tried against it, what came of it, and what was not tried.
+"""The privacy card of a run: which attacks were tried, what they found, and what was not tested.
 
-    harmonic-card outputs/audit          the cards of all runs below, and a table that sets them side by side
+    harmonic-card outputs/audit          the cards of all runs in this folder, and a table that compares them
     python -m experiments.card.privacy_card outputs/runs/diabetes/harmonic/seed0-1a2b3c4d
 
-A card is made from report.json alone (harmonic/runs.py), so an old report gives one, too.
+A card needs only report.json (harmonic.runs.run), so old reports give one, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.card.limits import not_tested, warnings
+from experiments.card.markdown import bullets, escape_markdown, markdown_table
 from experiments.card.numbers import (
     Report,
     attacks_made,
@@ -28,9 +29,8 @@ from experiments.card.numbers import (
     worst_named,
 )
 from experiments.card.reading import reading
-from experiments.report.collect import declared_metrics, read_runs
-from experiments.report.typeset import escape_markdown
-from experiments.summary import find
+from experiments.collect.declared_metrics import declared_metrics, find
+from experiments.collect.runs import read_runs
 from harmonic.errors import HarmonicError
 from harmonic.evaluation.base import Metric
 from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, RATES
@@ -45,10 +45,10 @@ BESIDES = (
     "epsilon", "shadow", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary",
     "anonymeter",
 )  # fmt: skip
-"""Names, or first parts of names, of the measures that stand beside the attacks."""
+"""Names, or first parts of names, of the metrics in the second table."""
 
 DETAILS = ("low", "high", "main", "control", "naive", "members", "non_members")
-"""Last parts of names that the value itself, or its note, tells of."""
+"""Last parts of names that need no row of their own: the value's interval or note has them."""
 
 SIDE_BY_SIDE = {
     "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
@@ -59,23 +59,23 @@ SIDE_BY_SIDE = {
 
 
 def concerns_privacy(report: Report) -> bool:
-    """Whether the run measured anything that a card tells of."""
+    """Whether the run measured anything that a card shows."""
     return any(_belongs(name, (ATTACKS, *BESIDES)) for name in report["metrics"])
 
 
 def card(report: Report) -> str:
-    """The card as Markdown; a function of the report's contents and of nothing else."""
+    """The card as Markdown. It depends only on the report."""
     title = f"# Privacy card: {escape_markdown(report['generator'])} on {escape_markdown(report['dataset'])}"
-    parts = [title, _table(("", ""), _facts(report)), "## Reading", reading(report)]
-    parts += ["## Can training rows be told from others?", *_attacks(report)]
+    parts = [title, markdown_table(("", ""), _facts(report)), "## Reading", reading(report)]
+    parts += ["## Can training rows be told from other rows?", *_attacks(report)]
     if besides := _besides(report):
-        parts += ["## Copies, distances, memory", _table(("measure", "value", "better", "what it is"), besides)]
-    parts += ["## Mind", _listed(warnings(report)), "## Not tested", _listed(not_tested(report))]
+        parts += ["## Copies, distances, memory", markdown_table(("metric", "value", "better", "meaning"), besides)]
+    parts += ["## Keep in mind", bullets(warnings(report)), "## Not tested", bullets(not_tested(report))]
     return "\n\n".join(parts) + "\n"
 
 
 def overview(reports: Sequence[Report]) -> str:
-    """The reports side by side, a row each, as a Markdown table; measures that none of them has are left out."""
+    """The reports side by side as a Markdown table, a row each; metrics that no report has are left out."""
     rows = []
     for report in reports:
         worst, size = worst_attack(report), report.get("rows", {}).get("synthetic")
@@ -86,17 +86,17 @@ def overview(reports: Sequence[Report]) -> str:
         rows.append([escape_markdown(run), "–" if size is None else f"{size:,}", *cells])
     header = ["run", "synthetic rows", *SIDE_BY_SIDE]
     shown = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]
-    return _table([header[place] for place in shown], [[row[place] for place in shown] for row in rows])
+    return markdown_table([header[place] for place in shown], [[row[place] for place in shown] for row in rows])
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
-    """What the run was, and how many rows of each kind it had."""
+    """What the run was, and its numbers of rows."""
     config, rows = report["config"], report.get("rows", {})
-    model = ((config.get("generator") or {}).get("llm") or {}).get("name", "none of conf/llm")
+    model = ((config.get("generator") or {}).get("llm") or {}).get("name", "none")
     kinds = {
         "training rows": "train", "training rows that were learnt (members)": "learnt",
         "held-out rows (non-members)": "test",
-        "real rows that the attacker holds besides": "reference", "synthetic rows": "synthetic",
+        "other real rows that the attacker has": "reference", "synthetic rows": "synthetic",
     }  # fmt: skip
     facts = [
         ("dataset", report["dataset"]), ("generator", report["generator"]), ("language model", model),
@@ -110,8 +110,8 @@ def _attacks(report: Report) -> list[str]:
     """A table of the attacks, the strongest first, and the worst of them."""
     attacks = attacks_made(report)
     if not attacks:
-        return [f"No attack gave a number: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
-    header = ["attack", "in hand", "members, non-members", "AUC", "AUC, rows apart"]
+        return [f"No attack gave a result: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
+    header = ["attack", "uses", "members, non-members", "AUC", "AUC, unusual rows"]
     header += [f"TPR at {rate_text(rate)} FPR" for rate in RATES.values()]
     rows = []
     for name in attacks:
@@ -121,25 +121,25 @@ def _attacks(report: Report) -> list[str]:
         areas = [str(measured(report, f"mia/{name}/{key}") or "–") for key in ("auc", "apart")]
         rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, *areas, *rates))
     level = f"{confidence(report):.0%}"
-    told = f"Intervals: {level}, each for itself. –: not to be had, see below."
+    told = f"Intervals: {level}, each for one number. –: not available, see below."
     if worst := measured(report, "mia/worst"):
         told += (
-            f" Worst: AUC {worst}, of {worst_named(report)}; this interval holds at {level} for all attacks at once."
+            f" Strongest: AUC {worst}, by {worst_named(report)}; this {level} interval holds for all attacks at once."
         )
     if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
         name = report.get("notes", {}).get("mia/worst_apart")
         told += (
-            f" Rows apart: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
-            f"worst: AUC {apart}, of {name}, at {level} for all attacks at once."
+            f" Unusual rows: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
+            f"strongest: AUC {apart}, by {name}, with a {level} interval for all attacks at once."
         )
-    return [_table(header, rows), told]
+    return [markdown_table(header, rows), told]
 
 
 def _besides(report: Report) -> list[tuple[str, str, str, str]]:
-    """Every other measure that has a value: name, value with interval and note, direction, meaning."""
+    """Every other metric with a value: name, value with interval and note, direction, meaning."""
     declared, rows = declared_metrics(), []
     places = {name: place for place, name in enumerate(BESIDES)}
-    twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # the signal that `canary/*` repeats
+    twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # `canary/*` repeats this signal
     names = [name for name in report["metrics"] if _belongs(name, BESIDES) and not name.startswith(twice)]
     names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
     for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], 0))):
@@ -162,19 +162,10 @@ def _better(metric: Metric | None) -> str:
     return "↑" if metric.higher_is_better else "↓"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *(map(str, row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
 def print_cards(folders: Sequence[Path]) -> int:
-    """Print the cards of the runs in or below these folders, and, of several, a table of all; how many there were.
+    """Print the cards of the runs in these folders, and a table if there are several. Returns the number of cards.
 
-    Runs without a measure of privacy are left out. Raises ConfigError for a folder without any run.
+    Runs without a privacy metric are left out. Raises ConfigError if a folder has no run.
     """
     found: list[dict[str, Any]] = []
     for record in read_runs(folders):
@@ -182,7 +173,7 @@ def print_cards(folders: Sequence[Path]) -> int:
             continue
         found.append(record.report)
         if record.status != "done":
-            print(f"This run is not finished ({record.status}); its card is of what there is: {record.folder}\n")
+            print(f"This run is not finished ({record.status}), so its card is not complete: {record.folder}\n")
         print(card(record.report))
     if len(found) > 1:
         print("# Side by side\n\n" + overview(found) + "\n")
@@ -190,16 +181,16 @@ def print_cards(folders: Sequence[Path]) -> int:
 
 
 def place_card(run: Run) -> None:
-    """Put privacy_card.md into the run's folder, where anything was measured that it tells of.
+    """Write privacy_card.md into the run's folder if anything was measured that it shows.
 
-    Without one the run is whole, too: what went wrong is logged.
+    An error is only logged, because the run is complete without a card.
     """
     if not concerns_privacy(run.report):
         return
     try:
         text = card(run.report)
     except Exception:
-        logger.exception("no privacy card could be made of the report in %s", run.folder)
+        logger.exception("could not make a privacy card from the report in %s", run.folder)
         return
     with TemporaryDirectory(prefix="harmonic-") as folder:
         written = Path(folder) / CARD
@@ -210,14 +201,14 @@ def place_card(run: Run) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     options = argparse.ArgumentParser(
-        prog="harmonic-card", description="Print what runs give away: a card for each run that measured privacy.",
+        prog="harmonic-card", description="Print what runs reveal: a privacy card for each run that measured privacy.",
         epilog="example: harmonic -m experiment=audit && harmonic-card outputs/audit",
     )  # fmt: skip
-    options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run's folder, or one above runs")
+    options.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run, or a folder with runs")
     given = options.parse_args(arguments)
     try:
         if not print_cards(given.folders):
-            print("no run there measured privacy: add evaluator=audit, privacy or membership", file=sys.stderr)
+            print("error: no run there measured privacy\n  fix: run with evaluator=audit", file=sys.stderr)
             sys.exit(1)
     except HarmonicError as error:
         print(f"error: {error}", file=sys.stderr)

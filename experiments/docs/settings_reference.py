@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from experiments.checking import RunSettings
+from experiments.configuration.checking import RunSettings
 from experiments.docs.yaml_comments import Setting, bases, header, settings
 from harmonic.recipes import at_scales, merged
 from harmonic.settings import allowed, text_of

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.report.drawing import FAINT, INK, QUIET, REAL, SYNTHETIC, panels, place_labels, styled, svg, wrapped
-from experiments.report.shown_metrics import Measure, direction, goodness
+from experiments.collect.shown_metrics import Measure, direction, goodness
+from experiments.report.figures import FAINT, INK, QUIET, REAL, SYNTHETIC, panels, place_labels, styled, svg, wrapped
 from experiments.report.tables import Pooled, ordered
 
 if TYPE_CHECKING:

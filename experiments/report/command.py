@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.report.collect import RunRecord, declared_metrics, read_runs, tidy, write_frames
+from experiments.collect.declared_metrics import declared_metrics
+from experiments.collect.frame import tidy, write_frames
+from experiments.collect.record import RunRecord
+from experiments.collect.runs import read_runs
+from experiments.collect.shown_metrics import MAIN, PRIVACY
 from experiments.report.published import published_table
-from experiments.report.shown_metrics import MAIN, PRIVACY
 from experiments.report.significance import significance_table
 from experiments.report.tables import Table, all_tables, measured
 from experiments.report.typeset import latex, markdown

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.answer import in_words
 from experiments.card.privacy_card import concerns_privacy
 from experiments.card.reading import reading
+from experiments.collect.record import RunRecord
+from experiments.collect.shown_metrics import number
 from experiments.report import charts, run_charts
-from experiments.report.collect import RunRecord
-from experiments.report.shown_metrics import number
+from experiments.report.run_files import RealRows, Unavailable, history, series
 from experiments.report.tables import ANCHORS, Table, ordered
-from experiments.run_files import RealRows, Unavailable, history, series
+from experiments.summary.answer import in_words
 from harmonic.progress import Progress
 
 logger = logging.getLogger(__name__)

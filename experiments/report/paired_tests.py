@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.report.shown_metrics import goodness
+from experiments.collect.shown_metrics import goodness
 
 FEWEST_SEEDS = 3
 """With fewer, no difference is borne out, however large."""

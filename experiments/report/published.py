@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.report.shown_metrics import Measure, spread
+from experiments.collect.shown_metrics import Measure, spread
 from experiments.report.tables import MISSING, Cell, Pooled, Table, begin_blocks, ordered
 
 BESIDE = {

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.report.drawing import FAINT, INK, REAL, SYNTHETIC, THIRD, panels, styled, svg
+from experiments.report.figures import FAINT, INK, REAL, SYNTHETIC, THIRD, panels, styled, svg
 from harmonic.tables.table import Schema, Table
 
 if TYPE_CHECKING:

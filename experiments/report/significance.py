@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from experiments.collect.shown_metrics import Measure, direction, goodness, number
 from experiments.report.paired_tests import holm, paired_tests
-from experiments.report.shown_metrics import Measure, direction, goodness, number
 from experiments.report.tables import Cell, Table, begin_blocks
 
 MIN_PAIRS = 6

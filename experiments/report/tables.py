@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from experiments.report.paired_tests import FEWEST_SEEDS, LEVEL, borne_out
-from experiments.report.shown_metrics import (
+from experiments.collect.shown_metrics import (
     ABLATION,
     EFFICIENCY,
     FIDELITY,
@@ -28,6 +27,7 @@ from experiments.report.shown_metrics import (
     number,
     spread,
 )
+from experiments.report.paired_tests import FEWEST_SEEDS, LEVEL, borne_out
 from harmonic.evaluation.base import Metric
 
 ANCHORS = ("real", "copy", "holdout", "marginals")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from experiments.card.markdown import escape_markdown
 from experiments.report.tables import Cell, Table
 
 _LATEX = {
@@ -14,7 +15,6 @@ _LATEX = {
     "†": r"\dag{}", "α": r"$\alpha$", "β": r"$\beta$", "²": r"\textsuperscript{2}", "×": r"$\times$", "\n": " ",
     "[": "{[}", "]": "{]}",  # behind \\ a bracket would be its argument
 }  # fmt: skip
-_MARKDOWN = re.compile(r"[\\`*|<>\[\]]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def markdown(tables: Iterable[Table]) -> str:
@@ -38,11 +38,6 @@ def _line(cells: Iterable[str]) -> str:
 def _markdown_cell(cell: Cell) -> str:
     text = escape_markdown(cell.text)
     return f"**{text}**" if cell.best else f"*{text}*" if cell.quiet and text else text
-
-
-def escape_markdown(text: str) -> str:
-    """The text without a meaning in Markdown; underscores within words have none."""
-    return _MARKDOWN.sub(lambda found: "\\" + found[0], text.replace("\n", " "))
 
 
 def latex(tables: Iterable[Table]) -> str:

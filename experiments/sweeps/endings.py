@@ -29,7 +29,9 @@ class PrintTables(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print them, the ablations' too; those that the runs have no value for are left out."""
-        from experiments.report.collect import declared_metrics, read_runs, tidy
+        from experiments.collect.declared_metrics import declared_metrics
+        from experiments.collect.frame import tidy
+        from experiments.collect.runs import read_runs
         from experiments.report.tables import all_tables, measured
         from experiments.report.typeset import markdown
 

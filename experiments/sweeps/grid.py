@@ -28,7 +28,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.keys import configured_versions
+from experiments.stages.keys import configured_versions
 from harmonic.runs.done import finished
 from harmonic.storage import key_of, write_json
 
@@ -211,7 +211,7 @@ def _code() -> str:
 
 def code_files() -> list[Path]:
     """The files of that code, and of the packaged tables."""
-    parts = ["conf/__init__.py", "experiments/run.py", "experiments/keys.py"]
+    parts = ["conf/__init__.py", "experiments/run.py", "experiments/stages/keys.py"]
     parts += [
         f"harmonic/{part}"
         for part in ("*.py", "generators/*.py", "method/*.py", "tables/**/*.py", "runs/*.py", "data/*.csv")

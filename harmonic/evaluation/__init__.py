@@ -1,1 +1,1 @@
-"""Measures of a synthetic table: one question a file."""
+"""Metrics of a synthetic table: each file answers one question."""

@@ -1,4 +1,4 @@
-"""What an evaluator is: it reads the splits and the synthetic rows, and returns named numbers."""
+"""The interface of evaluators: they read the splits and the synthetic rows, and return named numbers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 
 Scorer = Callable[[pd.DataFrame], NDArray[np.float64]]
-"""Rows to their negative log-likelihoods, (n,), nats per token: `LanguageGenerator.nll`."""
+"""A function from rows to their negative log-likelihoods, (n,), nats per token: `LanguageGenerator.nll`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenScorer:
-    """A Scorer that also takes a row's likelihood apart, and tells what the prompts showed.
+    """A Scorer that also gives the likelihood of each token, and the training rows that the prompts showed.
 
-    `rows` is the Scorer. `tokens` gives, for each row, the negative log-likelihoods of its tokens in nats, under
-    the tuned model, or under the base model that it was tuned from; None where the generator has no such
-    thing: `LanguageGenerator.token_nll`. `shown` gives, for each of the first n synthetic rows, the training rows
-    that its prompt showed, (n, k) positions in the table; None without such prompts: `LanguageGenerator.shown`.
+    `rows` is the Scorer. `tokens` gives, for each row, the negative log-likelihoods of its tokens in nats, under the
+    tuned model, or (second argument True) under the base model that it was tuned from; None if the generator cannot
+    give them: `LanguageGenerator.token_nll`. `shown` gives, for each of the first n synthetic rows, the training rows
+    that its prompt showed, (n, k) positions in the table; None if the prompts show no rows: `LanguageGenerator.shown`.
     """
 
     rows: Scorer
@@ -37,7 +37,7 @@ class TokenScorer:
         return self.rows(rows)
 
     def after(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> TokenScorer:
-        """The same for rows that `change` turns into those that the generator knows."""
+        """A scorer for rows in another form: `change` turns them into the form that the generator knows."""
         return TokenScorer(
             lambda rows: self.rows(change(rows)), lambda rows, base: self.tokens(change(rows), base), self.shown
         )
@@ -47,16 +47,16 @@ class TokenScorer:
 class Refit:
     """The run's generator, ready to be fitted to other rows.
 
-    `draw` takes training rows, the number of rows to draw and a seed, and gives rows of the generator fitted anew to
-    these training rows; what the run itself has fitted stays as it is. `seconds`: what fitting and drawing took in
-    the run, for who wants to do it often.
+    `draw` takes training rows, the number of rows to draw, and a seed. It fits a copy of the generator to these rows
+    and draws from it; the run's own generator does not change. `seconds`: how long fitting and drawing took in the
+    run, to estimate how long it takes many times.
     """
 
     draw: Callable[[Table, int, int], Table]
     seconds: float
 
     def between(self, before: Callable[[Table], Table], after: Callable[[Table], Table]) -> Refit:
-        """The same for training rows that `before` turns into those it knows; `after` turns its rows back."""
+        """A refit for rows in another form: `before` turns training rows into the known form, `after` turns back."""
         return Refit(lambda train, n, seed: after(self.draw(before(train), n, seed)), self.seconds)
 
 
@@ -64,10 +64,10 @@ class Refit:
 class Metric:
     """A metric's direction and range, declared beside the code that computes it.
 
-    `name` may hold `*` for one path segment: "mle/*/f1_macro". `higher_is_better` is None where
-    neither end is good (the ideal lies between, or the number only describes).
-    `table` and `column`: a report's table that has a column of it, "main", "fidelity" or "privacy", and the column's
-    title; "" for none. (The columns of harmonic's own metrics, in their order: experiments/report/shown_metrics.py.)
+    `name` may have `*` for one part of the path: "mle/*/f1_macro". `higher_is_better` is None if neither end is good:
+    the ideal is between them, or the number only describes. `table` and `column`: the table of a report that shows the
+    metric ("main", "fidelity" or "privacy"), and the title of its column; "" for none. (The columns of harmonic's own
+    metrics, in their order: experiments/collect/shown_metrics.py.)
     """
 
     name: str
@@ -81,10 +81,7 @@ class Metric:
 
 
 class Measures(dict[str, float]):
-    """Flat {metric: value}. `reasons` says why a value is NaN, `notes` what else a reader of it wants to know.
-
-    `series` holds arrays for plots.
-    """
+    """Flat {metric: value}. `reasons` says why a value is NaN, `notes` explains values, `series` has plot data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,13 +104,13 @@ class Measures(dict[str, float]):
 class Evaluator(ABC):
     """Answers one question about a synthetic table. Constructors only store their arguments.
 
-    One that `takes_gaps` is given tables with missing values and dates as they are; the others get imputed ones
-    (harmonic.tables.missing_values). One that `needs_target` is not asked about a table without one.
+    With `takes_gaps` an evaluator gets tables with missing values and dates in them; without it, they are imputed
+    first (harmonic.tables.missing_values). With `needs_target` it is left out for tables without a target.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
     version: ClassVar[int]
-    """Of the evaluator's code: raised by whoever changes what it makes of the same rows. Stands in its own class."""
+    """Version of the evaluator's code. Raise it when the same rows get other numbers. Each class has its own."""
     takes_gaps: ClassVar[bool] = False
     needs_target: ClassVar[bool] = False
 
@@ -121,33 +118,33 @@ class Evaluator(ABC):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Measure `synthetic` against `splits`.
 
-        `scorer` is the fitted language generator's `nll`, or None for other generators. A metric that
-        cannot be computed is reported as NaN with its reason; bad synthetic data never raises.
+        `scorer` is the `nll` of the fitted language generator; None for other generators. A metric that cannot be
+        computed is NaN, with a reason. Bad synthetic data never raises an error.
         """
 
 
 class RefittingEvaluator(Evaluator):
-    """One that also fits the generator to other rows; who calls it hands it the means, `refit`."""
+    """An evaluator that also fits the generator to other rows, with the `refit` that its caller passes."""
 
     @abstractmethod
     def evaluate(
         self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None, refit: Refit | None = None
     ) -> Measures:
-        """As `Evaluator.evaluate`; `refit` None: the generator cannot be fitted anew."""
+        """As `Evaluator.evaluate`. `refit` None: the generator cannot be fitted again."""
 
 
 def check_names(key: str, names: Sequence[str], known: Iterable[str]) -> None:
-    """Raise ConfigError unless each of the names, one at least, is known. key: where they stand, "….attacks"."""
+    """Raise ConfigError if a name is unknown, or if there is none. `key`: their setting, "….attacks"."""
     kind = key.rpartition(".")[2].removesuffix("s")
     choices = list(known)
     if not names:
-        raise ConfigError(key, names, f"names no {kind}", f"name some of {', '.join(choices)}")
+        raise ConfigError(key, names, f"is empty: at least one {kind} is needed", f"choose from {', '.join(choices)}")
     for name in names:
         if name not in choices:
             raise ConfigError(key, name, f"there is no such {kind}", suggest(name, choices))
 
 
 def check_confidence(key: str, confidence: float) -> None:
-    """Raise ConfigError, naming `key`.confidence, unless an interval can have this confidence."""
+    """Raise ConfigError for the setting `key`.confidence if it is not between 0 and 1."""
     if not 0 < confidence < 1:
-        raise ConfigError(f"{key}.confidence", confidence, "must lie between 0 and 1", f"{key}.confidence=0.95")
+        raise ConfigError(f"{key}.confidence", confidence, "must be between 0 and 1", f"{key}.confidence=0.95")

@@ -138,7 +138,7 @@ def test_a_missing_vllm_is_an_error_that_says_how_to_install_it(monkeypatch: pyt
 @pytest.mark.parametrize("merge", [True, False], ids=["merged", "adapter"])
 def test_vllm_draws_rows_from_an_adapter(merge: bool, tmp_path: Path) -> None:
     pytest.importorskip("vllm")
-    from experiments.run import configured
+    from experiments.configuration.building import configured
 
     llm = configured("llm=smollm2_135m")["llm"]
     question = "Generate one sample: "

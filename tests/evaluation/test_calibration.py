@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.datasets import Dataset
 from harmonic.evaluation.base import Measures, TokenScorer
 from harmonic.evaluation.comparison.encoding import category_codes

@@ -13,8 +13,8 @@ import pytest
 from fixes import HOLE, advice
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments.checking import OTHERS, PARTS, RunSettings
-from experiments.draw import Wanted
+from experiments.configuration.checking import OTHERS, PARTS, RunSettings
+from experiments.sample_command import SampleSettings
 
 SMALL = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=fidelity", "generator=marginals", "dry_run=true"]
 HARMONIC = "generator=harmonic"
@@ -119,7 +119,7 @@ def test_columns_may_be_called_anything(command: Callable[..., Any], tmp_path: P
             assert f"t: target {name}" in done.out
 
 
-KEYS = {*RunSettings.__dataclass_fields__, *PARTS, *OTHERS, *Wanted.__dataclass_fields__}
+KEYS = {*RunSettings.__dataclass_fields__, *PARTS, *OTHERS, *SampleSettings.__dataclass_fields__}
 FREE = {"key", "index"}  # of "key=value", and of pandas' index=False
 SAFE = {
     "key",

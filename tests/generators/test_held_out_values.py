@@ -16,9 +16,9 @@ from test_run import harmonic, report_of
 
 from baselines.drawing import NoRow
 from baselines.great.row_text import RowReader, row_texts
-from experiments.draw import draw, read_settings
-from experiments.keys import StageInputs
-from experiments.measuring import refit_of
+from experiments.sample_command import read_settings, sample_again
+from experiments.stages.keys import StageInputs
+from experiments.stages.measuring import refit_of
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator
@@ -73,9 +73,9 @@ def test_more_rows_under_a_condition_that_only_held_out_rows_satisfy_are_refused
         "range={seen: [2031-01-01, null]}",
     ):
         with pytest.raises(ConfigError, match="training row"):
-            draw(finished, read_settings(["n=2", wanted]))
+            sample_again(finished, read_settings(["n=2", wanted]))
     rows = read(
-        draw(finished, read_settings(["n=20", "condition={bird: tern}", "range={seen: [2021-05-01, null]}"]))[0]
+        sample_again(finished, read_settings(["n=20", "condition={bird: tern}", "range={seen: [2021-05-01, null]}"]))[0]
     )
     assert set(rows["bird"]) == {"tern"} and parted.foreign(rows, parted.parts()["train"]) == []
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from shop import RULES, broken, write_orders
 
-from experiments.draw import draw, read_settings
+from experiments.sample_command import read_settings, sample_again
 from harmonic import Harmonic
 from harmonic.datasets import Dataset
 from harmonic.llm.tiny_model import TinyModel
@@ -72,7 +72,7 @@ def test_a_language_model_is_not_shown_what_follows_and_its_rows_keep_the_rules(
     assert not any(f'\\"{name}\\"' in text for name in ("total", "amount", "city", "sent"))
     assert broken(folder / "synthetic.csv") == []
     assert report_of(folder)["metrics"]["dlt_holdout"] is not None  # rows are scored by what the model was shown
-    more = draw(folder, read_settings(["n=5", "condition={city: Wien}", "range={freight: [10, 30]}"]))[0]
+    more = sample_again(folder, read_settings(["n=5", "condition={city: Wien}", "range={freight: [10, 30]}"]))[0]
     rows = pd.read_csv(more)
     assert set(rows["city"]) == {"Wien"} and rows["freight"].between(10, 30).all() and broken(more) == []
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.decoding.sampler import Sampler
 from harmonic.errors import ConfigError
 from harmonic.method.generator import HarmonicGenerator

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from row_texts import drawn_at_random, row_text
 
-from experiments.pipeline import Pipeline
+from experiments.stages.pipeline import Pipeline
 from harmonic.datasets import Dataset
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, DataError, HarmonicError

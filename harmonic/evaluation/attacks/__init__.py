@@ -1,1 +1,1 @@
-"""What an attacker does with synthetic rows, or with the model, to tell training rows from others."""
+"""Attacks that use synthetic rows, or the model, to tell training rows from others."""

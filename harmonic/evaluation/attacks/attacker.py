@@ -1,4 +1,4 @@
-"""What someone holds who wants to know which rows a synthetic table was made from, and the form of an attack."""
+"""What an attacker has who wants to know which rows a synthetic table was made from, and the type of an attack."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from harmonic.tables.table import Schema
 
 @dataclass(frozen=True, slots=True)
 class Attacker:
-    """The synthetic rows, real rows of the same kind that took no part (`reference`), and the way to encode rows.
+    """The synthetic rows, other real rows (`reference`, neither members nor non-members), and how rows are encoded.
 
-    Both frames conform to the schema. `seed` fixes what an attack draws.
+    Both frames conform to the schema. `seed` is for attacks that draw at random.
     """
 
     synthetic: pd.DataFrame
@@ -28,7 +28,7 @@ class Attacker:
 
 
 Attack = Callable[[pd.DataFrame, Attacker], NDArray[np.float64]]
-"""Candidate rows to scores, (n,): the higher, the more of a member. Raises DataError where it cannot be made.
+"""A function from candidate rows to scores, (n,): higher means more likely a member. Raises DataError if impossible.
 
-An attack that needs one pass over all candidates (the radius of `monte_carlo`) treats them alike.
+An attack that looks at all candidates at once (for the radius of `monte_carlo`) treats members and others alike.
 """

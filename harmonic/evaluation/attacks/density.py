@@ -1,12 +1,11 @@
-"""Membership by density: is the synthetic table denser around the candidate than real rows are?
+"""Membership by density: are synthetic rows denser around the candidate than real rows?
 
-Densities are Gaussian kernel estimates in one space for all: the principal components of the attacker's
-reference rows, each scaled to variance 1 there, because one-hot columns make the covariance of the full encoding
-singular. The bandwidth is Scott's for the smooth trend that the reference rows give. What overfitting
-leaves behind is narrower than that trend, so the kernel that looks for it has half the bandwidth. On copies of the
-training rows of five tables (Diabetes, German, Abalone, Buddy, Adult) this takes the AUC of DOMIAS from
-.61-.97 to .84-1.00, and that of Gen-LRA from .62-.91 to .67-.99. It cannot be 1 for certain: a density looks at
-all rows around, and where those are many, one more says little.
+Densities are Gaussian kernel estimates in one space: the principal components of the attacker's reference rows, each
+scaled to variance 1. (In the full encoding, one-hot columns make the covariance singular.) The reference rows give a
+smooth trend, with Scott's bandwidth. Traces of overfitting are narrower than this trend, so the kernel that looks for
+them has half the bandwidth. On copies of the training rows of five tables (Diabetes, German, Abalone, Buddy, Adult)
+this raises the AUC of DOMIAS from .61-.97 to .84-1.00, and that of Gen-LRA from .62-.91 to .67-.99. An AUC of 1 cannot
+be expected: where many rows are near, one more changes the density little.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 
 COMPONENTS = 32
-"""At most so many principal components; and none that holds less than SMALLEST of the reference rows' variance."""
+"""Most principal components; those with less than SMALLEST of the reference rows' variance are left out."""
 SMALLEST = 1e-3
 NARROW = 0.5
 _TINY = -30.0
-_MEMORY_MB = 32  # of distances; what is made of them takes some six times as much
+_MEMORY_MB = 32  # for distances; what is computed from them takes about six times as much
 
 Space = Callable[[pd.DataFrame], NDArray[np.float64]]
 
@@ -42,15 +41,14 @@ def domias(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
 
 
 def gen_lra(candidates: pd.DataFrame, attacker: Attacker, neighbors: int = 3) -> NDArray[np.float64]:
-    """How much likelier the candidate makes the synthetic rows next to it, (n,).
+    """How much more likely the candidate makes the synthetic rows next to it, (n,).
 
-    Generative Likelihood Ratio Attack, Ward et al. 2025 (arXiv 2508.21146): the sum, over the `neighbors`
-    synthetic rows closest to candidate x, of log p(s | R and x) - log p(s | R), p a density estimate on the
-    reference rows R with and without x. Here p is a kernel estimate in which the added row has a kernel of its own
-    width (NARROW) and R keeps its bandwidth, so that no density is fitted anew for a candidate: with n reference
-    rows p(s | R and x) = (n p(s | R) + K(s - x)) / (n + 1), and the sum is that of log(1 + K / (n p(s | R))), less a
-    constant. The score is the logarithm of that sum without the constant: in the same order, and still
-    apart where K is too small for a float.
+    Generative Likelihood Ratio Attack, Ward et al. 2025 (arXiv 2508.21146): the sum, over the `neighbors` synthetic
+    rows closest to candidate x, of log p(s | R and x) - log p(s | R), where p is a density estimate on the reference
+    rows R with and without x. Here the added row has a narrower kernel (NARROW) and R keeps its bandwidth, so that no
+    density is fitted for each candidate: with n reference rows p(s | R and x) = (n p(s | R) + K(s - x)) / (n + 1), and
+    up to a constant the sum is that of log(1 + K / (n p(s | R))). The score is the logarithm of that sum: the order is
+    the same, and scores stay distinct where K is too small for a float.
     """
     from scipy.special import logsumexp
     from sklearn.neighbors import NearestNeighbors
@@ -63,14 +61,14 @@ def gen_lra(candidates: pd.DataFrame, attacker: Attacker, neighbors: int = 3) ->
     without = log_density(synthetic, reference, wide)[rows]
     kernel = _log_kernel(distances**2, NARROW * wide, reference.shape[1])
     gain = kernel - np.log(size) - without
-    # log(log(1 + exp(gain))), which is the gain itself where that is far below 0
+    # log(log(1 + exp(gain))); where the gain is far below 0 this is the gain itself.
     return np.asarray(logsumexp(np.where(gain < _TINY, gain, np.log(np.logaddexp(0, np.maximum(gain, _TINY)))), axis=1))
 
 
 def reduced_space(attacker: Attacker) -> Space:
-    """Rows to their principal components among the reference rows, whitened, (n, at most COMPONENTS).
+    """A function from rows to the whitened principal components of the reference rows, (n, at most COMPONENTS).
 
-    Raises DataError with fewer than three reference rows, or when they are all equal.
+    Raises DataError if there are fewer than three reference rows, or if all are equal.
     """
     from sklearn.decomposition import PCA
 
@@ -93,7 +91,7 @@ def scott(points: NDArray[np.float64]) -> float:
 def log_density(queries: NDArray[np.float64], points: NDArray[np.float64], bandwidth: float) -> NDArray[np.float64]:
     """Log of the Gaussian kernel density of `points` (m, d) at `queries` (n, d): (n,), nats.
 
-    The kernel is round, `bandwidth` its standard deviation. Distances come in blocks of bounded memory.
+    The kernel is round, and `bandwidth` is its standard deviation. Distances are computed in blocks.
     """
     from scipy.special import logsumexp
     from sklearn.metrics import pairwise_distances_chunked

@@ -1,4 +1,4 @@
-"""Membership by nearness: is a synthetic row close to the candidate, and are many?"""
+"""Membership by distance: is a synthetic row close to the candidate, or are many?"""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.attacks.attacker import Attacker
-from harmonic.evaluation.privacy.nearness import nearest_distances
+from harmonic.evaluation.comparison.nearest import nearest_distances
 
-_SLACK = 1e-6  # what the matrix product behind many distances at once may be off
+_SLACK = 1e-6  # error of distances that are computed with a matrix product
 _MEMORY_MB = 128
 
 

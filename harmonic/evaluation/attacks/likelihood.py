@@ -1,6 +1,6 @@
-"""Membership by likelihood: what the tuned language model itself thinks of the candidate.
+"""Membership by likelihood: how likely is the candidate under the tuned language model?
 
-Both need the model, not only its rows: an audit by its owner.
+Both attacks need the model and not only its rows: they are for an audit by the model's owner.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ TokenLosses = Sequence[NDArray[np.float64]]
 
 
 def calibrated_loss(tuned: TokenLosses, base: TokenLosses) -> NDArray[np.float64]:
-    """How far tuning took the row's mean loss down, (n,), nats per token.
+    """How much tuning lowered the row's mean loss, (n,), nats per token.
 
-    The base model says how hard the row is to anyone (Carlini et al. 2021, arXiv 2012.07805; Mireshghallah
-    et al. 2022, arXiv 2203.03929).
+    The base model says how hard the row is without tuning (Carlini et al. 2021, arXiv 2012.07805; Mireshghallah et al.
+    2022, arXiv 2203.03929).
     """
     return np.array([before.mean() - after.mean() for after, before in zip(tuned, base, strict=True)])
 
@@ -26,6 +26,6 @@ def calibrated_loss(tuned: TokenLosses, base: TokenLosses) -> NDArray[np.float64
 def min_k(tuned: TokenLosses, share: float = 0.2) -> NDArray[np.float64]:
     """Mean log-likelihood of the least likely `share` of a row's tokens, at least one, (n,), nats.
 
-    Min-K% Prob, Shi et al. 2024 (arXiv 2310.16789): a row that was seen has few tokens that surprise.
+    Min-K% Prob, Shi et al. 2024 (arXiv 2310.16789): a row seen in training has few surprising tokens.
     """
     return np.array([-np.sort(losses)[-max(1, int(share * len(losses))) :].mean() for losses in tuned])

@@ -1,17 +1,17 @@
-"""What the rates of an attack's hits and false alarms say about (epsilon, delta): a lower bound, with confidence.
+"""A lower bound on epsilon of (epsilon, delta)-differential privacy, from an attack's hits and false alarms.
 
-Under (epsilon, delta)-differential privacy no rule takes a member for a member with a probability above
-exp(epsilon) times that of a false alarm, plus delta, nor the other way round (Kairouz et al. 2015, arXiv 1311.0776).
-With the interval of Clopper and Pearson for either rate this bounds epsilon from below (Nasr et al. 2021, arXiv
-2101.04535).
+Under (epsilon, delta)-differential privacy the probability of a hit is at most exp(epsilon) times that of a false
+alarm, plus delta, for every attack and for its reverse (Kairouz et al. 2015, arXiv 1311.0776). With Clopper and
+Pearson's intervals of both rates this bounds epsilon from below (Nasr et al. 2021, arXiv 2101.04535).
 
-The rows are those of one run, and what happens to one depends on the others. The bound holds all the same where chance
-parted the rows into members and non-members: seen in pairs of one and the other, a fair coin said which is which, and
-under epsilon-differential privacy (one row replaced) the synthetic rows and all other coins leave odds of
-exp(epsilon) at most for any one of them (Steinke et al. 2023, arXiv 2305.08846). Of the pairs with a single row taken
-for a member, the right ones are therefore at most Binomial with p = 1 / (1 + exp(-epsilon)), however the rows depend on
-each other; gone through for every possible count (tests), the bound is then above epsilon with a probability of at most
-(1 - confidence) / 2. With a delta there are terms in (pairs x delta) to add, which are small for a small delta.
+All rows are from one run, so they depend on each other. The bound still holds if rows became members or non-members
+at random. Take the rows in pairs of a member and a non-member: a fair coin decided which is which. Under
+epsilon-differential privacy (one row replaced), the synthetic rows and all other coins leave odds of at most
+exp(epsilon) for each coin (Steinke et al. 2023, arXiv 2305.08846). Among the pairs in which the attack takes exactly
+one row for a member, the number of right answers is therefore at most Binomial with p = 1 / (1 + exp(-epsilon)),
+whatever the dependence. A test goes through all possible counts: the bound exceeds epsilon with a probability of at
+most (1 - confidence) / 2. With a delta, terms of the size (pairs x delta) must be added; they are small for a small
+delta.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Takes rows whose score is at least the threshold for members; with `reverse`, rows whose score is at most that.
+    """Takes rows with a score of at least the threshold for members; with `reverse`, rows with at most that score.
 
-    An attack that is wrong more often than not is told by its reverse.
+    `reverse` is for attacks that are wrong more often than right.
     """
 
     attack: str
@@ -45,9 +45,9 @@ class Rule:
 def log_ratio(
     hits: ArrayLike, members: int, alarms: ArrayLike, others: int, *, delta: float, confidence: float
 ) -> NDArray[np.float64]:
-    """Lower bound of the larger log ratio of rates, for counts of hits and false alarms, in nats; any sign.
+    """Lower bound of the larger log ratio of rates, for counts of hits and false alarms, in nats; may be negative.
 
-    Either rate has the interval of Clopper and Pearson at `confidence`. The bound on epsilon is this, or 0.
+    Each rate has Clopper and Pearson's interval at `confidence`. The bound on epsilon is this number, or 0 if negative.
     """
     from scipy.stats import beta
 
@@ -62,14 +62,14 @@ def log_ratio(
 
 
 def largest_bound(members: int, others: int, *, delta: float, confidence: float) -> float:
-    """The bound on epsilon that an attack without a mistake would give with so many rows."""
+    """The bound on epsilon that an attack without a mistake would give with this number of rows."""
     return max(0.0, float(log_ratio(members, members, 0, others, delta=delta, confidence=confidence)))
 
 
 def best_rule(scores: Mapping[str, Scores], *, delta: float, confidence: float) -> Rule:
-    """The rule that gives the largest bound on these rows; of equal ones the first.
+    """The rule with the largest bound on these rows, the first if several are equal.
 
-    What it gives here is too large, as the best of many always is: judge it on other rows.
+    Its bound on these rows is too large, because it is the best of many: evaluate it on other rows.
     """
     found: list[tuple[float, Rule]] = []
     for attack, (members, others) in scores.items():

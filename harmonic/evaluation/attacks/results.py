@@ -1,4 +1,4 @@
-"""What an attack's scores of members and non-members are worth, as metrics: area, rates, intervals, sizes."""
+"""From an attack's scores to metrics: area under the curve, rates, intervals, and numbers of rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.base import Measures, Metric
 
 RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
-"""False-positive rates at which the true-positive rate is told; the names say percent."""
+"""False-positive rates at which true-positive rates are measured; the names are in percent."""
 
 
 def with_interval(
     name: str, meaning: str, ideal: float | None = None, higher: bool | None = False
 ) -> tuple[Metric, ...]:
-    """A share in [0, 1], the smaller the better unless said otherwise, and the ends of its interval."""
+    """A share in [0, 1] and the ends of its interval; smaller is better unless `higher` says otherwise."""
     return (
         Metric(name, higher, 0, 1, ideal, meaning),
         Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
@@ -32,8 +32,8 @@ def declared(path: str) -> tuple[Metric, ...]:
         *with_interval(f"{path}/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
         *with_interval(f"{path}/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
         *with_interval(f"{path}/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
-        Metric(f"{path}/members", None, 2, meaning="training rows that the attack was to tell from others"),
-        Metric(f"{path}/non_members", None, 2, meaning="rows unseen in training that it was to tell them from"),
+        Metric(f"{path}/members", None, 2, meaning="number of training rows in the attack"),
+        Metric(f"{path}/non_members", None, 2, meaning="number of rows unseen in training in the attack"),
     )
 
 
@@ -41,7 +41,7 @@ def measure(
     measures: Measures, path: str, members: NDArray[np.float64], others: NDArray[np.float64], *,
     confidence: float, resamples: int, seed: int,
 ) -> None:  # fmt: skip
-    """Record what the scores of members and non-members are worth; `series` holds them, "<path>/members" and so on."""
+    """Record the metrics of an attack. `series` keeps its scores: "<path>/members" and "<path>/non_members"."""
     measures.series[f"{path}/members"], measures.series[f"{path}/non_members"] = members, others
     measures[f"{path}/members"], measures[f"{path}/non_members"] = float(len(members)), float(len(others))
     put(measures, f"{path}/auc", roc.area(members, others), roc.area_interval(members, others, confidence))
@@ -64,9 +64,9 @@ def put_worst(
     measures: Measures, name: str, scores: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
     confidence: float,
 ) -> str:  # fmt: skip
-    """Record the area of the attack that tells most; its note names the attack, and says if it is reversed. The attack.
+    """Record the area of the strongest attack, with a note that names it and says if it is reversed. Returns its name.
 
-    scores: those of members and of non-members, by attack.
+    `scores`: those of members and of non-members, by attack.
     """
     worst, area, interval = roc.worst_area(scores, confidence)
     put(measures, name, area, interval)
@@ -75,7 +75,7 @@ def put_worst(
 
 
 def put(measures: Measures, name: str, value: float | str, interval: tuple[float, float] | None = None) -> None:
-    """Record a value and its interval, or, given a reason instead, that they are missing."""
+    """Record a value and its interval; a text instead of the value is the reason why they are missing."""
     if isinstance(value, str) or interval is None:
         for key in (name, f"{name}/low", f"{name}/high"):
             measures.unavailable(key, str(value))

@@ -1,7 +1,7 @@
-"""How well do scores tell members from non-members? Area under the ROC curve, and what lies at its low end.
+"""How well do scores tell members from non-members? The area under the ROC curve, and the curve at its low end.
 
-An attacker who must not cry wolf is measured by his true-positive rate at a low false-positive rate (Carlini
-et al. 2022, arXiv 2112.03570, section III); the area is an average over thresholds that he would never set.
+A careful attacker makes few false alarms. Such an attack is measured by its true-positive rate at a low false-positive
+rate (Carlini et al. 2022, arXiv 2112.03570, section III); the area also averages over thresholds of no use to it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from harmonic.randomness import derive
 
 
 def area(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """P(a member's score is above a non-member's), ties half: the area under the ROC curve, in [0, 1]."""
+    """P(a member's score is above a non-member's), ties count half: the area under the ROC curve, in [0, 1]."""
     return float(_shares_below(members, others).mean())
 
 
 def area_interval(
     members: NDArray[np.float64], others: NDArray[np.float64], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Two-sided interval of the area, in [0, 1]; at least two scores of either kind.
+    """Two-sided interval of the area, in [0, 1]. Needs at least two scores of each kind.
 
-    DeLong's variance (1988): no assumption on the scores, ties included, nothing drawn. The interval is symmetric on
-    the scale of log-odds, with the degrees of freedom of Brunner and Munzel (2000): the plain one, with quantiles of
-    the normal law, lies wholly above the area in 5 to 12% of cases, not 2.5%, where few rows are told apart well.
-    The variance is 0 where all pairs are decided alike. For a complete separation the interval is then that of Clopper
-    and Pearson for as many independent pairs as there are, min(members, others), all decided alike; scores that all
-    tie have area 0.5 for certain.
+    It uses DeLong's variance (1988), which makes no assumption on the scores, allows ties and needs no resampling. The
+    interval is symmetric in log-odds, with the degrees of freedom of Brunner and Munzel (2000). (The usual interval,
+    with normal quantiles, is entirely above the true area in 5 to 12% of cases and not in 2.5%, if few rows are
+    separated well.) The variance is 0 if all pairs are decided alike. For a complete separation the interval is then
+    Clopper and Pearson's for min(members, others) independent pairs, all decided alike. If all scores are equal, the
+    area is exactly 0.5.
     """
     from scipy.special import expit, logit
     from scipy.stats import t
@@ -52,14 +52,14 @@ def area_interval(
 def worst_area(
     scores: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], confidence: float = 0.95
 ) -> tuple[str, float, tuple[float, float]]:
-    """The attack that tells most, the area of it or of its reverse, in [0.5, 1], and an interval for all at once.
+    """The strongest attack, the area of it or of its reverse, in [0.5, 1], and an interval for all attacks at once.
 
-    `scores` are those of members and of non-members by attack. Two-sided: an attack that ranks members last gives as
-    much away as one that ranks them first, to whoever turns it round. A generator that drops rows too close to its
-    training rows does just that, and who knows of the filter knows the direction. So 0.3 counts as 0.7, and none
-    averages away over seeds. The interval is of max(area, 1 - area) over the attacks: from the single ones at
-    confidence 1 - (1 - confidence) / attacks (Bonferroni), which hold together, whatever their directions; scores
-    that say nothing have its lower end above 0.5 in at most 1 - confidence of cases.
+    `scores` are those of members and of non-members by attack. An attack that ranks members last gives away as much as
+    one that ranks them first: the attacker reverses it. (This happens if a generator drops rows that are too close to
+    its training rows, and an attacker who knows of this filter knows the direction.) So an area of 0.3 counts as 0.7,
+    and opposite directions do not average out over seeds. The interval is that of max(area, 1 - area) over the attacks.
+    It comes from the single intervals at confidence 1 - (1 - confidence) / attacks (Bonferroni), which hold together
+    whatever their directions. If the scores say nothing, its lower end is above 0.5 in at most 1 - confidence of cases.
     """
     areas = {name: area(*pair) for name, pair in scores.items()}
     worst = max(areas, key=lambda name: abs(areas[name] - 0.5))
@@ -69,30 +69,30 @@ def worst_area(
 
 
 def _shares_below(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of `others` below each score, ties half, (scores,)."""
+    """Share of `others` below each score, ties count half, (scores,)."""
     ascending = np.sort(others)
     strictly, at_most = (np.searchsorted(ascending, scores, side=side) for side in ("left", "right"))
     return (strictly + at_most) / (2 * len(others))
 
 
 def resolves(others: int, rate: float) -> bool:
-    """Whether so many non-members can show a false-positive rate: one of them must be a smaller share."""
+    """Whether this number of non-members is enough for a false-positive rate: one of them is at most that share."""
     return bool(others * rate >= 1 - 1e-9)
 
 
 def true_positive_rates(
     members: NDArray[np.float64], others: NDArray[np.float64], rates: Sequence[float], axis: int = -1
 ) -> NDArray[np.float64]:
-    """Largest share of members above a threshold that at most a share `rate` < 1 of the others are above.
+    """Share of members above the lowest threshold that at most a share `rate` < 1 of the others is above.
 
-    (rates,), or (rates, ...) for scores (..., n) along the last axis. A point of the ROC curve for each
-    rate, never one between two points.
+    (rates,), or (rates, ...) for scores (..., n) along the last axis. For each rate this is a point of the ROC curve;
+    nothing is interpolated.
     """
     ascending = np.sort(others, axis=axis)
     found = []
     for rate in rates:
         allowed = int(rate * others.shape[-1] + 1e-9)
-        threshold = ascending[..., -1 - allowed, None]  # the first non-member that would be one too many
+        threshold = ascending[..., -1 - allowed, None]  # with one non-member more the rate would be too high
         found.append((members > threshold).mean(axis=axis))
     return np.stack(found)
 
@@ -106,13 +106,13 @@ def true_positive_intervals(
     seed: int,
     confidence: float = 0.95,
 ) -> list[tuple[float, float]]:
-    """Two-sided intervals of `true_positive_rates`, in [0, 1]; at least two scores of either kind.
+    """Two-sided intervals of `true_positive_rates`, in [0, 1]. Needs at least two scores of each kind.
 
-    Members and non-members are resampled (percentile bootstrap), since the threshold is an estimate, too: the
-    interval of Clopper and Pearson, which takes it as known, covered the true rate in 51 to 90% of simulated
-    cases where 95% were promised. The bootstrap in turn is sure of itself where all or no members are found;
-    so the interval reaches as far as either does (91 to 98% in the same cases: normal scores, 154 to 2,000 of
-    either kind, false-positive rates of 1 and 10%).
+    Members and non-members are resampled (percentile bootstrap), because the threshold is an estimate, too. Clopper and
+    Pearson's interval takes the threshold as known: at 95% it covered the true rate in only 51 to 90% of simulated
+    cases. The bootstrap has no width if all members are found, or none. So each end is the wider one of the two
+    intervals (coverage 91 to 98% in the same cases: normal scores, 154 to 2,000 of each kind, false-positive rates of 1
+    and 10%).
     """
     from scipy.stats import binomtest, bootstrap
 

@@ -1,8 +1,8 @@
-"""Membership by shadow models: what do releases look like that a row had a part in, and those that it had none in?
+"""Membership by shadow models: how do synthetic rows differ if a row was learnt, and if it was not?
 
-Shokri et al. 2017 (arXiv 1610.05820) with the candidates' own scores as a reference, as Carlini et al. 2022 (arXiv
-2112.03570) have it, and a classifier over the scores of several attacks, as the entries to the MIDST challenge (SaTML
-2025) put them together. The scores of each release are standardised by themselves.
+Shokri et al. 2017 (arXiv 1610.05820). Each candidate is compared with its own scores under other models (Carlini et al.
+2022, arXiv 2112.03570), and a classifier combines the scores of several attacks (as entries to the MIDST challenge,
+SaTML 2025, do). The scores against each model's rows are standardised separately.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from harmonic.randomness import derive
 
 Scores = NDArray[np.float64]
-"""Of every attack for every candidate, (candidates, attacks)."""
+"""The scores of each candidate by each attack, (candidates, attacks)."""
 
 
 def halves(candidates: int, models: int, seed: int) -> NDArray[np.bool_]:
-    """Which candidates each shadow model learns from, (models, candidates): each is in one of every two models.
+    """Which candidates each shadow model learns from, (models, candidates): each candidate is in one of every two.
 
-    `models` is even; of an odd number of candidates the first of two models gets one less.
+    `models` is even. If the number of candidates is odd, the first of two models gets one less.
     """
     draw, chosen = np.random.default_rng(derive(seed, "shadow halves")), np.zeros((models, candidates), dtype=bool)
     for pair in range(models // 2):
@@ -29,11 +29,12 @@ def halves(candidates: int, models: int, seed: int) -> NDArray[np.bool_]:
 
 
 def shadow_attack(target: Scores, shadows: NDArray[np.float64], learnt: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Log-odds that each candidate is a member of the target release, (candidates,).
+    """Log-odds that each candidate was learnt by the model under attack, (candidates,).
 
-    `shadows` (models, candidates, attacks) are the scores against the shadow models' releases, `learnt` (models,
-    candidates) says who was in. A logistic regression learns from all shadow models what tells those in from those
-    out: each attack's score, and the same less the candidate's mean over the other models that it was out of.
+    `target` are the scores against its rows, `shadows` (models, candidates, attacks) those against the rows of the
+    shadow models, and `learnt` (models, candidates) says which candidates these learnt from. A logistic regression is
+    trained on all shadow models. Its features are each attack's score, and the same minus the candidate's mean score
+    over the other models that did not learn from it.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -48,6 +49,6 @@ def shadow_attack(target: Scores, shadows: NDArray[np.float64], learnt: NDArray[
 
 
 def _standardised(scores: Scores) -> Scores:
-    """Mean 0 and standard deviation 1 of each attack; one that says the same of all is 0."""
+    """Each attack's scores with mean 0 and standard deviation 1; all 0 if they are equal."""
     spread = scores.std(axis=0)
     return (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -1,7 +1,7 @@
-"""Membership by text: does the synthetic table hold nearly the candidate's characters?
+"""Membership by text: is there a synthetic row with nearly the same characters as the candidate?
 
-LevAtt, Ward et al. 2025 (arXiv 2512.08875): language models write rows as text and may repeat strings that
-they have seen, digit by digit, where no distance between values is small.
+LevAtt, Ward et al. 2025 (arXiv 2512.08875): language models write rows as text. They may repeat digits that they have
+seen even if the values are not close to each other.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.progress import Progress
 from harmonic.tables.table import Schema, Table
 
-_SHORT = 64  # characters: rapidfuzz compares texts up to here several at once
+_SHORT = 64  # characters; up to this length rapidfuzz compares several texts at once
 _PAIRS_AT_A_TIME = 1 << 24
 
 
 def levatt(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
     """Minus the smallest Levenshtein distance from the row's text to a synthetic row's, (n,) <= 0.
 
-    The text is the row's values, as prompts have them, in the schema's order with a comma between; column
-    names, the same in every row, are left out.
+    The text is the row's values as in prompts, in the schema's order, with commas between them. Column names are left
+    out, since they are the same in every row.
     """
     return -smallest_distances(row_texts(candidates, attacker.schema), row_texts(attacker.synthetic, attacker.schema))
 
 
 def levatt_digits(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
-    """`levatt` on the digits of the numeric columns alone, a comma between columns, (n,) <= 0.
+    """`levatt` on the digits of the numeric columns only, with commas between columns, (n,) <= 0.
 
     Raises DataError without numeric columns.
     """
@@ -57,8 +57,8 @@ def digit_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
 def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
     """Levenshtein distance from each query to the closest of the texts, (queries,).
 
-    Long texts are searched one query at a time, since a distance need only be known as far as it may still be the
-    smallest; short ones are compared all with all, in blocks.
+    Long texts are searched one query at a time: a comparison can stop as soon as it exceeds the smallest distance so
+    far. Short texts are compared all with all, in blocks.
     """
     from rapidfuzz import process
     from rapidfuzz.distance import Levenshtein

@@ -1,7 +1,7 @@
-"""Boosted trees that tell two tables apart: as an attack, and as a measure of fidelity.
+"""Boosted trees over the rows of a table, for metrics and for an attack.
 
-The trees take rows as they are, standardised numbers and category positions; a category is a category where
-trees can hold it as one (up to 255 values), else its position counts as a number.
+They get standardised numbers and category positions. A column with up to 255 categories is categorical for the trees;
+with more, its positions count as numbers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import DataError
-from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.randomness import derive
 
@@ -34,19 +32,3 @@ def boosted_trees(encoder: Encoder, *, classify: bool = True, seed: int, **setti
     kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
     drawn = derive(seed, "boosted trees")
     return kind(categorical_features=categorical, early_stopping=False, random_state=drawn, **settings)
-
-
-def classifier_attack(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
-    """Log-odds that a classifier gives a row for being synthetic rather than real, (n,).
-
-    Trained on the synthetic rows against the reference rows, both kinds weighing the same (the black-box form
-    of LOGAN, Hayes et al. 2019, arXiv 1705.07663, with trees). Members move the border only a little: on
-    copies of the training rows of Diabetes, German and Abalone its AUC is about .6. Raises DataError without
-    reference rows.
-    """
-    if len(attacker.reference) == 0:
-        raise DataError("needs reference rows (half of the validation rows): there are none")
-    rows = np.vstack([tree_matrix(frame, attacker.encoder) for frame in (attacker.reference, attacker.synthetic)])
-    label = np.repeat([0, 1], [len(attacker.reference), len(attacker.synthetic)])
-    model = boosted_trees(attacker.encoder, seed=attacker.seed, min_samples_leaf=5, class_weight="balanced")
-    return np.asarray(model.fit(rows, label).decision_function(tree_matrix(candidates, attacker.encoder)))

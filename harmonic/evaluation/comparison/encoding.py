@@ -1,7 +1,7 @@
-"""Rows to arrays, for every evaluator alike: fitted once on the training rows and the schema.
+"""From rows to arrays, in the same way for every evaluator: fitted once on the training rows and the schema.
 
-Encoders fitted separately on real and on synthetic rows would hide exactly the differences that the
-metrics are after (the published reference code does so), hence one place for it.
+Encoders that are fitted separately on real and on synthetic rows hide the differences that the metrics look for (the
+published reference code does this).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from harmonic.randomness import derive
 from harmonic.tables.table import Column, Schema, Table
 
 FARTHEST = 1e6
-"""Standardised values are cut off at this many standard deviations: a generator may write 1e300, whose
-square no float holds. No real row comes near it (|z| is at most the square root of the number of rows)."""
+"""Standardised values are cut off at this number of standard deviations: a generator may write 1e300, and its square
+is too large for a float. Real rows are far below (|z| is at most the square root of the number of rows)."""
 
 
 def usable_rows(synthetic: Table, schema: Schema) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def usable_rows(synthetic: Table, schema: Schema) -> pd.DataFrame:
 def subsample(length: int, size: int, seed: int) -> NDArray[np.int64]:
     """Positions of min(size, length) rows of a table of `length` rows, ascending, drawn with `seed`.
 
-    Tables of equal length get the same positions: a copy of a table is compared with itself.
+    Tables of equal length get the same positions, so a copy of a table is compared with the same rows.
     """
     if size >= length:
         return np.arange(length)
@@ -53,8 +53,8 @@ def category_codes(frame: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[
 class Encoder:
     """Standardised numbers and one-hot categories.
 
-    `center` and `scale` are mean and standard deviation of the numeric columns in the training rows
-    (scale 1 where a column is constant); the categories are the schema's, seen in training or not.
+    `center` and `scale` are mean and standard deviation of the numeric columns in the training rows (scale 1 if a
+    column is constant). The categories are those of the schema, even if the training rows lack some.
     """
 
     numeric: tuple[Column, ...]
@@ -64,14 +64,14 @@ class Encoder:
 
     @classmethod
     def fit(cls, train: Table, columns: list[Column] | None = None) -> Encoder:
-        """Learn from the training rows. `columns`: those to encode; by default all, with the target."""
+        """Fit to the training rows. `columns`: those to encode; by default all, including the target."""
         columns = list(train.schema.columns) if columns is None else columns
         numeric = tuple(column for column in columns if column.is_numeric)
         categorical = tuple(column for column in columns if not column.is_numeric)
         values = train.frame[[column.name for column in numeric]].to_numpy(dtype=np.float64)
         span = np.ptp(values, axis=0)
         span[span == 0] = 1.0
-        # In units of the range: the squares of tiny values are 0.
+        # In units of the range, because the squares of tiny values are 0.
         deviation = ((values - values.min(axis=0)) / span).std(axis=0)
         scale = np.where(np.ptp(values, axis=0) == 0, 1.0, deviation) * span
         return cls(numeric, categorical, values.mean(axis=0), np.where(scale == 0, span, scale))
@@ -83,14 +83,13 @@ class Encoder:
             return np.clip((values - self.center) / self.scale, -FARTHEST, FARTHEST)
 
     def codes(self, frame: pd.DataFrame) -> NDArray[np.int64]:
-        """The category columns as positions in their categories, (n, category columns)."""
+        """The category columns as positions of the categories, (n, category columns)."""
         return category_codes(frame, self.categorical)
 
     def dense(self, frame: pd.DataFrame, one: float = 1.0) -> NDArray[np.float64]:
         """Numbers and one-hot categories side by side, (n, numeric columns + all categories).
 
-        `one` is the value that marks the category; with sqrt(1/2) two rows that differ in one
-        category are at distance 1.
+        `one` is the value that marks the category; with sqrt(1/2), rows that differ in one category are at distance 1.
         """
         widths = [len(column.categories) for column in self.categorical]
         encoded = np.zeros((len(frame), len(self.numeric) + sum(widths)))

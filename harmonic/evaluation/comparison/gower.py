@@ -1,4 +1,4 @@
-"""Gower's distance (1971): for rows of numbers and categories, attribute by attribute."""
+"""Gower's distance (1971), for rows of numbers and categories."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BLOCK = 2**22  # distances held at once
 
 @dataclass(frozen=True, slots=True)
 class Gower:
-    """Gower's distance: differences of numbers over the training rows' range, and 1 for categories that differ.
+    """Gower's distance: the sum of number differences, in units of the training range, and of 1 per other category.
 
-    low, span: (columns,), smallest value and range of each numeric column; 0 and 1 of the others.
+    `low`, `span`: (columns,), smallest value and range of each numeric column; 0 and 1 for other columns.
     """
 
     columns: tuple[Column, ...]
@@ -36,7 +36,7 @@ class Gower:
         return cls(columns, low, span)
 
     def nearest(self, targets: pd.DataFrame, rows: pd.DataFrame, places: list[int]) -> NDArray[np.int64]:
-        """Position of the row nearest to each target by the columns at these places, (targets,)."""
+        """Position of the row nearest to each target, by the columns at these positions, (targets,)."""
         one, other = self.cells(targets), self.cells(rows)
         found = np.empty(len(targets), dtype=np.int64)
         step = max(_BLOCK // len(rows), 1)
@@ -50,7 +50,7 @@ class Gower:
         return found
 
     def cells(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Scaled numbers, and positions of categories, (columns, rows)."""
+        """Scaled numbers and category positions, (columns, rows)."""
         cells = np.empty((len(self.columns), len(frame)))
         for place, column in enumerate(self.columns):
             if column.is_numeric:

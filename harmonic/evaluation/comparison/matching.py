@@ -1,8 +1,8 @@
-"""Which synthetic rows copy a real row? SDMetrics' NewRowSynthesis, made to scale.
+"""Which synthetic rows copy a real row? SDMetrics' NewRowSynthesis for large tables.
 
-SDMetrics scans all real rows for every synthetic one. Here the real rows are sorted by each numeric
-column within equal categories, and for every synthetic row only those real rows are checked that lie in
-its narrowest window.
+SDMetrics scans all real rows for each synthetic row. Here the real rows with equal categories are sorted by each
+numeric column. Each numeric column gives a window of real rows that are near enough, and only the rows in the smallest
+window are checked.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from harmonic.evaluation.comparison.encoding import category_codes
 from harmonic.tables.table import Column, Schema
 
 PAIRS_AT_A_TIME = 1 << 20
-"""Pairs of rows held in memory at once (some 50 bytes each)."""
+"""Pairs of rows in memory at once (about 50 bytes each)."""
 
 
 def matching_rows(
     real: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema, tolerance: float = 0.01
 ) -> NDArray[np.bool_]:
-    """Whether some real row matches, for each synthetic row, (synthetic rows,).
+    """Whether each synthetic row matches some real row, (synthetic rows,).
 
-    As in SDMetrics, a match has the same categories, and every number r of it satisfies
-    |r - s| <= |tolerance * s| for the synthetic number s. Both frames conform to the schema.
+    As in SDMetrics, rows match if all categories are equal, and all numbers satisfy |r - s| <= |tolerance * s|, where r
+    is the real number and s the synthetic one. Both frames conform to the schema.
     """
     categorical = tuple(column for column in schema.columns if not column.is_numeric)
     width = len(schema.numeric)
@@ -37,7 +37,7 @@ def matching_rows(
     if width == 0:
         return np.isin(row_groups, real_groups)[position]
     found = np.zeros(len(rows), dtype=bool)
-    with np.errstate(over="ignore"):  # a huge value minus another may overflow to inf, which is far as well
+    with np.errstate(over="ignore"):  # differences of huge values may overflow to inf: no match
         windows = [
             _windows(real_rows[:, column], rows[:, column], real_groups, row_groups, tolerance)
             for column in range(width)
@@ -54,14 +54,14 @@ def matching_rows(
 def _distinct(
     frame: pd.DataFrame, numeric: list[str], categorical: tuple[Column, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The distinct rows, numbers beside category codes, and which of them each row of the frame is."""
+    """The distinct rows, as numbers beside category codes, and the position of each row of the frame among them."""
     matrix = np.hstack([frame[numeric].to_numpy(dtype=np.float64), category_codes(frame, categorical)])
     rows, position = np.unique(matrix, axis=0, return_inverse=True)
     return rows, position.ravel()
 
 
 Windows = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""For one column: the real rows in order, and each synthetic row's window [start, stop) in that order."""
+"""For one column: the order of the real rows, and each synthetic row's window [start, stop) in that order."""
 
 
 def _windows(
@@ -71,12 +71,12 @@ def _windows(
     groups: NDArray[np.int64],
     tolerance: float,
 ) -> Windows:
-    """Order the real rows by (group, value) and find the stretch of it that is near each value."""
+    """Order the real rows by (group, value), and find the part of this order that is near each value."""
     known = np.unique(real)
     keys = real_groups * (len(known) + 1) + np.searchsorted(known, real)
     order = np.argsort(keys, kind="stable")
     reach = np.abs(tolerance * values)
-    slack = 1e-12 * (np.abs(values) + reach)  # too wide is safe, too narrow is not: matches are checked exactly
+    slack = 1e-12 * (np.abs(values) + reach)  # a window may be too wide, since matches are checked exactly
     low = np.searchsorted(known, values - reach - slack, side="left")
     high = np.searchsorted(known, values + reach + slack, side="right")
     base = groups * (len(known) + 1)
@@ -86,7 +86,7 @@ def _windows(
 def _narrowest_pairs(windows: list[Windows]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs (synthetic row, real row) from each synthetic row's narrowest window, in blocks.
 
-    Every match is among them. A block exceeds PAIRS_AT_A_TIME only where one window does.
+    Every match is among them. A block is larger than PAIRS_AT_A_TIME only if a single window is.
     """
     counts = np.stack([stop - start for _, start, stop in windows])
     narrowest = counts.argmin(axis=0)

@@ -1,8 +1,8 @@
-"""How far would a score move with other test rows? Scores of resampled rows, many resamples at a time.
+"""How much would a score change with other test rows? Scores of many resamples at once.
 
-A resample of n rows is a vector of counts that add up to n. Every score here is a function of few weighted sums (the
-confusion matrix, squared errors, pairs in order), so that a block of resamples takes a few matrix products instead of
-a loop over rows. The values are scikit-learn's on the repeated rows.
+A resample of n rows is a vector of counts with sum n. Every score here is a function of a few weighted sums (the
+confusion matrix, squared errors, ordered pairs), so a block of resamples takes a few matrix products and no loop over
+rows. The values equal scikit-learn's on the repeated rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 Scores = dict[str, NDArray[np.float64]]
 
-_CELLS = 1 << 21  # counts held at once
+_CELLS = 1 << 21  # counts in memory at once
 
 
 def resamples_of(rows: int, resamples: int, draw: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """How often each row is in each resample, (block, rows), block after block until there were `resamples`."""
+    """Blocks of counts: how often each row is in each resample, (block, rows), `resamples` in all."""
     block = max(1, min(resamples, _CELLS // max(rows, 1)))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
@@ -27,10 +27,10 @@ def resamples_of(rows: int, resamples: int, draw: np.random.Generator) -> Iterat
 
 
 def label_scores(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts: NDArray[np.float64]) -> Scores:
-    """Scores of labels by name, (resamples,) each; NaN where one is undefined.
+    """Scores for a class label by name, (resamples,) each; NaN if undefined.
 
-    `truth` (rows,) are label positions, `degrees` (rows, labels) the scores that a learner gives every label,
-    `counts` (resamples, rows). "f1_binary" is there with two labels, and is that of the second.
+    `truth` (rows,): label positions. `degrees` (rows, labels): the learner's score of each label. `counts` (resamples,
+    rows). With two labels there is also "f1_binary", that of the second label.
     """
     labels = degrees.shape[1]
     cells = np.eye(labels * labels)[truth * labels + degrees.argmax(axis=1)]
@@ -40,7 +40,7 @@ def label_scores(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts:
     both = real + told
     f1 = 2 * np.diagonal(confusion, axis1=1, axis2=2) / np.maximum(both, 1)
     found = {
-        "f1_macro": f1.sum(axis=1) / (both > 0).sum(axis=1),  # a label that is nowhere has no part in the mean
+        "f1_macro": f1.sum(axis=1) / (both > 0).sum(axis=1),  # a label that occurs nowhere is left out of the mean
         "f1_weighted": (f1 * real).sum(axis=1) / total,
         "accuracy": hits / total,
         "mcc": _matthews(hits, real, told, total),
@@ -52,14 +52,14 @@ def label_scores(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts:
 def _matthews(
     hits: NDArray[np.float64], real: NDArray[np.float64], told: NDArray[np.float64], total: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Gorodkin's form of the coefficient, 0 where all rows have, or are given, one label."""
+    """Gorodkin's form of Matthews' coefficient; 0 if all rows have, or are predicted to have, one label."""
     spread = (total**2 - (real**2).sum(axis=1)) * (total**2 - (told**2).sum(axis=1))
     covariance = hits * total - (real * told).sum(axis=1)
     return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
 
 
 def _area(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area under the ROC curve of each label against the rest, mean over those that the resample can tell."""
+    """Mean area under the ROC curve of each label against the rest, without labels that all rows have, or none."""
     total, areas = np.zeros(len(counts)), np.zeros(len(counts))
     for label in range(degrees.shape[1]):
         order = np.argsort(degrees[:, label], kind="stable")
@@ -74,9 +74,9 @@ def _area(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts: NDArra
 
 
 def value_scores(truth: NDArray[np.float64], predicted: NDArray[np.float64], counts: NDArray[np.float64]) -> Scores:
-    """r2, rmse and mae of predicted numbers, (resamples,) each; r2 is NaN where all numbers of a resample are equal.
+    """r2, rmse and mae of predicted numbers, (resamples,) each; r2 is NaN if all numbers of a resample are equal.
 
-    `truth` and `predicted` (rows,), in the unit that the errors are to be in; `counts` (resamples, rows).
+    `truth` and `predicted` (rows,): the errors have their unit. `counts` (resamples, rows).
     """
     errors, centred = predicted - truth, truth - truth.mean()
     total = counts.sum(axis=1)

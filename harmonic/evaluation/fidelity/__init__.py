@@ -1,1 +1,1 @@
-"""How near is the synthetic table to the real one?"""
+"""How close is the synthetic table to the real one?"""

@@ -1,7 +1,7 @@
-"""Are the synthetic rows believable, do they cover the real ones, and are they new?
+"""Are the synthetic rows realistic, do they cover the real rows, and are they new?
 
-Alaa et al. 2022, "How Faithful is your Synthetic Data?" (arXiv 2102.08921), without its embedding network:
-balls in the space of the features themselves, as in the "naive" variant of synthcity's AlphaPrecision.
+Alaa et al. 2022, "How Faithful is your Synthetic Data?" (arXiv 2102.08921), without its embedding network: distances
+are those of the features, as in the "naive" variant of synthcity's AlphaPrecision.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _LEVELS = np.linspace(0, 1, 30)
 class SampleQuality(Evaluator):
     """Alpha-precision, beta-recall and authenticity of the synthetic rows against as many training rows.
 
-    The features (the target is left out, as in synthcity) are min-max scaled by the training rows; a category
-    counts as its position. `max_rows` caps the rows of either table.
+    The features (without the target, as in synthcity) are min-max scaled by the training rows; a category counts as its
+    position. `max_rows`: most rows of each table.
     """
 
     max_rows: Count = 5000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("alpha_precision", True, 0, 1, 1, "synthetic rows fill the real ones' balls as they should"),
-        Metric("beta_recall", True, 0, 1, 1, "real rows have a synthetic one as near as a real one, in every ball"),
-        Metric("authenticity", True, 0, 1, meaning="synthetic rows farther from a real row than its next real row is"),
+        Metric("alpha_precision", True, 0, 1, 1, "how well synthetic rows stay where the real rows are"),
+        Metric("beta_recall", True, 0, 1, 1, "how well synthetic rows cover the real rows"),
+        Metric("authenticity", True, 0, 1, meaning="share of synthetic rows that are no noisy copy of a real row"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
@@ -47,9 +47,9 @@ class SampleQuality(Evaluator):
             rows = usable_rows(synthetic, splits.schema)
             size = min(len(splits.train), len(rows), self.max_rows)
             if size < 2:
-                raise DataError("needs two training rows and two synthetic rows at least")
+                raise DataError("needs at least two training rows and two synthetic rows")
             if not splits.schema.features:
-                raise DataError("the table has no columns but one")
+                raise DataError("the table has only one column")
         except DataError as error:
             for metric in self.metrics:
                 measures.unavailable(metric.name, str(error))
@@ -68,8 +68,8 @@ class SampleQuality(Evaluator):
 def alpha_precision(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> float:
     """1 - 2 times the area between the curve of P_alpha and the diagonal, in [0, 1].
 
-    P_alpha is the share of synthetic rows (m, d) in the ball around the mean of the real rows (n, d) that
-    holds the share alpha of them.
+    P_alpha is the share of synthetic rows (m, d) in the ball around the mean of the real rows (n, d) that contains a
+    share alpha of the real rows.
     """
     center = real.mean(axis=0)
     radii = np.quantile(np.linalg.norm(real - center, axis=1), _LEVELS)
@@ -78,11 +78,10 @@ def alpha_precision(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -
 
 
 def beta_recall(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> float:
-    """The same for R_beta, the share of real rows covered by the ball of the share beta of synthetic ones.
+    """The same for R_beta, the share of real rows that the ball with a share beta of the synthetic rows covers.
 
-    A real row is covered if its closest synthetic row is as near as its closest other real row, and lies in the
-    ball around the mean of the synthetic rows. The ball's radius is taken over these closest rows, as
-    synthcity does.
+    A real row is covered if its closest synthetic row is at least as near as its closest other real row, and is in the
+    ball around the mean of the synthetic rows. The radius is a quantile over these closest rows, as in synthcity.
     """
     distances, closest = _nearest(real, synthetic, 1)
     near = distances[:, 0] <= _nearest(real, real, 2)[0][:, 1]
@@ -92,10 +91,10 @@ def beta_recall(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> fl
 
 
 def authenticity(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> float:
-    """Share of synthetic rows farther from their closest real row than that one's closest other real row is.
+    """Share of synthetic rows that are farther from their closest real row than this row's closest other real row is.
 
-    A row nearer than that is taken for a copy with noise. In [0, 1]: 0 for copies, about 0.5 for fresh real rows.
-    (synthcity looks up the real rows' distances by the positions of synthetic rows: another number.)
+    A nearer row counts as a copy with noise. In [0, 1]: 0 for copies, about 0.5 for fresh real rows. (synthcity looks
+    up the real rows' distances by the positions of synthetic rows, which gives another number.)
     """
     distances, closest = _nearest(synthetic, real, 1)
     return float((distances[:, 0] > _nearest(real, real, 2)[0][closest[:, 0], 1]).mean())
@@ -104,7 +103,7 @@ def authenticity(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> f
 def _nearest(
     queries: NDArray[np.float64], points: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distances to the closest points and which they are, (queries, count)."""
+    """Distances to the closest points, and their positions, (queries, count)."""
     from sklearn.neighbors import NearestNeighbors
 
     # A tree compares the rows themselves: the distance between equal rows is exactly 0.

@@ -1,7 +1,7 @@
-"""How near is the synthetic table to the training rows: column by column, pair by pair, as a whole?
+"""How close is the synthetic table to the training rows: each column, each pair of columns, the whole table?
 
-Sources: synthcity (Qian et al. 2023, arXiv 2301.07573) for data mismatch and the joint Wasserstein
-distance; SDMetrics for column shapes, correlations and contingencies.
+Sources: synthcity (Qian et al. 2023, arXiv 2301.07573) for data mismatch and the joint Wasserstein distance; SDMetrics
+for column shapes, correlations and contingencies.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from harmonic.settings import Count
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Schema, Table
 
-TOO_FAR = "a synthetic value is too far out for its distance to be a number"
+TOO_FAR = "a synthetic value is too large to compute its distance"
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity(Evaluator):
     """Distances and similarities between the training rows and the synthetic rows.
 
-    `max_rows` caps the rows of either table that enter the joint Wasserstein distance, whose time and
-    memory grow with the square (2,000 rows: 2 to 5 s, 0.25 GB). Two finite samples of one
-    distribution are at a distance above 0, less with more rows: compare values of one size only.
+    `max_rows`: most rows of each table for the joint Wasserstein distance; its time and memory grow with the square
+    (2,000 rows: 2 to 5 s, 0.25 GB). Two finite samples of one distribution have a distance above 0, which shrinks with
+    more rows: compare only values for the same number of rows.
     """
 
     max_rows: Count = 2000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("data_mismatch", False, 0, 1, 0, "columns whose type is not the schema's / (columns + 1)"),
+        Metric("data_mismatch", False, 0, 1, 0, "columns with another type than in the schema / (columns + 1)"),
         Metric("wasserstein", False, 0, ideal=0, meaning="joint Sinkhorn distance of the min-max scaled tables"),
         Metric("wasserstein_marginal", False, 0, ideal=0, meaning="mean distance of single numeric columns, scaled"),
         Metric("correlation_similarity", True, 0, 1, 1, "agreement of Pearson's r, mean over numeric pairs"),
@@ -97,10 +97,9 @@ class Fidelity(Evaluator):
 
 
 def data_mismatch(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
-    """Columns of `real` that `synthetic` holds in another dtype or not at all, over (columns + 1).
+    """Number of columns of `real` that `synthetic` lacks or has in another dtype, over (columns + 1).
 
-    synthcity's DataMismatchScore, its denominator included. 0 for every frame that conforms to the
-    schema, so it says something about frames that were not made to conform.
+    This is synthcity's DataMismatchScore, with its denominator. It is 0 for every frame that conforms to the schema.
     """
     differing = sum(name not in synthetic or synthetic[name].dtype != real[name].dtype for name in real.columns)
     return differing / (len(real.columns) + 1)
@@ -111,11 +110,11 @@ def joint_wasserstein(
 ) -> float:
     """Sinkhorn divergence (half squared Euclidean cost, blur 0.05) of the min-max scaled tables, >= 0.
 
-    synthcity's `wasserstein_dist.joint` for tables of equal size; of unequal ones it pads the smaller
-    with zero rows, which this does not. Categories enter as their positions in the sorted categories.
-    The scaling is that of `fitted_on`, by default `real`. NaN where a value is out of all proportion.
+    For tables of equal size this is synthcity's `wasserstein_dist.joint`. For unequal sizes, synthcity pads the smaller
+    table with zero rows; this function does not. A category counts as its position among the sorted categories. The
+    tables are scaled by `fitted_on`, by default `real`. NaN if a value is extremely large.
     """
-    # KeOps, if installed, announces on standard output that it found no GPU; this cost needs neither.
+    # If KeOps is installed, it prints that it found no GPU; neither is needed here.
     os.environ.setdefault("KEOPS_VERBOSE", "0")
     import torch
     from geomloss import SamplesLoss
@@ -125,17 +124,17 @@ def joint_wasserstein(
     span[span == 0] = 1.0
     with np.errstate(over="ignore"):
         first, second = ((_matrix(frame, schema) - low) / span for frame in (real, synthetic))
-    if np.abs(second).max() > 1e100:  # its square is near the end of float64
+    if np.abs(second).max() > 1e100:  # its square is near the largest float64
         return float("nan")
     if (first == first[0]).all() and (second == first[0]).all():
-        return 0.0  # all in one point: the solver would take the logarithm of their distance
-    # "tensorized" is what "auto" takes for up to 5,000 rows; beyond, "auto" would compile KeOps kernels.
+        return 0.0  # all rows are equal, and the solver takes the logarithm of their distance
+    # "auto" means "tensorized" up to 5,000 rows; with more rows it compiles KeOps kernels.
     solver = SamplesLoss("sinkhorn", backend="tensorized")
     return max(0.0, float(solver(torch.from_numpy(first), torch.from_numpy(second))))
 
 
 def _matrix(frame: pd.DataFrame, schema: Schema) -> NDArray[np.float64]:
-    """Numbers as they are beside category positions, (n, columns)."""
+    """Numbers, not scaled, beside category positions, (n, columns)."""
     categorical = tuple(column for column in schema.columns if not column.is_numeric)
     numbers = frame[schema.numeric].to_numpy(dtype=np.float64)
     return np.hstack([numbers, category_codes(frame, categorical).astype(np.float64)])
@@ -144,8 +143,7 @@ def _matrix(frame: pd.DataFrame, schema: Schema) -> NDArray[np.float64]:
 def marginal_wasserstein(real: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> float:
     """Mean over numeric columns of the 1-Wasserstein distance, in units of the column's real range, >= 0.
 
-    A column that is constant in `real` counts in its own units. NaN without numeric columns, and where a
-    distance overflows.
+    A column that is constant in `real` is not scaled. NaN if there is no numeric column, or if a distance overflows.
     """
     from scipy.stats import wasserstein_distance
 
@@ -160,9 +158,9 @@ def marginal_wasserstein(real: pd.DataFrame, synthetic: pd.DataFrame, schema: Sc
 def correlation_similarity(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
     """Mean over pairs of numeric columns of 1 - |r_real - r_synthetic| / 2, in [0, 1].
 
-    SDMetrics' CorrelationSimilarity, which refuses constant columns: here a pair is left out where a
-    column is constant in `real`, and r_synthetic is 0 where one is constant in `synthetic` only (a
-    column that collapsed has lost its relations and must not be spared). NaN without a pair.
+    This is SDMetrics' CorrelationSimilarity, which rejects constant columns. Here a pair is left out if a column is
+    constant in `real`; if one is constant only in `synthetic`, r_synthetic is 0, because that column has lost its
+    relations. NaN if there is no pair.
     """
     varying = [name for name in real.columns if real[name].min() != real[name].max()]
     if len(varying) < 2:
@@ -175,7 +173,7 @@ def correlation_similarity(real: pd.DataFrame, synthetic: pd.DataFrame) -> float
 def _correlations(frame: pd.DataFrame) -> NDArray[np.float64]:
     """Pearson's r of every pair of columns, 0 where one is constant, (columns, columns)."""
     values = frame.to_numpy(dtype=np.float64)
-    # Within [-1, 1] squares do not overflow, and a constant column is 1 or -1, from which its mean leaves exactly 0.
+    # Within [-1, 1] squares do not overflow. A constant column becomes 1 or -1, and exactly 0 without its mean.
     values = values / np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)
     values = values - values.mean(axis=0)
     norms = np.sqrt((values**2).sum(axis=0))
@@ -184,7 +182,7 @@ def _correlations(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def contingency_similarity(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
-    """Mean over pairs of category columns of SDMetrics' ContingencySimilarity, in [0, 1]; NaN without a pair."""
+    """Mean over pairs of category columns of SDMetrics' ContingencySimilarity, in [0, 1]; NaN if there is none."""
     from sdmetrics.column_pairs import ContingencySimilarity
 
     pairs = [list(pair) for pair in combinations(real.columns, 2)]
@@ -197,12 +195,12 @@ def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -
 
     # KSComplement rounds to 14 decimals; a huge value stays huge.
     with np.errstate(over="ignore"), warnings.catch_warnings():
-        # The p-value of columns that are nearly equal, which nobody asks for, may have no exact form.
+        # For nearly equal columns the p-value, which is not used, may have no exact form.
         warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful", RuntimeWarning)
         numeric = [float(KSComplement.compute(real[name], synthetic[name])) for name in schema.numeric]
     return numeric, [float(TVComplement.compute(real[name], synthetic[name])) for name in schema.categorical]
 
 
 def _mean(values: list[float]) -> float:
-    """The mean, NaN of nothing."""
+    """The mean; NaN for an empty list."""
     return float(np.mean(values)) if values else float("nan")

@@ -1,7 +1,7 @@
-"""Does the synthetic table keep how each column follows from the others? Global utility.
+"""Can each column be predicted from the others as well as in the real table? Global utility.
 
-Jiang et al. 2026, TabStruct (arXiv 2509.11950): machine-learning efficacy with every column in turn as the target,
-relative to real rows; no column is special, and no causal graph has to be known.
+Jiang et al. 2026, TabStruct (arXiv 2509.11950): machine-learning efficacy with each column in turn as the target,
+relative to real rows. No column is special, and no causal graph is needed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LEAST_ERROR = 0.01
 class GlobalUtility(Evaluator):
     """Mean over columns of the score of boosted trees trained on synthetic rows over that trained on real ones.
 
-    Tested on `splits.test`. The score is balanced accuracy for a category, the inverse of the root mean squared
-    error for a number; errors below 1% of the column's standard deviation count as that, lest a column that
-    follows exactly outweigh all others. Left out are columns that are constant in the training rows, and those of
-    which the real rows' model gets no test row right. Either model gets as many rows, `max_rows` at most;
-    `iterations` is the number of boosting rounds. The paper tunes an ensemble of models; the ratio asks for less.
+    Tested on `splits.test`. The score of a category is balanced accuracy; that of a number is 1 / root mean squared
+    error. Errors below 1% of the column's standard deviation count as 1%, so that a column that can be predicted
+    exactly does not outweigh all others. Columns are left out if they are constant in the training rows, or if the
+    model of the real rows predicts no test row right. Both models get the same number of rows, at most `max_rows`.
+    `iterations`: number of boosting rounds. The paper tunes an ensemble of models; a ratio of two scores needs less.
     """
 
     max_rows: Count = 2000
@@ -47,14 +47,14 @@ class GlobalUtility(Evaluator):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Train on `synthetic` and on `splits.train`, test on `splits.test`; `scorer` is not used.
 
-        `series["global_utility"]` holds the ratios of the columns that vary, in the schema's order, NaN where left out.
+        `series["global_utility"]` has the ratios of the columns that vary, in the schema's order; NaN if left out.
         """
         measures = Measures()
         try:
             rows = usable_rows(synthetic, splits.schema)
             varying = [c for c in splits.schema.columns if splits.train.frame[c.name].nunique() > 1]
             if len(splits.test) == 0 or len(splits.schema.columns) < 2 or not varying:
-                raise DataError("needs test rows, two columns, and one of them that varies in the training rows")
+                raise DataError("needs test rows, and at least two columns, one of which varies in the training rows")
         except DataError as error:
             measures.unavailable("global_utility", str(error))
             return measures
@@ -93,12 +93,12 @@ class GlobalUtility(Evaluator):
 
 
 def balanced_accuracy(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Mean over the classes in `truth` of the share predicted right, in [0, 1]."""
+    """Mean over the classes in `truth` of the share that is predicted right, in [0, 1]."""
     return float(np.mean([(predicted[truth == label] == label).mean() for label in np.unique(truth)]))
 
 
 def _values(rows: pd.DataFrame, target: Column, train: Table) -> NDArray[Any]:
-    """The target column, (n,): standardised by the training rows, or category positions."""
+    """The target column, (n,): numbers standardised by the training rows, or category positions."""
     if target.is_numeric:
         return Encoder.fit(train, [target]).numbers(rows)[:, 0]
     return category_codes(rows, (target,))[:, 0]

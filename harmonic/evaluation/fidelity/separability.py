@@ -1,6 +1,6 @@
-"""Can a classifier tell synthetic rows from real ones? The classifier two-sample test.
+"""Can a classifier tell synthetic rows from real rows? The classifier two-sample test.
 
-Lopez-Paz and Oquab 2017 (arXiv 1610.06545), in the form that tabular benchmarks report.
+Lopez-Paz and Oquab 2017 (arXiv 1610.06545), in the form that benchmarks of tables report.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _FOLDS = 5
 class Separability(Evaluator):
     """C2ST of the synthetic rows against as many real rows that no generator has seen (`splits.test`).
 
-    `max_rows` caps the rows of either kind.
+    `max_rows`: most rows of each kind.
     """
 
     max_rows: Count = 5000
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("c2st", True, 0, 1, 1, "1 - |2 AUC - 1| of boosted trees told to tell synthetic from unseen real rows"),
+        Metric("c2st", True, 0, 1, 1, "1 - |2 AUC - 1| of boosted trees that tell synthetic from unseen real rows"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
@@ -54,13 +54,13 @@ class Separability(Evaluator):
 def c2st(first: pd.DataFrame, second: pd.DataFrame, encoder: Encoder, *, seed: int) -> float:
     """1 - |2 AUC - 1| of boosted trees between two tables, cross-validated in 5 folds, in [0, 1]; 1: inseparable.
 
-    Raises DataError with fewer than 5 rows of either.
+    Raises DataError if a table has fewer than 5 rows.
     """
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     if min(len(first), len(second)) < _FOLDS:
-        raise DataError(f"needs {_FOLDS} rows of either kind: there are {len(first)} and {len(second)}")
+        raise DataError(f"needs {_FOLDS} rows of each kind: there are {len(first)} and {len(second)}")
     label = np.repeat([0, 1], [len(first), len(second)])
     scores = cross_val_predict(
         boosted_trees(encoder, seed=seed),

@@ -1,1 +1,1 @@
-"""Is the synthetic table worth teaching to a language model?"""
+"""How useful is the synthetic table for tuning a language model?"""

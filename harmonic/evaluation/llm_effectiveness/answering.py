@@ -1,7 +1,7 @@
-"""A language model tuned on questions and answers: kept for all who ask for the same one, and asked.
+"""A language model tuned on questions and answers, and how it answers.
 
-LLM Effectiveness and the canary audit want the same model, tuned on the synthetic rows: its adapter is kept
-(harmonic.evaluation.keeping).
+LLM Effectiveness and the canary audit use the same model, tuned on the synthetic rows, so its adapter is cached
+(harmonic.evaluation.result_cache).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.evaluation.keeping import kept
+from harmonic.evaluation.result_cache import cached_result
 from harmonic.llm.language_model import LanguageModel
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat, check_lengths
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FORMAT = 2
-"""Raised by hand when tuning starts to give other adapters for the same inputs."""
+"""Version of the cached adapters. Raise it when the same inputs give another adapter."""
 
-_BATCH_ROWS = 32  # decoded at once
+_BATCH_ROWS = 32  # rows decoded at once
 
 
 class Tuned(NamedTuple):
-    """A tuned model, and how prompts become its tokens. vocabulary: the tokens that its logits are of; None: all."""
+    """A tuned model, and how prompts become its tokens. `vocabulary`: the tokens of its logits; None: all."""
 
     model: PreTrainedModel
     chat: Chat
@@ -43,12 +43,12 @@ class Tuned(NamedTuple):
 
 
 def tuned_on(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *, seed: int) -> Tuned:
-    """The model tuned on the examples: from the cache if one is kept there, else tuned now."""
+    """The model tuned on the examples, from the cache if it is there."""
 
     def build(folder: Path) -> dict[str, Any]:
         return dict(tune(llm, examples, settings, seed=seed, directory=folder, stage="tune lle"))
 
-    with kept("lle", _inputs(examples, llm, settings, seed), build) as (folder, _):
+    with cached_result("lle", _inputs(examples, llm, settings, seed), build) as (folder, _):
         model, tokenizer = load_tuned(llm, folder / "adapter")
         vocabulary = Vocabulary.read(folder / "adapter")
     if vocabulary is not None:
@@ -57,7 +57,7 @@ def tuned_on(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, *
 
 
 def in_all_tokens(settings: Tuning) -> Tuning:
-    """The settings for questions: an answer that is decoded, or scored, may be any text."""
+    """The settings for questions: with all tokens, because an answer may be any text."""
     return replace(settings, vocabulary="all")
 
 
@@ -72,10 +72,10 @@ def _inputs(examples: Sequence[Prompt], llm: LanguageModel, settings: Tuning, se
 def list_losses(
     tuned: Tuned, contexts: Sequence[Prompt], lines: Sequence[str], answers: Sequence[str], limit: int
 ) -> NDArray[np.float64]:
-    """Negative log-likelihood of each answer behind each context and the line beside it: (contexts, lines), nats.
+    """Negative log-likelihood of each answer, after each context and the answer's line: (contexts, lines), nats.
 
-    contexts: documents. Lines and answers are one line of such a document each, as many of the one as of the other; the
-    end of the answer's line is part of it. Raises ConfigError for more than `limit` tokens.
+    `contexts`: documents. `lines` and `answers`: one line of such a document each, in pairs; the end of the line is
+    part of the answer. Raises ConfigError if a text has more than `limit` tokens.
     """
     from harmonic.tuning.scoring import pairs_nll
 
@@ -95,9 +95,9 @@ def list_losses(
 
 
 def answer_losses(model: PreTrainedModel, chat: Chat, examples: Sequence[Prompt], limit: int) -> NDArray[np.float64]:
-    """Negative log-likelihood of each example's answer, its end included, (examples,), nats.
+    """Negative log-likelihood of each example's answer, including its end, (examples,), nats.
 
-    Raises ConfigError for an example of more than `limit` tokens.
+    Raises ConfigError if an example has more than `limit` tokens.
     """
     from harmonic.tuning.scoring import pairs_nll
 
@@ -111,9 +111,9 @@ def answer_losses(model: PreTrainedModel, chat: Chat, examples: Sequence[Prompt]
 def label_log_likelihoods(
     model: PreTrainedModel, questions: Sequence[list[int]], labels: Sequence[list[int]]
 ) -> NDArray[np.float64]:
-    """Log-probability of each label behind each question, among the labels: (questions, labels), nats.
+    """Log-probability of each label after each question, among the labels: (questions, labels), nats.
 
-    All are token ids; a label's likelihood is the product over its tokens, the end of the answer among them.
+    All are token ids. A label's likelihood is the product over its tokens, including the end of the answer.
     """
     from scipy.special import log_softmax
 
@@ -127,7 +127,7 @@ def label_log_likelihoods(
 def greedy_answers(
     model: PreTrainedModel, chat: Chat, questions: Sequence[list[int]], max_new_tokens: int
 ) -> list[str]:
-    """The text behind each question (token ids), the likeliest token at each step; "…" ends one that was cut off."""
+    """The text after each question (token ids), with the most likely token at each step; "…" if it was cut off."""
     import torch
 
     order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
@@ -146,7 +146,7 @@ def greedy_answers(
                 eos_token_id=chat.end,
                 pad_token_id=chat.end,
                 do_sample=False,
-                **dict.fromkeys(("temperature", "top_p", "top_k")),  # what the model came with is for sampling
+                **dict.fromkeys(("temperature", "top_p", "top_k")),  # the model's defaults are for sampling
             )
             for index, tokens in zip(batch, written[:, longest:].tolist(), strict=True):
                 answers[index] = chat.text(tokens) + ("" if chat.end in tokens else "…")

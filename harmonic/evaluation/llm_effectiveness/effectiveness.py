@@ -1,14 +1,14 @@
-"""Is the synthetic table worth teaching to a language model? LLM Effectiveness: tune on it, test on real rows.
+"""How useful is the synthetic table for tuning a language model? LLM Effectiveness: tune on it, test on real rows.
 
-The protocol of arXiv 2408.02927 (LLE): the rows are put as questions in words, a language model is tuned on
-those of the synthetic table, and answers those of the real test rows.
+The protocol of arXiv 2408.02927 (LLE): rows become questions in words. A language model is tuned on the questions about
+the synthetic rows, and answers those about the real test rows.
 
     Predict whether the patient tests negative or positive for diabetes.
     The state of Pregnancies is 10.0, The state of Glucose is 68.0, …, The state of Age is 41.0.
     Answer: positive
 
-Of some hundred rows put so a laptop's model learns no more than which label is the most frequent. Lists of rows teach
-it more in the same time (harmonic.evaluation.llm_effectiveness.row_lists).
+From some hundred such questions, a small model on a laptop learns only which label is the most frequent. Lists of rows
+teach it more in the same time (harmonic.evaluation.llm_effectiveness.row_lists).
 """
 
 from __future__ import annotations
@@ -44,32 +44,31 @@ from harmonic.tuning.settings import Tuning
 
 DECODE = ("likelihood", "generate")
 ALIKE = "all test rows got the same answer"
-"""The note on every score of a model that tells no two rows apart."""
+"""The note on every score of a model that gives all rows the same answer."""
 
 _KEY = "evaluator.language_model_effectiveness"
-_SLACK = 4  # tokens that a decoded answer may be longer than the longest one learnt
+_SLACK = 4  # a decoded answer may be this number of tokens longer than the longest one learnt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModelEffectiveness(Evaluator):
     """Scores of a language model tuned on the synthetic rows and tested on `splits.test`.
 
-    llm: the pretrained model; `tuning`: fields of `harmonic.tuning.settings.Tuning`. `task_sentence`, `labels` and
-    `words`: see Wording. `max_test_rows` caps the test rows by a seeded draw (None: all).
+    `llm`: the pretrained model. `tuning`: fields of `harmonic.tuning.settings.Tuning`. `task_sentence`, `labels` and
+    `words`: see Wording. `max_test_rows`: most test rows, drawn with the seed (None: all).
 
-    form "question" is the paper's: a row, in words, is one example. "list" puts rows in short, many to an example, and
-    learns the label of each (harmonic.evaluation.llm_effectiveness.row_lists; `lists`: fields of Lists there). The
-    likeliest label is then taken with the offsets with which labels come as often as among the synthetic rows; a number
-    is the mean of what its codes stand for, each as likely as the model finds it.
+    `form`: "question" is the paper's: each row, in words, is one example. "list" writes rows in a short form, many in
+    one example, and learns the label of each (harmonic.evaluation.llm_effectiveness.row_lists; `lists`: fields of Lists
+    there). The predicted label is then the most likely one after offsets, with which labels are as frequent as in the
+    synthetic rows. A predicted number is the mean of what its codes stand for, weighted by their probabilities.
 
-    decode, in the form "question": "likelihood" takes the label whose name, with the end of the answer, is the
-    likeliest; every row has one. "generate" decodes greedily; an answer that names no label is missing, and wrong. A
-    number is always decoded; a missing one counts as the mean of the synthetic target.
+    `decode`, for the form "question": "likelihood" takes the most likely label name, including the end of the answer,
+    so every row gets a label. "generate" decodes greedily; an answer that is no label is missing, and wrong. A number
+    is always decoded; a missing one counts as the mean of the synthetic target.
 
-    `notes` of all scores say so where every test row got the same answer: they are those of a constant then.
+    If every test row got the same answer, the `notes` of all scores say so: they are the scores of a constant.
 
-    Labels that the synthetic rows lack are never learnt, and count as errors. A synthetic table with one label
-    is worth what the model tuned on it is worth.
+    Labels that the synthetic rows lack are never learnt, and count as errors.
     """
 
     llm: LanguageModel
@@ -90,13 +89,13 @@ class LanguageModelEffectiveness(Evaluator):
             replace(score, name=f"lle/{score.name}", meaning=f"{score.meaning}; tuned language model")
             for score in SCORES
         ),
-        Metric("lle/missing", False, 0, 1, 0, "share of decoded answers that name no label, or are no number"),
+        Metric("lle/missing", False, 0, 1, 0, "share of decoded answers that are no label or no number"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Tune on `synthetic`, test on `splits.test`; `scorer` is not used.
 
-        Raises ConfigError for settings that cannot be. Rows too long for the model give NaN.
+        Raises ConfigError if a setting is invalid. If rows are too long for the model, the scores are NaN.
         """
         given, whole = splits.schema, whole_target(splits.train)
         splits = whole.splits(splits)
@@ -124,7 +123,7 @@ class LanguageModelEffectiveness(Evaluator):
                 if alike:
                     measures.notes[f"lle/{name}"] = ALIKE
             elif name == "roc_auc" and self.decode == "generate":
-                measures.unavailable("lle/roc_auc", "a decoded label has no degree; decode=likelihood has")
+                measures.unavailable("lle/roc_auc", "decoded labels have no scores; decode=likelihood has")
             else:
                 measures.unavailable(f"lle/{name}", "undefined on these test rows: they are too few or all alike")
         return measures
@@ -133,7 +132,7 @@ class LanguageModelEffectiveness(Evaluator):
         for name, known in (("form", FORMS), ("decode", DECODE)):
             value = getattr(self, name)
             if value not in known:
-                raise ConfigError(f"{_KEY}.{name}", value, "is not known", suggest(str(value), known))
+                raise ConfigError(f"{_KEY}.{name}", value, "is unknown", suggest(str(value), known))
         if self.form == "list":
             Lists(**self.lists).check(_KEY)
             if self.decode != "likelihood":
@@ -146,7 +145,7 @@ class LanguageModelEffectiveness(Evaluator):
     def _listed(
         self, problem: Problem, wording: Wording, train: Table, rows: pd.DataFrame, test: pd.DataFrame, seed: int
     ) -> Scored:
-        """Scores on the test rows of the model tuned on lists of `rows`."""
+        """Scores on the test rows, by the model tuned on lists of `rows`."""
         from scipy.special import log_softmax
 
         lists = Lists(**self.lists)
@@ -164,7 +163,7 @@ class LanguageModelEffectiveness(Evaluator):
     def _asked(
         self, problem: Problem, wording: Wording, train: Table, rows: pd.DataFrame, test: pd.DataFrame, seed: int
     ) -> Scored:
-        """Scores on the test rows of the model tuned on questions about `rows`."""
+        """Scores on the test rows, by the model tuned on questions about `rows`."""
         settings = in_all_tokens(Tuning(**self.tuning))
         model, chat, _ = tuned_on(wording.examples(rows), self.llm, settings, seed=seed)
         questions = chat.prompts([example.prompt for example in wording.examples(test)])
@@ -198,11 +197,11 @@ def _alike(predicted: NDArray[np.float64]) -> bool:
 
 
 def _label_scores(problem: Problem, truth: Examples, labels: Sequence[int | None]) -> dict[str, float]:
-    """Scores of decoded labels, None where one is missing: a label of its own, which no row has."""
+    """Scores of decoded labels. A missing one (None) counts as another label, which no row has."""
     count = len(problem.target.categories)
     positions = np.array([count if label is None else label for label in labels])
     scores = problem.scores(truth, np.eye(count + 1)[positions])
-    # Macro F1 is a mean over the labels seen, in the truth or in an answer; none of them is "missing".
+    # Macro F1 is a mean over the labels in the truth or in an answer, but without "missing".
     seen = len({*truth.target.tolist(), *positions.tolist()})
     if count in positions:
         scores["f1_macro"] *= seen / (seen - 1)
@@ -212,7 +211,7 @@ def _label_scores(problem: Problem, truth: Examples, labels: Sequence[int | None
 def _number_scores(
     problem: Problem, truth: Examples, numbers: Sequence[float | None], rows: pd.DataFrame
 ) -> dict[str, float]:
-    """Scores of decoded numbers; a missing one (None) is filled in with the mean of `rows`' target."""
+    """Scores of decoded numbers; a missing one (None) counts as the mean target of `rows`."""
     mean = float(rows[problem.target.name].mean())
     values = np.array([mean if number is None else number for number in numbers])
     standard = np.clip((values - problem.center) / problem.scale, -FARTHEST, FARTHEST)

@@ -7,11 +7,11 @@
     B4 E3 F4
     positive
 
-A row takes some 15 tokens, where a question in words takes 80, and a label is learnt for each. A row is asked about
-as the last one of such a list, behind labelled rows of the synthetic table (the model reads them once for all that are
-asked about), and behind several lists, whose log-likelihoods are averaged. So few labels leave a model near their
-prior: without more the likeliest label would be the most frequent one, for every row. Each label's log-likelihood gets
-an offset, with which labels come as often as among the synthetic rows.
+A row takes about 15 tokens, and a question in words 80; a label is learnt for each row. To predict the label of a row,
+the row is put at the end of a list of labelled synthetic rows (the model reads this list once for all rows). This is
+done for several lists, and the log-likelihoods are averaged. From so few labels, a model mostly learns how frequent
+they are: the most likely label would be the most frequent one for every row. So each label's log-likelihood gets an
+offset, with which labels are predicted as often as they occur in the synthetic rows.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from harmonic.tables.table import Table
 from harmonic.tuning.settings import Tuning
 
 FORMS = ("question", "list")
-"""How a row is put: alone and in words, as the paper does, or as one of a list."""
+"""How a row is written: alone and in words, as in the paper, or as one row of a list."""
 
 TARGET_CODES = 10
-"""Codes of a number that is to be predicted, at most."""
+"""Most codes of a number to predict."""
 
-_SWEEPS = 50  # of offsets over the labels
+_SWEEPS = 50  # rounds over the labels to find offsets
 _NEVER = -1e3  # nats: the offset of a label that no synthetic row has
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """How rows are listed.
+    """Settings of lists.
 
-    rows: in a list, at most. features: a row is put by so many at most, those that tell most about the target in the
-    synthetic table: 20 columns take three times the tokens of 8, and most of them tell a small model nothing. contexts:
-    lists behind which a row is asked about. calibration: synthetic rows that are asked about for the offsets (0: none,
-    labels are taken as they come).
+    `rows`: most rows in a list. `features`: most features of a row; those with the most information about the target in
+    the synthetic table are kept (20 columns take three times the tokens of 8, and most do not help a small model).
+    `contexts`: lists with which each row is predicted. `calibration`: synthetic rows that are predicted to find the
+    offsets (0: no offsets).
     """
 
     rows: Count = 32
@@ -63,7 +63,7 @@ class Lists:
     calibration: Natural = 120
 
     def check(self, key: str) -> None:
-        """Raise ConfigError, naming `key`.lists, for a setting that cannot be."""
+        """Raise ConfigError, with the name `key`.lists, if a setting is invalid."""
         for name, least in (("rows", 2), ("features", 1), ("contexts", 1), ("calibration", 0)):
             if getattr(self, name) < least:
                 problem = f"must be at least {least}"
@@ -72,10 +72,10 @@ class Lists:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListedRows:
-    """A task as lists of rows: how rows are written, and what may stand behind them.
+    """A task as lists of rows: how rows are written, and which answers are possible.
 
-    choices: a label's names, in the order of the target's categories; of a number its codes, in order of size. bins:
-    of that number.
+    `choices`: the names of the labels, in the order of the target's categories; for a number its codes, in order of
+    size. `bins`: those of the number.
     """
 
     wording: Wording
@@ -85,7 +85,7 @@ class ListedRows:
 
     @classmethod
     def of(cls, train: Table, wording: Wording) -> ListedRows:
-        """Learn the codes from the training rows, which lack no target."""
+        """Learn the codes from the training rows; all of them have a target."""
         short = ShortRows.of(train)
         if wording.names:
             return cls(wording, short, wording.names, None)
@@ -95,7 +95,7 @@ class ListedRows:
         return cls(wording, short, [f"{place:0{width}d}" for place in range(len(bins.low))], bins)
 
     def narrowed(self, rows: pd.DataFrame, features: int) -> ListedRows:
-        """The same with the features that tell most about the target of these rows, so many at most."""
+        """The same with at most `features` features: those with the most information about the target."""
         return replace(self, short=self.short.most_telling(rows, self.targets(rows), features))
 
     def targets(self, frame: pd.DataFrame) -> NDArray[np.int64]:
@@ -106,7 +106,7 @@ class ListedRows:
         return pd.Index(column.categories).get_indexer(pd.Index(frame[column.name])).astype(np.int64)
 
     def numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """What each code of a number stands for: the mean of these rows in its bin, or the bin's middle, (choices,)."""
+        """The number for each code: the mean of these rows in its bin, or the middle of an empty bin, (choices,)."""
         assert self.bins is not None
         values, places = frame[self.bins.column.name].to_numpy(np.float64), self.targets(frame)
         middles = (self.bins.low + self.bins.high) / 2
@@ -119,7 +119,7 @@ class ListedRows:
         return [self.choices[target] for target in self.targets(frame)]
 
     def prompt(self, lines: Sequence[str], answers: Sequence[str]) -> Prompt:
-        """A list of labelled rows, each label learnt."""
+        """A list of labelled rows; each label is learnt."""
         parts = [Part(f"{line}\n") for line in (*self.wording.sentence.splitlines(), self.short.header)]
         for line, answer in zip(lines, answers, strict=True):
             parts += [Part(f"{line}\n"), Part(f"{answer}\n", learnt=True)]
@@ -128,9 +128,9 @@ class ListedRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Taught:
-    """The synthetic rows as lists: those that are learnt, and those behind which rows are asked about.
+    """The synthetic rows as lists: for tuning, and as contexts for rows to predict.
 
-    lines, answers: of all rows. size: rows in a list. order: the rows in a drawn order.
+    `lines`, `answers`: of all rows. `size`: rows in a list. `order`: the rows in random order.
     """
 
     form: ListedRows
@@ -142,7 +142,7 @@ class Taught:
 
     @classmethod
     def of(cls, form: ListedRows, rows: pd.DataFrame, lists: Lists, chat: Chat, limit: int, seed: int) -> Taught:
-        """Lists of as many rows as are asked for, or fewer where rows are too long for the model: one at least."""
+        """Lists of `lists.rows` rows, or fewer if rows are too long for the model, but at least one."""
         lines, answers = form.short.lines(rows), form.answers(rows)
         header = chat.lengths([form.prompt([], [])])[0]
         longest = max(map(len, chat.lines([*dict.fromkeys(lines)]))) + max(map(len, chat.lines(form.choices)))
@@ -151,9 +151,9 @@ class Taught:
         return cls(form, lines, answers, size, order, seed)
 
     def prompts(self, tuning: Tuning, chat: Chat) -> list[Prompt]:
-        """Lists in which each row is learnt `tuning.passes` times, as far as `tuning.max_tokens` allow; one at least.
+        """Lists with each row `tuning.passes` times, up to `tuning.max_tokens`, but at least one list.
 
-        Each time the rows are drawn anew into lists.
+        Each time, the rows are distributed among lists at random.
         """
         found: list[Prompt] = []
         tokens, wanted = 0, math.ceil((tuning.passes or 1.0) * len(self.lines) / self.size)
@@ -166,18 +166,18 @@ class Taught:
         return found
 
     def _drawn(self) -> Iterator[NDArray[np.int64]]:
-        """Rows for one list after the other, without end."""
+        """The rows of one list after the other, without end."""
         generator = np.random.default_rng(derive(self.seed, "lle lists"))
         while True:
             order = generator.permutation(len(self.lines))
             yield from np.array_split(order, math.ceil(len(order) / self.size))
 
     def asked(self, calibration: int) -> NDArray[np.int64]:
-        """The synthetic rows that are asked about, (at most `calibration`,): in no context, if there are enough."""
+        """The synthetic rows to predict, (at most `calibration`,); if there are enough, none is in a context."""
         return self.order[::-1][:calibration]
 
     def contexts(self, count: int) -> list[Prompt]:
-        """The lists behind which rows are asked about: no row is in two, if there are enough."""
+        """The lists with which rows are predicted; if there are enough rows, none is in two lists."""
         shown = max(self.size - 1, 0)
         endless = np.resize(self.order, shown * count)
         return [self._list(endless[number * shown : (number + 1) * shown]) for number in range(count)]
@@ -187,11 +187,11 @@ class Taught:
 
 
 def offsets(log_likelihoods: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What to add to each label's log-likelihood so that the likeliest labels come in these shares, (labels,), nats.
+    """What to add to each label's log-likelihood so that the most likely labels have these shares, (labels,), nats.
 
-    log_likelihoods: (rows, labels); shares: (labels,), of sum 1. Label by label, the offset is set to where the share
-    is right, given those of the others, again and again; with two labels the first time is exact, up to one row. The
-    largest is 0.
+    `log_likelihoods`: (rows, labels). `shares`: (labels,), with sum 1. Each label's offset in turn is set so that its
+    share is right, given the offsets of the others, for several rounds; with two labels the first round is exact, up to
+    one row. The largest offset is 0.
     """
     count, found = len(log_likelihoods), np.where(shares > 0, 0.0, _NEVER)
     known = np.flatnonzero(shares > 0)
@@ -201,7 +201,7 @@ def offsets(log_likelihoods: NDArray[np.float64], shares: NDArray[np.float64]) -
         before = found.copy()
         for label in known:
             others = np.delete(log_likelihoods + found, label, axis=1).max(axis=1)
-            margins = np.sort(others - log_likelihoods[:, label])  # of this label, from the rows that have it first
+            margins = np.sort(others - log_likelihoods[:, label])  # what this label lacks in each row, ascending
             taken = int(np.clip(round(shares[label] * count), 0, count))
             low = margins[taken - 1] if taken else margins[0] - 1.0
             high = margins[taken] if taken < count else margins[-1] + 1.0
@@ -214,7 +214,7 @@ def offsets(log_likelihoods: NDArray[np.float64], shares: NDArray[np.float64]) -
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListedModel:
-    """A model tuned on lists of the synthetic rows, and asked in the same form. limit: of its sequences, tokens."""
+    """A model tuned on lists of the synthetic rows, which predicts in the same form. `limit`: most tokens of a text."""
 
     taught: Taught
     tuned: Tuned
@@ -232,7 +232,7 @@ class ListedModel:
         lists: Lists,
         seed: int,
     ) -> ListedModel:
-        """Tune on `rows`, with the codes of the training rows. Raises ConfigError where rows are too long."""
+        """Tune on `rows`, with the codes of the training rows. Raises ConfigError if rows are too long."""
         chat, limit = Chat(llm.tokenizer()), llm.max_tokens(llm.config())
         form = ListedRows.of(train, wording).narrowed(rows, lists.features)
         taught = Taught.of(form, rows, lists, chat, limit, seed)
@@ -240,13 +240,13 @@ class ListedModel:
         return cls(taught, tuned, lists, limit)
 
     def losses(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Negative log-likelihood of each row's own answer, the mean over the contexts, (rows,), nats."""
+        """Negative log-likelihood of each row's own answer, as a mean over the contexts, (rows,), nats."""
         return self._losses(self.taught.form.short.lines(frame), self.taught.form.answers(frame)).mean(axis=0)
 
     def log_likelihoods(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Log-probability of each choice behind each row, among the choices: (rows, choices), nats.
+        """Log-probability of each choice for each row, among the choices: (rows, choices), nats.
 
-        The mean over the contexts, then made to probabilities again.
+        The mean over the contexts, normalised again.
         """
         from scipy.special import log_softmax
 

@@ -1,12 +1,12 @@
-"""Rows in few tokens: a letter and a digit for each value that is not the usual one.
+"""Rows in few tokens: a letter and a digit for each value that is not the most usual one.
 
     A Pregnancies, B Glucose, C BloodPressure, …
     A4 B0 F3
 
-A number is put as the fifth of the training values that it lies in, 0 to 4, and not written in the fifth of the
-median; of at most five distinct values each has a digit of its own. A category is put as its place among the
-categories, and not written where it is the most frequent one. "?" stands for a missing value. Half the tokens, or
-fewer, of the rows' values in full (German: 22 tokens a row for 78), and no two columns have a text in common.
+A number is written as its fifth of the training values, 0 to 4, and left out if it is in the same fifth as the median.
+With at most five distinct values, each has its own digit. A category is written as its position among the categories,
+and left out if it is the most frequent one. "?" is a missing value. This takes half the tokens of the full values, or
+fewer (German: 22 tokens a row instead of 78), and no two columns have a text in common.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from harmonic.tables.codes.quantiles import Bins
 from harmonic.tables.table import Column, Table
 
 LEVELS = 5
-"""Codes of a number, at most."""
+"""Most codes of a number."""
 
-_NOTHING = "-"  # a row of usual values
+_NOTHING = "-"  # a row with only usual values
 _GAP = "?"
 
 
@@ -34,7 +34,7 @@ _GAP = "?"
 class ShortRows:
     """How a table's features are written.
 
-    bins: of each number. usual: of each feature, the code that is not written.
+    `bins`: those of each number. `usual`: for each feature, the code that is left out.
     """
 
     features: tuple[Column, ...]
@@ -43,7 +43,7 @@ class ShortRows:
 
     @classmethod
     def of(cls, train: Table) -> ShortRows:
-        """Learn the fifths, and what is usual, from the training rows."""
+        """Learn the fifths and the usual values from the training rows."""
         features = tuple(train.schema.features)
         bins, usual = {}, {}
         for column in features:
@@ -59,10 +59,10 @@ class ShortRows:
         return cls(features, bins, usual)
 
     def most_telling(self, frame: pd.DataFrame, targets: NDArray[np.int64], count: int) -> ShortRows:
-        """The same with at most `count` features: those whose codes tell most about these rows' targets, (n,).
+        """The same with at most `count` features: those with the most information about these rows' targets, (n,).
 
-        By mutual information less what chance gives (Vinh, Epps & Bailey 2010), so that a feature of many values is
-        not preferred. The features keep their order.
+        By mutual information adjusted for chance (Vinh, Epps & Bailey 2010), so that features with many values are not
+        preferred. The features keep their order.
         """
         from sklearn.metrics import adjusted_mutual_info_score
 
@@ -74,12 +74,12 @@ class ShortRows:
 
     @property
     def header(self) -> str:
-        """Which letter is which column, on one line."""
+        """The letter and the name of each column, on one line."""
         names = (" ".join(column.name.split()) for column in self.features)
         return ", ".join(f"{letter} {name}" for letter, name in zip(letters(len(self.features)), names, strict=True))
 
     def lines(self, frame: pd.DataFrame) -> list[str]:
-        """Each row on a line; the frame conforms to the schema."""
+        """Each row as one line; the frame conforms to the schema."""
         cells = np.empty((len(frame), len(self.features)), dtype=object)
         for place, (letter, column) in enumerate(zip(letters(len(self.features)), self.features, strict=True)):
             codes = self._codes(column, frame[column.name])
@@ -96,7 +96,7 @@ class ShortRows:
 
 
 def letters(count: int) -> list[str]:
-    """The first names of columns in a spreadsheet: A, B, …, Z, AA, AB and so on."""
+    """Names of columns as in a spreadsheet: A, B, …, Z, AA, AB and so on."""
     found: list[str] = []
     for number in range(count):
         before, last = divmod(number, len(ascii_uppercase))
@@ -105,7 +105,7 @@ def letters(count: int) -> list[str]:
 
 
 def _numbered(column: Column, values: pd.Series) -> NDArray[np.object_]:
-    """The place of each value among the column's categories, (n,) of str, all of one length."""
+    """The position of each value among the column's categories, (n,) of str, all of the same length."""
     width = len(str(max(len(column.categories) - 1, 0)))
     places = category_codes(pd.DataFrame({column.name: values}), (column,))[:, 0]
     return np.array([_GAP if place < 0 else f"{place:0{width}d}" for place in places], dtype=object)

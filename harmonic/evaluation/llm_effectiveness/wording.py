@@ -1,6 +1,6 @@
-"""A table's rows as questions in words, as LLM Effectiveness asks them (arXiv 2408.02927).
+"""A table's rows as questions in words, for LLM Effectiveness (arXiv 2408.02927).
 
-The task sentence, then "The state of {column} is {value}, ", column by column, then "Answer: ", and the label.
+The task sentence, then "The state of {column} is {value}, " for each column, then "Answer: ", and the label.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from harmonic.tables.table import InvalidValue, Kind, Schema, Table
 class Wording:
     """The task in words. `labels`: words for each class; None: the classes themselves.
 
-    `task_sentence` None: a plain sentence from the schema. `words`: for a column's values, {column: {value: words}},
-    where they are codes; what is not named stands as it is.
+    `task_sentence`: None makes a sentence from the schema. `words`: words for values that are codes, {column: {value:
+    words}}; other values are written unchanged.
     """
 
     schema: Schema
@@ -31,9 +31,9 @@ class Wording:
     words: Mapping[str, Mapping[str, str]] | None = None
 
     def check(self, columns: Collection[str]) -> None:
-        """Raise ConfigError where two classes, or two values of a column, have the same words.
+        """Raise ConfigError if two classes, or two values of a column, have the same words.
 
-        `columns`: those of the file, of which the schema may lack some; there are words for none but these.
+        `columns`: those of the file (the schema may lack some); words for another column are an error.
         """
         if len(set(self.names)) < len(self.names):
             fix = "give each class words of its own, or dataset.labels=null"
@@ -46,17 +46,17 @@ class Wording:
                 raise ConfigError("dataset.words", words, problem, "give each value words of its own")
 
     def check_for(self, splits: Splits) -> None:
-        """`check` against the columns of the file that the splits came from."""
+        """`check` with the columns of the file that the splits came from."""
         self.check(splits.layout.names if splits.layout else splits.schema.names)
 
     @property
     def names(self) -> list[str]:
-        """What the answer may be, in the order of the target's categories; none for a number."""
+        """The possible answers, in the order of the target's categories; empty for a number."""
         return [(self.labels or {}).get(value, value) for value in self.schema[self.schema.target].categories]
 
     @property
     def sentence(self) -> str:
-        """What is asked for, before the row's values."""
+        """The sentence before the row's values: the task."""
         if self.task_sentence:
             return self.task_sentence
         kinds = f": {' or '.join(self.names)}" if self.names else ", a number"
@@ -78,7 +78,7 @@ class Wording:
         return examples
 
     def label(self, answer: str) -> int | None:
-        """Position of the name that the answer begins with, the longest if several do; case does not matter."""
+        """Position of the name that the answer begins with, the longest if there are several; case does not matter."""
         found = None
         for position, name in enumerate(self.names):
             rest = answer.strip()[len(name) :]
@@ -98,9 +98,9 @@ class Wording:
 
 
 def whole_target(train: Table) -> Imputation:
-    """To tables with an answer in every row: a missing target (or stand-in) is a class of its own, or a median.
+    """Imputes the target only: a missing target becomes a class of its own, or the median.
 
-    Features stay as they are: a question writes dates as dates, and says what is missing.
+    Features do not change: a question writes dates as dates, and says which values are missing.
     """
     schema = train.schema if train.schema.has_target else Imputation.of(train).imputed
     return Imputation.of(train, only=(schema.target,))

@@ -1,1 +1,1 @@
-"""What does the synthetic table, or its generator, give away?"""
+"""What do the synthetic table and its generator reveal about the training rows?"""

@@ -1,16 +1,16 @@
-"""Singling out, linkability and inference: the three risks that anonymous data must not carry, attacked for real.
+"""Singling out, linkability and inference: the three risks of anonymous data, measured with real attacks.
 
-Giomi et al. 2023 (PoPETs; arXiv 2211.10459), after the European data protection authorities' opinion 05/2014. Each
-attack is made with the synthetic rows in hand, against the training rows (main), against test rows, which the generator
-never saw (control), and by guessing (naive). What succeeds against test rows, too, is what the data teach about
-anyone; the risk is the share of the rest that succeeds against training rows alone:
+Giomi et al. 2023 (PoPETs; arXiv 2211.10459), after opinion 05/2014 of the European data protection authorities. Each
+attack uses the synthetic rows. It is made against training rows (main), against test rows, which the generator never
+saw (control), and by guessing (naive). Successes against test rows show what the data teach about anyone. The risk is
+the share of the other attacks that succeed only because a row was learnt:
 
     risk = (main - control) / (1 - control)
 
-with rates and intervals after Wilson, errors propagated. Own code, compared with the authors' library (anonymeter
-1.1.0), which wants NumPy 1. Differences: columns are scaled by the training rows' ranges; attacks that could not be
-made do not count as failed; a guess of a number must also be near it in terms of the column's range; and singling out
-compares equal numbers of rows.
+with Wilson's rates and intervals, and propagated errors. This is our own code, compared with the authors' library
+(anonymeter 1.1.0), which needs NumPy 1. Differences: columns are scaled by the ranges of the training rows; impossible
+attacks do not count as failures; a guessed number must also be near the true one compared with the column's range;
+singling out compares equal numbers of rows.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from harmonic.tables.table import Column, Table
 log = logging.getLogger(__name__)
 
 ATTACKS = ("singling_out", "linkability", "inference")
-TOLERANCE = 0.05  # how far off the guess of a number may be, as a share of the number, and of its column's range
+TOLERANCE = 0.05  # largest error of a guessed number, as a share of the number, and of its column's range
 _KEY = "evaluator.anonymeter"
-_LEAST = 0.05  # room between control and ceiling without which a risk says nothing
+_LEAST = 0.05  # smallest distance between control and ceiling with which a risk can be measured
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Successes of an attack against training rows, test rows, and by guessing; and how many attacks each had.
+    """Successes of an attack against training rows, against test rows, and by guessing, each among `attacks` attacks.
 
-    `ceiling`: the share of attacks on training rows that can succeed if all is known about them.
+    `ceiling`: the share of attacks on training rows that would succeed with perfect knowledge.
     """
 
     main: float
@@ -60,7 +60,7 @@ def _declared(name: str, meaning: str) -> tuple[Metric, ...]:
     path = f"anonymeter/{name}"
     return (
         Metric(path, False, 0, 1, 0, f"risk that {meaning}, beyond what the data teach about anyone"),
-        Metric(f"{path}/low", False, 0, 1, meaning="above 0: training rows are at a risk that others are not"),
+        Metric(f"{path}/low", False, 0, 1, meaning="above 0: training rows are at a higher risk than other rows"),
         Metric(f"{path}/high", None, 0, 1, meaning=f"upper end of the interval of {path}"),
         Metric(f"{path}/main", None, 0, 1, meaning="share of attacks on training rows that succeed"),
         Metric(f"{path}/control", None, 0, 1, meaning="share of attacks on test rows that succeed"),
@@ -70,18 +70,18 @@ def _declared(name: str, meaning: str) -> tuple[Metric, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Anonymeter(Evaluator):
-    """The risks of singling out, linkability and inference, each in [0, 1] (0: none that the attack can show).
+    """The risks of singling out, linkability and inference, each in [0, 1]. 0: the attack shows no risk.
 
-    `attacks` are names in ATTACKS. As many attacks of each kind are made as there are test rows, `max_attacks` at most.
+    `attacks`: names in ATTACKS. There are as many attacks of each kind as test rows, at most `max_attacks`.
 
-    Singling out: a predicate over `columns` columns that fits exactly one synthetic row is guessed to fit exactly one
-    real row. Linkability: the columns are parted in two by a seeded draw; a row's halves are linked if the same
-    synthetic row is nearest to both. Inference: a row's nearest synthetic row, by all columns but one, tells the
-    one; `secret` names it, None: another column for each row, by a seeded draw. Nearest is by Gower's distance.
+    Singling out: a predicate over `columns` columns fits exactly one synthetic row; the guess is that it fits exactly
+    one real row. Linkability: the columns are split in two at random (seeded); the halves of a row are linked if the
+    same synthetic row is nearest to both. Inference: the synthetic row that is nearest by all other columns gives the
+    value of one column. `secret` names this column; None: a random column for each row (seeded). Distances are Gower's.
 
-    An attack that does no better than guessing was too weak to show a risk; `notes` says so. Where training rows
-    outnumber test rows, singling out is tried among as many of them (harmonic/evaluation/privacy/singling_out.py), and
-    `main` is at most that share.
+    An attack that is no better than guessing is too weak to show a risk; `notes` says so. If there are more training
+    rows than test rows, singling out uses only as many of them (harmonic.evaluation.privacy.singling_out), and `main`
+    is at most that share.
     """
 
     attacks: list[str] = field(default_factory=lambda: list(ATTACKS))
@@ -94,13 +94,13 @@ class Anonymeter(Evaluator):
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_declared("singling_out", "a predicate found in the synthetic rows fits one training row alone"),
         *_declared("linkability", "two halves of a training row are put together"),
-        *_declared("inference", "a training row's value is told from its others"),
+        *_declared("inference", "a training row's value is inferred from its other values"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Attack the rows of `splits` with `synthetic` in hand; `scorer` is not used.
+        """Attack the rows of `splits` with the help of `synthetic`; `scorer` is not used.
 
-        `notes["anonymeter/<attack>"]` tells the three rates. Raises ConfigError for settings that cannot be.
+        `notes["anonymeter/<attack>"]` gives the three rates. Raises ConfigError if a setting is invalid.
         """
         self._check(splits)
         measures = Measures()
@@ -112,7 +112,7 @@ class Anonymeter(Evaluator):
         }
         try:
             if size < 2:
-                raise DataError("needs two training rows and two test rows at least")
+                raise DataError("needs at least two training rows and two test rows")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
             for name in self.attacks:
@@ -123,7 +123,7 @@ class Anonymeter(Evaluator):
                 self._measure(measures, name, made[name]())
             except DataError as error:
                 _unavailable(measures, name, str(error))
-            except Exception as error:  # rows that may be anything
+            except Exception as error:  # strange rows may break anything
                 log.warning("anonymeter/%s could not be computed: %s: %s", name, type(error).__name__, error)
                 _unavailable(measures, name, f"{type(error).__name__}: {error}")
         return measures
@@ -148,7 +148,7 @@ class Anonymeter(Evaluator):
 
     def _linkability(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         if len(splits.schema.columns) < 2:
-            raise DataError("one column cannot be parted in two")
+            raise DataError("needs at least two columns")
         order = np.random.default_rng(derive(seed, "halves")).permutation(len(splits.schema.columns))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
         gower = Gower.fit(splits.train)
@@ -158,13 +158,13 @@ class Anonymeter(Evaluator):
             one, other = (gower.nearest(targets, rows, part.tolist()) for part in halves)
             return float((one == other).sum())
 
-        # Two rows drawn independently are the same one once in as many cases as there are rows.
+        # Two rows drawn independently are the same with probability 1 / rows.
         return Outcome(links(splits.members), links(splits.test), size / len(rows), size)
 
     def _inference(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:
         columns = splits.schema.columns
         if len(columns) < 2:
-            raise DataError("one column has no others to be told from")
+            raise DataError("needs at least two columns")
         draw = np.random.default_rng(derive(seed, "secrets"))
         names = splits.schema.names
         secrets = draw.integers(len(columns), size=size) if self.secret is None else names.index(self.secret)
@@ -190,17 +190,17 @@ class Anonymeter(Evaluator):
         measures[path], measures[f"{path}/low"], measures[f"{path}/high"] = risk(outcome, self.confidence)
         shares = {key: getattr(outcome, key) / outcome.attacks for key in ("main", "control", "naive")}
         measures.update({f"{path}/{key}": share for key, share in shares.items()})
-        note = "{main:.1%} succeed, {control:.1%} on rows never seen, {naive:.1%} by guessing".format(**shares)
+        note = "{main:.1%} succeed, {control:.1%} on unseen rows, {naive:.1%} by guessing".format(**shares)
         if outcome.main <= outcome.naive:
-            note += ": too weak an attack to show a risk"
+            note += ": the attack is too weak to show a risk"
         measures.notes[path] = note
 
 
 def risk(outcome: Outcome, confidence: float) -> tuple[float, float, float]:
     """Risk and its interval, in [0, 1].
 
-    (main - control) / (ceiling - control): the share of attacks that hit a training row because it was learnt, if the
-    others succeed as often as they do on control rows.
+    (main - control) / (ceiling - control): the share of attacks that hit a training row because it was learnt, if all
+    other attacks succeed as often as on control rows.
     """
     main, reach = _wilson(outcome.main, outcome.attacks, confidence)
     control, other_reach = _wilson(outcome.control, outcome.attacks, confidence)
@@ -225,7 +225,7 @@ def _equal(guesses: NDArray, secrets: NDArray, column: Column, span: float) -> N
     """Which guesses are right."""
     if not column.is_numeric:
         return np.asarray(guesses == secrets, dtype=bool)
-    # Of the range, too: five percent of a year, or of a date, are anything.
+    # Also as a share of the range: five percent of a year, or of a date, would allow anything.
     allowed = TOLERANCE * np.minimum(np.abs(secrets.astype(np.float64)), span)
     with np.errstate(over="ignore"):
         return np.abs(guesses.astype(np.float64) - secrets.astype(np.float64)) <= allowed

@@ -1,24 +1,23 @@
-"""Does what was planted come out again? The exposure of canaries (Carlini et al. 2019, arXiv 1802.08232).
+"""Can planted rows be found again? The exposure of canaries (Carlini et al. 2019, arXiv 1802.08232).
 
-What is planted where: `canaries.count` made-up rows, each `canaries.repeats` times, among the training rows, before
-the generator is fitted (harmonic/planting.py). So the audit is of all that follows: how the generator selects its
-examples, learns, and samples. The real rows play no part, and so it needs no held-out ones; a canary is odder than
-they are, and remembered the more easily.
+Canaries are `canaries.count` made-up rows, each `canaries.repeats` times, among the training rows before the generator
+is fitted (harmonic.tables.canaries). So the audit covers everything after that: how the generator selects its examples,
+learns and samples. It needs no held-out rows. Canaries are more unusual than real rows, and so easier to remember.
 
-Every canary is ranked among decoys, rows of the same kind that were planted nowhere, by a signal, the smallest first:
+Each canary is ranked among decoys, rows of the same kind that were not planted, by a signal, the smallest first:
 
-- `model`: its negative log-likelihood under the generator itself, where it is a language model, as in the paper. An
-  audit by the model's owner.
-- `lle`: that of its label, given its features, under the language model that LLM Effectiveness tunes on the
-  synthetic rows. Who publishes these rows publishes as much. At small scale this model hardly learns, and the
-  signal is blind.
-- `nearest`: its distance to the closest synthetic row. For anyone, too.
+- `model`: its negative log-likelihood under the generator itself, if it is a language model, as in the paper. This is
+  an audit by the model's owner.
+- `lle`: the negative log-likelihood of its label, given its features, under the language model that LLM Effectiveness
+  tunes on the synthetic rows. Everyone who has the synthetic rows can do this. At small scale this model hardly learns,
+  and the signal shows nothing.
+- `nearest`: its distance to the closest synthetic row. Everyone who has the synthetic rows can do this, too.
 
     exposure = log2 |R| - log2 rank,   R: the decoys and the canary
 
-With nothing remembered the rank is uniform, and the mean exposure 1/ln 2 = 1.44 bits; with a canary told from all
-others it is log2 |R|, 9.97 bits among 1,000 decoys. The AUC says the same without logarithms: P(a canary comes before
-a decoy), 0.5 where nothing is remembered.
+If nothing is remembered, the rank is uniform, and the mean exposure is 1/ln 2 = 1.44 bits. If a canary can be told from
+all decoys, its exposure is log2 |R|: 9.97 bits with 1,000 decoys. The AUC says the same without logarithms: P(a canary
+ranks before a decoy), 0.5 if nothing is remembered.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import Encoder, usable_rows
+from harmonic.evaluation.comparison.nearest import nearest_distances
 from harmonic.evaluation.llm_effectiveness.answering import answer_losses, in_all_tokens, tuned_on
 from harmonic.evaluation.llm_effectiveness.row_lists import FORMS, ListedModel, Lists
 from harmonic.evaluation.llm_effectiveness.wording import Wording, whole_target
-from harmonic.evaluation.privacy.nearness import nearest_distances
 from harmonic.llm.language_model import LanguageModel
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count, Fields, Text
@@ -51,9 +50,9 @@ log = logging.getLogger(__name__)
 
 SIGNALS = ("model", "lle", "nearest")
 CHANCE = 1 / np.log(2)
-"""Bits: the mean exposure of rows that nobody has seen, among many others."""
+"""Bits: the mean exposure of rows that were not planted, among many others."""
 
-_NONE = "no canaries were planted: add canaries.count=20 (the run is then fitted anew, with made-up rows in its table)"
+_NONE = "no canaries were planted: add canaries.count=20 (this fits the run again, with made-up rows in its table)"
 _KEY = "evaluator.canary_exposure"
 
 
@@ -71,16 +70,16 @@ def _declared(path: str, whose: str) -> tuple[Metric, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryExposure(Evaluator):
-    """Exposure and AUC of the planted rows, by each signal, and by the one that tells the most.
+    """Exposure and AUC of the planted rows, by each signal, and by the strongest one.
 
-    `signals` are names in SIGNALS. llm, `tuning`, `task_sentence`, `labels`, `words`, `form` and `lists` are those of
-    LanguageModelEffectiveness: given alike, the model is tuned once for both. `max_scored_decoys` caps the rows that
-    language models read (None: all); a smaller R lowers the largest exposure that can be seen. `confidence` is that
-    of the intervals; `resamples` are the bootstrap draws behind those of the exposures.
+    `signals`: names in SIGNALS. `llm`, `tuning`, `task_sentence`, `labels`, `words`, `form` and `lists` are those of
+    LanguageModelEffectiveness: if they are equal, the model is tuned once for both. `max_scored_decoys`: most decoys
+    that language models read (None: all); with fewer, the largest possible exposure is smaller. `confidence`: of the
+    intervals. `resamples`: bootstrap draws for the intervals of the exposures.
 
     `canary/*` repeats the signal with the largest AUC, which `notes` names, with intervals at confidence
-    1 - (1 - confidence) / signals (Bonferroni): the largest of several is above chance by chance. `exposure_max` is,
-    too: the largest of 20 unseen rows' exposures is 5.2 bits on average.
+    1 - (1 - confidence) / signals (Bonferroni), since the largest of several is high by chance. So is `exposure_max`:
+    the largest exposure of 20 rows that were not planted is 5.2 bits on average.
     """
 
     llm: LanguageModel
@@ -106,7 +105,7 @@ class CanaryExposure(Evaluator):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Rank `splits.learnt_canaries` among `splits.decoys`; `scorer` is the signal "model".
 
-        `series` holds "canary/<signal>/exposures", (canaries,). Raises ConfigError for settings that cannot be.
+        `series` has "canary/<signal>/exposures", (canaries,). Raises ConfigError if a setting is invalid.
         """
         self._check()
         measures, seen = Measures(), {}
@@ -115,7 +114,7 @@ class CanaryExposure(Evaluator):
                 seen[name] = self._losses(name, splits, synthetic, seed, scorer)
             except DataError as error:
                 self._unavailable(measures, f"canary/{name}", str(error))
-            except Exception as error:  # foreign libraries, and rows that may be anything
+            except Exception as error:  # other libraries may fail on strange rows
                 if isinstance(error, ConfigError) and error.key != "llm.context":
                     raise
                 log.warning("canary/%s could not be computed: %s: %s", name, type(error).__name__, error)
@@ -125,7 +124,7 @@ class CanaryExposure(Evaluator):
                 measures.series[f"canary/{name}/exposures"] = exposures(*seen[name])
         if not seen:
             reasons = {measures.reasons[f"canary/{name}/auc"] for name in self.signals}
-            self._unavailable(measures, "canary", reasons.pop() if len(reasons) == 1 else "no signal could be had")
+            self._unavailable(measures, "canary", reasons.pop() if len(reasons) == 1 else "no signal could be computed")
             return measures
         worst = max(seen, key=lambda name: measures[f"canary/{name}/auc"])
         self._measure(measures, "canary", *seen[worst], seed, 1 - (1 - self.confidence) / len(seen))
@@ -136,7 +135,7 @@ class CanaryExposure(Evaluator):
         check_names(f"{_KEY}.signals", self.signals, SIGNALS)
         check_confidence(_KEY, self.confidence)
         if self.form not in FORMS:
-            raise ConfigError(f"{_KEY}.form", self.form, "is not known", suggest(str(self.form), FORMS))
+            raise ConfigError(f"{_KEY}.form", self.form, "is unknown", suggest(str(self.form), FORMS))
         Lists(**self.lists).check(_KEY)
         for key, least in (("max_scored_decoys", 2), ("resamples", 2)):
             value = getattr(self, key)
@@ -146,7 +145,7 @@ class CanaryExposure(Evaluator):
     def _losses(
         self, name: str, splits: Splits, synthetic: Table, seed: int, scorer: Scorer | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The signal of each canary, and of each decoy; small where a row looks like one that was planted."""
+        """The signal of each canary and of each decoy; small if a row looks like a planted one."""
         canaries = splits.learnt_canaries
         if canaries is None or splits.decoys is None:
             raise DataError(_NONE)
@@ -158,7 +157,7 @@ class CanaryExposure(Evaluator):
         rows = pd.concat([canaries.frame, decoys], ignore_index=True)
         if name == "model":
             if scorer is None:
-                raise DataError("needs a language generator: this one gives rows no likelihood")
+                raise DataError("needs a language generator: this one has no likelihoods")
             losses = np.asarray(scorer(rows), dtype=np.float64)
         elif name == "lle":
             losses = self._answer_losses(splits, usable_rows(synthetic, splits.schema), rows, seed)
@@ -193,7 +192,7 @@ class CanaryExposure(Evaluator):
         seed: int,
         confidence: float,
     ) -> None:
-        """Record what a signal's values of canaries and decoys are worth."""
+        """Record exposures and AUC, from a signal's values for canaries and decoys."""
         found = exposures(canaries, decoys)
         measures[f"{path}/exposure"], measures[f"{path}/exposure_max"] = float(found.mean()), float(found.max())
         measures[f"{path}/exposure/low"], measures[f"{path}/exposure/high"] = mean_interval(
@@ -212,7 +211,7 @@ class CanaryExposure(Evaluator):
 def exposures(canaries: NDArray[np.float64], decoys: NDArray[np.float64]) -> NDArray[np.float64]:
     """log2 |R| - log2 rank of each canary, (canaries,), bits in [0, log2(decoys + 1)].
 
-    R are the decoys and that canary; equal losses share the mean of their ranks.
+    R: the decoys and that canary. Equal losses get the mean of their ranks.
     """
     ascending = np.sort(decoys)
     below, at_most = (np.searchsorted(ascending, canaries, side=side) for side in ("left", "right"))
@@ -224,9 +223,9 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Two-sided interval of the mean of at least two exposures in [0, limit].
 
-    Exposures of unseen rows are all but exponential, and their mean has a Gamma law: the interval of that, or of the
-    bootstrap (percentiles) where that reaches farther, as where only some of the canaries are remembered. Of 20
-    unseen rows the bootstrap alone covers 1.44 bits in 88% of cases where 95% are promised.
+    Exposures of rows that were not planted are nearly exponential, and their mean follows a Gamma distribution. Each
+    end is the wider one of its interval and of the bootstrap's (percentiles), which is wider if only some canaries are
+    remembered. The bootstrap alone, at 95%, covers the 1.44 bits of 20 rows that were not planted in 88% of cases.
     """
     from scipy.stats import bootstrap, chi2
 

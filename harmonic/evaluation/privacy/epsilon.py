@@ -1,13 +1,13 @@
-"""How far from private is the release, at least? An empirical epsilon from synthetic and held-out rows alone.
+"""How far are the synthetic rows from differential privacy, at least? An empirical epsilon from rows alone.
 
-Members are the training rows that were learnt, non-members test rows; chance parted them. Each attack gives each row a
-score, and a threshold makes a rule of it. The attack and its threshold are chosen on one half of the rows, and the
-rule is judged on the other: the best of many rules on the rows that it was chosen on would be above chance by chance.
-No model is trained, and the generator is not asked (as in arXiv 2606.16952).
+Members are the training rows that were learnt, non-members are test rows; the split between them was random. Each
+attack gives each row a score, and a threshold makes a rule of it. The attack and its threshold are chosen on one half
+of the rows, and the rule is evaluated on the other half, since the best of many rules looks too good on the rows that
+it was chosen on. No model is trained, and the generator is not used (as in arXiv 2606.16952).
 
-What is bounded, and why that holds for a single run: harmonic/evaluation/attacks/rates.py. The unit of privacy is one
-row, replaced by another. A bound of 0 says that these attacks with so many rows refute nothing; it never says
-that a generator is private.
+harmonic.evaluation.attacks.rates says what is bounded, and why the bound holds for a single run. The unit of privacy is
+one row, replaced by another. A bound of 0 means that these attacks, with this number of rows, refute nothing. It never
+means that a generator is private.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from harmonic.tables.table import Table
 log = logging.getLogger(__name__)
 
 _KEY = "evaluator.empirical_epsilon"
-_LEAST = 4  # rows of either kind: two to choose on, two to judge on
+_LEAST = 4  # rows of each kind: two to choose the rule, two to evaluate it
 
 
 @dataclass(frozen=True, slots=True)
 class EmpiricalEpsilon(Evaluator):
     """A lower bound on the epsilon of (epsilon, `delta`)-differential privacy, at `confidence`.
 
-    `attacks` are names in membership.ON_ROWS. `max_rows` caps the members, and the non-members (None: as many as test
-    rows); half of each choose the rule. Attacks are tried in both directions.
+    `attacks`: names in membership.ON_ROWS. `max_rows`: most members, and most non-members (None: as many as test rows);
+    half of each are used to choose the rule. Attacks are tried in both directions.
     """
 
     attacks: list[str] = field(default_factory=lambda: list(ON_ROWS))
@@ -54,23 +54,23 @@ class EmpiricalEpsilon(Evaluator):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("epsilon", False, 0, ideal=0, meaning="differential privacy with a smaller epsilon is refuted"),
         Metric("epsilon/largest", None, 0, meaning="the bound that an attack without a mistake would give"),
-        Metric("epsilon/tpr", None, 0, 1, meaning="members that the chosen rule takes for members"),
-        Metric("epsilon/fpr", None, 0, 1, meaning="non-members that the chosen rule takes for members"),
-        Metric("epsilon/members", None, 2, meaning="training rows that the rule was judged on"),
-        Metric("epsilon/non_members", None, 2, meaning="rows unseen in training that it was judged on"),
+        Metric("epsilon/tpr", None, 0, 1, meaning="share of members that the chosen rule takes for members"),
+        Metric("epsilon/fpr", None, 0, 1, meaning="share of non-members that the chosen rule takes for members"),
+        Metric("epsilon/members", None, 2, meaning="number of training rows that the rule was evaluated on"),
+        Metric("epsilon/non_members", None, 2, meaning="number of unseen rows that the rule was evaluated on"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Attack `splits.members` against `splits.test` with `synthetic` in hand; `scorer` is not used.
+        """Tell `splits.members` from `splits.test` with the help of `synthetic`; `scorer` is not used.
 
-        `notes["epsilon"]` tells the rule. Raises ConfigError for settings that cannot be.
+        `notes["epsilon"]` describes the rule. Raises ConfigError if a setting is invalid.
         """
         self._check()
         measures = Measures()
         size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
         try:
             if size < _LEAST:
-                raise DataError(f"needs {_LEAST} rows that were learnt and {_LEAST} test rows at least")
+                raise DataError(f"needs at least {_LEAST} rows that were learnt and {_LEAST} test rows")
             rows = usable_rows(synthetic, splits.schema)
             drawn = [
                 table.frame.iloc[subsample(len(table), size, derive(seed, "epsilon candidates", name))]
@@ -95,9 +95,9 @@ class EmpiricalEpsilon(Evaluator):
             raise ConfigError(f"{_KEY}.max_rows", self.max_rows, f"must be at least {_LEAST}", f"{_KEY}.max_rows=2000")
 
     def _scores(self, candidates: pd.DataFrame, attacker: Attacker) -> dict[str, NDArray[np.float64]]:
-        """Each attack's scores of the candidates, members first; attacks that cannot be made are left out.
+        """Each attack's scores of the candidates, members first; impossible attacks are left out.
 
-        Raises DataError where none can be.
+        Raises DataError if no attack is possible.
         """
         found, reasons = {}, []
         for name in self.attacks:
@@ -105,7 +105,7 @@ class EmpiricalEpsilon(Evaluator):
                 scores = ON_ROWS[name](candidates, attacker)
             except DataError as error:
                 reasons.append(f"{name}: {error}")
-            except Exception as error:  # foreign libraries, and rows that may be anything
+            except Exception as error:  # other libraries may fail on strange rows
                 log.warning("epsilon is bounded without %s: %s: %s", name, type(error).__name__, error)
                 reasons.append(f"{name}: {type(error).__name__}: {error}")
             else:
@@ -114,11 +114,11 @@ class EmpiricalEpsilon(Evaluator):
                 else:
                     found[name] = np.asarray(scores, dtype=np.float64)
         if not found:
-            raise DataError(f"no attack could be made: {'; '.join(reasons)}")
+            raise DataError(f"no attack was possible: {'; '.join(reasons)}")
         return found
 
     def _measure(self, measures: Measures, scores: dict[str, NDArray[np.float64]], seed: int) -> None:
-        """Choose the rule on one half of the rows, judge it on the other."""
+        """Choose the rule on one half of the rows, and evaluate it on the other half."""
         kinds = {name: np.split(values, 2) for name, values in scores.items()}
         size = len(next(iter(kinds.values()))[0])
         order = [np.random.default_rng(derive(seed, "epsilon halves", kind)).permutation(size) for kind in range(2)]

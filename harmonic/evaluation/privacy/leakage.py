@@ -1,7 +1,7 @@
-"""Does the tuned language model give its training rows away? The Data Leakage Test of arXiv 2408.02927.
+"""Does the tuned language model reveal its training rows? The Data Leakage Test of arXiv 2408.02927.
 
-A row's perplexity is exp(mean negative log-likelihood of its tokens), natural base (the published code
-takes 2**nats); a table's is the mean over its rows.
+The perplexity of a row is exp(mean negative log-likelihood of its tokens), natural base (the published code takes
+2**nats). That of a table is the mean over its rows.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from harmonic.tables.table import Table
 class DataLeakageTest(Evaluator):
     """Perplexities of training, held-out and synthetic rows under the fitted generator.
 
-    Training and synthetic rows are subsampled to the number of held-out rows (`splits.test`), and all
-    three to `max_rows` (None: no cap). `resamples` is the number of bootstrap draws behind the 95%
-    intervals of both.
+    Training and synthetic rows are subsampled to the number of held-out rows (`splits.test`), and all three to
+    `max_rows` (None: no limit). `resamples`: bootstrap draws for the 95% intervals.
 
-    `dlt` rises as soon as the synthetic rows are likely ones, say for a low sampling temperature,
-    whatever the model remembers; `dlt_holdout` sets real rows against real rows.
+    `dlt` is high if the synthetic rows are likely ones, for example with a low sampling temperature, even if the model
+    remembers nothing. `dlt_holdout` compares real rows with real rows.
     """
 
     max_rows: Count | None = 1000
@@ -42,7 +41,7 @@ class DataLeakageTest(Evaluator):
         Metric("dlt", True, meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test"),
         Metric("dlt/low", None, meaning="lower end of the 95% bootstrap interval of dlt"),
         Metric("dlt/high", None, meaning="upper end of the 95% bootstrap interval of dlt"),
-        Metric("dlt_holdout", False, ideal=0, meaning="PPL(held out) - PPL(train): what training took off"),
+        Metric("dlt_holdout", False, ideal=0, meaning="PPL(held out) - PPL(train): above 0 if the model remembers"),
         Metric("dlt_holdout/low", None, meaning="lower end of the 95% bootstrap interval of dlt_holdout"),
         Metric("dlt_holdout/high", None, meaning="upper end of the 95% bootstrap interval of dlt_holdout"),
         Metric("perplexity/train", None, 1, meaning="mean perplexity of training rows"),
@@ -51,15 +50,14 @@ class DataLeakageTest(Evaluator):
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Score rows with `scorer`; without one every metric is NaN.
+        """Compute perplexities with `scorer`; without one every metric is NaN.
 
-        `series` holds the rows' perplexities: "perplexity/train", "perplexity/holdout" and
-        "perplexity/synthetic".
+        `series` has the rows' perplexities: "perplexity/train", "perplexity/holdout" and "perplexity/synthetic".
         """
         measures = Measures()
         if scorer is None:
             for metric in self.metrics:
-                measures.unavailable(metric.name, "needs a language generator: this one gives rows no likelihood")
+                measures.unavailable(metric.name, "needs a language generator: this one has no likelihoods")
             return measures
         size = len(splits.test) if self.max_rows is None else min(len(splits.test), self.max_rows)
         train = self._perplexity(measures, "perplexity/train", splits.members.frame, size, seed, scorer)
@@ -85,7 +83,7 @@ class DataLeakageTest(Evaluator):
     def _perplexity(
         self, measures: Measures, name: str, rows: pd.DataFrame, size: int, seed: int, scorer: Scorer
     ) -> NDArray[np.float64]:
-        """Record the mean perplexity of `size` of the rows, and return all of theirs."""
+        """Record the mean perplexity of `size` of the rows. Returns the perplexity of each."""
         rows = rows.iloc[subsample(len(rows), size, seed)].reset_index(drop=True)
         if rows.empty:
             measures.unavailable(name, "no rows to score")
@@ -101,7 +99,7 @@ class DataLeakageTest(Evaluator):
 
 
 def perplexities(nll: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Perplexities from negative log-likelihoods in nats per token, (n,); inf where that overflows."""
+    """Perplexities from negative log-likelihoods in nats per token, (n,); inf if it overflows."""
     with np.errstate(over="ignore"):
         return np.exp(np.asarray(nll, dtype=np.float64))
 
@@ -109,14 +107,14 @@ def perplexities(nll: NDArray[np.float64]) -> NDArray[np.float64]:
 def bootstrap_interval(
     first: NDArray[np.float64], second: NDArray[np.float64], *, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """95% percentile interval of mean(first) - mean(second), either resampled by itself.
+    """95% percentile interval of mean(first) - mean(second), each resampled separately.
 
-    Raises ValueError when a sample has fewer than two values or one that is not finite.
+    Raises ValueError if a sample has fewer than two values, or one that is not finite.
     """
     from scipy.stats import bootstrap
 
     if min(len(first), len(second)) < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("an interval needs two finite perplexities of either kind of rows")
+        raise ValueError("an interval needs at least two rows of each kind, all with finite perplexities")
     interval = bootstrap(
         (first, second),
         lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),

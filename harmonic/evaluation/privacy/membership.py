@@ -1,8 +1,8 @@
-"""Can anyone tell which rows the generator learnt from? Membership inference, one attack after the other.
+"""Can an attacker tell which rows the generator learnt from? Membership inference by several attacks.
 
-Members are training rows, non-members test rows, as many of the one as of the other; the attacker holds the
-synthetic rows and real rows that are neither (`splits.reference`). An attack gives each candidate a score,
-and is measured by how well the scores tell the two kinds apart.
+Members are training rows, non-members are test rows, in equal numbers. The attacker has the synthetic rows, and real
+rows that are neither (`splits.reference`). An attack gives each candidate a score; the metrics say how well the scores
+tell members from non-members.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks import roc
-from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.attacker import Attack, Attacker
+from harmonic.evaluation.attacks.classifier import classifier_attack
 from harmonic.evaluation.attacks.density import domias, gen_lra
 from harmonic.evaluation.attacks.distance import closest_record, monte_carlo
 from harmonic.evaluation.attacks.likelihood import TokenLosses, calibrated_loss, min_k
 from harmonic.evaluation.attacks.results import RATES, declared, measure, put, put_worst, with_interval
-from harmonic.evaluation.attacks.shown import METRICS as SHOWN_METRICS
-from harmonic.evaluation.attacks.shown import PARTS, measure_shown
+from harmonic.evaluation.attacks.rows_apart import real_rows, standing_apart
+from harmonic.evaluation.attacks.shown_rows import METRICS as SHOWN_METRICS
+from harmonic.evaluation.attacks.shown_rows import PARTS, measure_shown
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence, check_names
-from harmonic.evaluation.comparison.boosting import classifier_attack
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count
@@ -45,31 +45,32 @@ ON_ROWS: dict[str, Attack] = {
     "levatt_digits": levatt_digits,
     "classifier": classifier_attack,
 }
-"""Attacks with the synthetic rows in hand."""
+"""Attacks that use the synthetic rows."""
 
 ON_LIKELIHOODS = ("loss", "min_k")
-"""Attacks with the language generator's likelihoods in hand."""
+"""Attacks that use the likelihoods of a language generator."""
 
 
 @dataclass(frozen=True, slots=True)
 class MembershipInference(Evaluator):
     """Area under the ROC curve, and true-positive rates at low false-positive rates, of each attack.
 
-    `attacks` are names in ON_ROWS and ON_LIKELIHOODS. `max_rows` caps the members, and the non-members, to be
-    told apart (None: as many as test rows), `max_scored_rows` those that a language model has to read, twice each;
-    all synthetic rows are used. `confidence` is that of the intervals, `resamples` the bootstrap draws behind
-    those of the true-positive rates (see harmonic/evaluation/roc.py).
+    `attacks`: names in ON_ROWS and ON_LIKELIHOODS. `max_rows`: most members, and most non-members (None: as many as
+    test rows). `max_scored_rows`: the same for attacks in which a language model reads each row twice. All synthetic
+    rows are used. `confidence`: of the intervals. `resamples`: bootstrap draws for the intervals of the true-positive
+    rates (harmonic.evaluation.attacks.roc).
 
-    `mia/worst` is the largest area of an attack or of its reverse, in [0.5, 1] (see `roc.worst_area` on why it is
-    two-sided), and the largest of many is above 0.5 by chance alone. Its interval, from the single ones at confidence
-    1 - (1 - confidence) / attacks (Bonferroni), holds for all attacks at once: rows that give nothing away have
-    `mia/worst/low` above 0.5 in at most 1 - confidence of cases. `mia/<attack>/auc` is as it is, 0.3 is 0.3.
+    `mia/worst` is the largest area of an attack or of its reverse, in [0.5, 1] (`roc.worst_area` says why it is
+    two-sided). The largest of many areas is above 0.5 by chance alone. Its interval therefore holds for all attacks at
+    once: it comes from the single intervals at confidence 1 - (1 - confidence) / attacks (Bonferroni). If the rows
+    reveal nothing, `mia/worst/low` is above 0.5 in at most 1 - confidence of cases. `mia/<attack>/auc` is one-sided: it
+    may be below 0.5.
 
-    `mia/*/apart` is the area among the candidates that stand apart, the share `apart` of them that is farthest from its
-    neighbours (harmonic/evaluation/attacks/apart.py), and `mia/worst_apart` the largest of these, with an interval like
-    that of `mia/worst`. They are few, and the intervals wide.
+    `mia/*/apart` is the area among the candidates that are unlike all others: the share `apart` of them that is
+    farthest from its neighbours (harmonic.evaluation.attacks.rows_apart). `mia/worst_apart` is the largest of these
+    areas, with an interval like that of `mia/worst`. These rows are few, so the intervals are wide.
 
-    A row that is in the training and the test split alike is a member and a non-member: with many of them, no
+    A row that is both in the training and in the test split is a member and a non-member. With many such rows, no
     attack reaches 1.
     """
 
@@ -83,29 +84,28 @@ class MembershipInference(Evaluator):
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
         *declared("mia/*"),
-        *with_interval("mia/*/apart", "the AUC among rows that stand apart from all others", 0.5, None),
+        *with_interval("mia/*/apart", "the AUC among rows that are unlike all others", 0.5, None),
         *with_interval(
-            "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that stand apart", 0.5
+            "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that are unlike all others", 0.5
         ),
         *SHOWN_METRICS,
         Metric("mia/worst", False, 0.5, 1, 0.5, "largest AUC of an attack, or of its reverse"),
-        Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told, whichever attack was tried"),
-        Metric("mia/worst/high", None, 0.5, 1, meaning="no attack's AUC is above, for all attacks at once"),
+        Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told from other rows"),
+        Metric("mia/worst/high", None, 0.5, 1, meaning="upper end of the interval of mia/worst, for all attacks"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
-        """Attack `synthetic`, and through a TokenScorer the language generator itself.
+        """Attack `synthetic`, and with a TokenScorer also the language generator itself.
 
-        `notes["mia/worst"]` names the attack that tells most, and whether it is reversed; `series` holds the scores,
-        "mia/<attack>/members" and "mia/<attack>/non_members", for plots. Raises ConfigError for settings
-        that cannot be.
+        `notes["mia/worst"]` names the strongest attack, and says if it is reversed. `series` has the scores for plots,
+        "mia/<attack>/members" and "mia/<attack>/non_members". Raises ConfigError if a setting is invalid.
         """
         self._check()
         measures = Measures()
         size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
         try:
             if size < 2:
-                raise DataError("needs two rows that were learnt and two test rows at least")
+                raise DataError("needs at least two rows that were learnt and two test rows")
             rows = usable_rows(synthetic, splits.schema)
         except DataError as error:
             for name in [*self.attacks, "worst", "worst_apart", *(f"worst_{part}" for part in PARTS)]:
@@ -128,7 +128,7 @@ class MembershipInference(Evaluator):
                     raise DataError(f"{int(np.isnan(scores).sum())} of {len(scores)} rows have no score")
             except DataError as error:
                 self._unavailable(measures, name, str(error))
-            except Exception as error:  # foreign libraries, and rows that may be anything
+            except Exception as error:  # other libraries may fail on strange rows
                 log.warning("mia/%s could not be computed: %s: %s", name, type(error).__name__, error)
                 self._unavailable(measures, name, f"{type(error).__name__}: {error}")
             else:
@@ -163,10 +163,10 @@ class MembershipInference(Evaluator):
         self, measures: Measures, name: str, members: NDArray[np.float64], others: NDArray[np.float64],
         apart: NDArray[np.bool_],
     ) -> None:  # fmt: skip
-        """Record the area among the rows that stand apart."""
+        """Record the area among the rows that are unlike all others."""
         few, fewer = (scores[chosen] for scores, chosen in zip((members, others), np.split(apart, 2), strict=True))
         if min(len(few), len(fewer)) < 2:
-            reason = f"needs two rows of either kind that stand apart: there are {len(few)} and {len(fewer)}"
+            reason = f"needs two rows of each kind that are unlike all others: there are {len(few)} and {len(fewer)}"
             put(measures, f"mia/{name}/apart", reason)
             return
         measures.series[f"mia/{name}/apart/members"], measures.series[f"mia/{name}/apart/non_members"] = few, fewer
@@ -174,11 +174,11 @@ class MembershipInference(Evaluator):
         put(measures, f"mia/{name}/apart", roc.area(few, fewer), interval)
 
     def _worst_apart(self, measures: Measures) -> None:
-        """Record the largest area among the rows that stand apart, as `_worst` does that of all rows."""
+        """Record the largest area among the rows that are unlike all others, as `_worst` does for all rows."""
         kinds = ("members", "non_members")
         seen = self._made(measures, "/apart")
         if not seen:
-            self._unavailable(measures, "worst_apart", "no attack could be made on rows that stand apart")
+            self._unavailable(measures, "worst_apart", "no attack was possible on rows that are unlike all others")
             return
         worst = put_worst(measures, "mia/worst_apart", seen, self.confidence)
         measures.update(
@@ -186,7 +186,7 @@ class MembershipInference(Evaluator):
         )
 
     def _made(self, measures: Measures, part: str = "") -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """The scores of members and non-members of each attack that could be made; part "/apart": on rows apart."""
+        """The scores of members and non-members by each possible attack. part "/apart": only rows unlike all others."""
         return {
             name: (measures.series[f"mia/{name}{part}/members"], measures.series[f"mia/{name}{part}/non_members"])
             for name in self.attacks
@@ -194,41 +194,41 @@ class MembershipInference(Evaluator):
         }
 
     def _worst(self, measures: Measures) -> None:
-        """Record the largest area, its attack, and the interval that holds for all attacks at once."""
+        """Record the largest area, its attack, and the interval for all attacks at once."""
         made = self._made(measures)
         if not made:
-            self._unavailable(measures, "worst", "no attack could be made")
+            self._unavailable(measures, "worst", "no attack was possible")
             return
         put_worst(measures, "mia/worst", made, self.confidence)
 
     @staticmethod
     def _unavailable(measures: Measures, name: str, reason: str) -> None:
-        """Record why an attack, "worst" or "worst_apart", has no numbers."""
+        """Record why an attack has no numbers; `name` may also be "worst" or "worst_apart"."""
         for key in [""] if name.startswith("worst") else ["/auc", "/apart", *(f"/{rate}" for rate in RATES)]:
             put(measures, f"mia/{name}{key}", reason)
 
 
 def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
-    """So many rows that were learnt, and behind them as many test rows, (2 size, columns)."""
+    """`size` rows that were learnt, followed by `size` test rows, (2 size, columns)."""
     drawn = [table.frame.iloc[subsample(len(table), size, seed)] for table in (splits.members, splits.test)]
     return pd.concat(drawn, ignore_index=True)
 
 
 class _Losses:
-    """The candidates' token losses under the tuned and the base model, each asked for once, when first needed."""
+    """The candidates' token losses under the tuned and under the base model, each computed once when needed."""
 
     def __init__(self, candidates: pd.DataFrame, scorer: Scorer | None) -> None:
         self.candidates, self.scorer = candidates, scorer
         self._found: dict[bool, TokenLosses] = {}
 
     def attack(self, name: str) -> NDArray[np.float64]:
-        """Scores of the attack, (n,). Raises DataError where the generator has no such likelihoods."""
+        """Scores of the attack, (n,). Raises DataError if the generator cannot give the likelihoods."""
         tuned = self._tokens(base=False)
         return min_k(tuned) if name == "min_k" else calibrated_loss(tuned, self._tokens(base=True))
 
     def _tokens(self, *, base: bool) -> TokenLosses:
         if self.scorer is None:
-            raise DataError("needs a language generator: this one gives rows no likelihood")
+            raise DataError("needs a language generator: this one has no likelihoods")
         if base not in self._found:
             found = self.scorer.tokens(self.candidates, base) if isinstance(self.scorer, TokenScorer) else None
             if found is None:

@@ -1,8 +1,8 @@
-"""Does the generator repeat what it was shown? Copies of a prompt's own rows, over what chance would bring.
+"""Does the generator repeat the rows that its prompts show? Copies of a prompt's own rows, compared with chance.
 
-A prompt that shows training rows hands them to whoever writes the answer: a model that repeats one publishes it,
-though it may have learnt nothing by heart. The samplers of HARMONIC (arXiv 2408.02927, section 3.3) show k random
-training rows, so that the same count against the other training rows says what an honest answer scores.
+If a prompt shows training rows and the model repeats one, the synthetic table contains it, even if the model itself
+remembers nothing. HARMONIC's prompts (arXiv 2408.02927, section 3.3) show k random training rows. The same count
+against the other training rows shows how many copies to expect by chance.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 
 CELLS_AT_A_TIME = 1 << 22
-"""Cells of prompts held in memory at once."""
+"""Cells of prompts in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCopy(Evaluator):
-    """Share of synthetic rows, and of numeric cells, that stand in their own prompt, less the share by chance.
+    """Share of synthetic rows, and of numeric cells, that are in their own prompt, minus the share by chance.
 
-    A row stands there if one of the prompt's rows equals it in every column, a cell if one of them has the same
-    number in the same column; missing values are no numbers. Chance is the exact probability that k random training
-    rows from outside of the prompt would hold it: a table of few values is full of it.
+    A row is in the prompt if one of the prompt's rows equals it in every column; a cell, if one of them has the same
+    number in the same column (missing values are no numbers). Chance is the exact probability that k random training
+    rows outside the prompt contain it; it is high in a table with few different values.
 
-    Intervals at `confidence`, a prompt and all that came from it being one observation. Of the rows: Clopper and
-    Pearson's around the share, chance taken as known. Of the cells: the percentile bootstrap's over `resamples`
-    draws, or the former where all of the cells or none were copied, of which a bootstrap would be certain.
+    Intervals are at `confidence`; a prompt and all rows from it are one observation. For rows: Clopper and Pearson's
+    interval of the share, with chance taken as known. For cells: the percentile bootstrap over `resamples` draws, or
+    Clopper and Pearson's if all cells were copied, or none, since the bootstrap then has no width.
     """
 
     confidence: Between = 0.95
@@ -45,10 +45,10 @@ class PromptCopy(Evaluator):
     version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("prompt_copy/rows", False, -1, 1, 0, "share of rows that equal a row of their prompt, less chance"),
+        Metric("prompt_copy/rows", False, -1, 1, 0, "share of rows that equal a row of their prompt, minus chance"),
         Metric("prompt_copy/rows/low", None, -1, 1, meaning="lower end of the interval of prompt_copy/rows"),
         Metric("prompt_copy/rows/high", None, -1, 1, meaning="upper end of the interval of prompt_copy/rows"),
-        Metric("prompt_copy/cells", False, -1, 1, 0, "share of numbers that their prompt's rows hold, less chance"),
+        Metric("prompt_copy/cells", False, -1, 1, 0, "share of numbers that are in their prompt's rows, minus chance"),
         Metric("prompt_copy/cells/low", None, -1, 1, meaning="lower end of the interval of prompt_copy/cells"),
         Metric("prompt_copy/cells/high", None, -1, 1, meaning="upper end of the interval of prompt_copy/cells"),
     )
@@ -56,7 +56,7 @@ class PromptCopy(Evaluator):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare each row of `synthetic` with the training rows that `scorer.shown` names for it.
 
-        `notes` tell either share with the one by chance. Raises ConfigError for settings that cannot be.
+        `notes` give each share and the share by chance. Raises ConfigError if a setting is invalid.
         """
         self._check()
         measures = Measures()
@@ -94,7 +94,7 @@ class PromptCopy(Evaluator):
         prompts: NDArray[np.int64],
         seed: int,
     ) -> None:
-        """Record the excess of `held` over `chance`, (n, columns), NaN where there is nothing to compare."""
+        """Record how much `held` exceeds `chance`, (n, columns); NaN where there is nothing to compare."""
         name = f"prompt_copy/{name}"
         counted = np.bincount(prompts, np.isfinite(held).sum(axis=1)).astype(np.float64)
         if counted.sum() == 0:
@@ -104,7 +104,7 @@ class PromptCopy(Evaluator):
         copied, expected = (np.bincount(prompts, np.nansum(part, axis=1)).astype(np.float64) for part in (held, chance))
         share, by_chance = copied.sum() / counted.sum(), expected.sum() / counted.sum()
         low, high = _exact_interval(share, int((counted > 0).sum()), self.confidence) - by_chance
-        if held.shape[1] > 1 and 0 < share < 1:  # else one yes or no a row, or all alike
+        if held.shape[1] > 1 and 0 < share < 1:  # otherwise each row is one yes or no, or all are alike
             low, high = self._bootstrap_interval(copied - expected, counted, seed)
         measures[name] = float(share - by_chance)
         measures[f"{name}/low"], measures[f"{name}/high"] = max(float(low), -1.0), min(float(high), 1.0)
@@ -113,7 +113,7 @@ class PromptCopy(Evaluator):
     def _bootstrap_interval(
         self, excess: NDArray[np.float64], counted: NDArray[np.float64], seed: int
     ) -> NDArray[np.float64]:
-        """Of the total excess over the total count, the prompts resampled."""
+        """Interval of the total excess over the total count; prompts are resampled."""
         generator = np.random.default_rng(derive(seed, "prompt_copy"))
         drawn = np.empty(self.resamples)
         for draw in range(self.resamples):
@@ -123,32 +123,32 @@ class PromptCopy(Evaluator):
 
 
 def _shown(scorer: Scorer | None, n: int) -> NDArray[np.int64]:
-    """The training rows in each row's prompt, (n, k). Raises DataError where there are none."""
+    """The training rows in each row's prompt, (n, k). Raises DataError if there are none."""
     shown = scorer.shown(n) if isinstance(scorer, TokenScorer) else None
     if shown is None:
-        raise DataError("needs a generator whose prompts show training rows: this one has no such prompts")
+        raise DataError("needs a generator with prompts that show training rows: this one has no such prompts")
     if shown.shape[1] == 0:
-        raise DataError("the prompts do not tell which training rows they show: prepare them anew")
+        raise DataError("the prompts do not say which training rows they show: prepare them again")
     return shown
 
 
 def _learnt(splits: Splits, shown: NDArray[np.int64]) -> pd.DataFrame:
-    """The rows that prompts were made of: the training rows, and behind them what was planted.
+    """The rows that prompts were made of: the training rows, followed by planted rows.
 
-    Raises DataError where a prompt shows more than half of them.
+    Raises DataError if a prompt shows more than half of them.
     """
     frames = [splits.train.frame]
     missing = shown.max(initial=0) + 1 - len(splits.train)
     if missing > 0 and splits.canaries is not None:
-        frames += [splits.canaries.frame] * -(-missing // len(splits.canaries))  # as often as any prompt saw them
+        frames += [splits.canaries.frame] * -(-missing // len(splits.canaries))  # as often as prompts show them
     learnt = pd.concat(frames, ignore_index=True)
     if len(learnt) < 2 * shown.shape[1]:
-        raise DataError(f"{len(learnt)} training rows leave no {shown.shape[1]} others to compare with a prompt's")
+        raise DataError(f"{len(learnt)} training rows are too few: a prompt shows {shown.shape[1]} of them")
     return learnt
 
 
 def _codes(train: pd.DataFrame, rows: pd.DataFrame, names: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Either frame's values as numbers, column by column, equal for equal values: (rows, columns)."""
+    """The values of both frames as numbers, equal for equal values of a column: (rows, columns) each."""
     both = pd.concat([train[names], rows[names]], ignore_index=True)
     codes = [pd.factorize(both[name], use_na_sentinel=False)[0] for name in names]
     stacked = np.column_stack(codes).astype(np.int64)
@@ -156,18 +156,18 @@ def _codes(train: pd.DataFrame, rows: pd.DataFrame, names: list[str]) -> tuple[N
 
 
 def _numbered(train: NDArray[np.int64], answers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Whole rows as one number each, equal for equal rows: (rows, 1)."""
+    """Whole rows as one number each, equal for equal rows: (rows, 1) each."""
     numbers = np.unique(np.vstack([train, answers]), axis=0, return_inverse=True)[1].reshape(-1, 1)
     return numbers[: len(train)], numbers[len(train) :]
 
 
 def _held(train: NDArray[np.int64], answers: NDArray[np.int64], shown: NDArray[np.int64]) -> NDArray[np.float64]:
-    """1 where a row of the prompt has the answer's value in the same column, else 0: (n, columns)."""
+    """1 if a row of the prompt has the answer's value in the same column, else 0: (n, columns)."""
     return (_equal(train, answers, shown) > 0).astype(np.float64)
 
 
 def _chance(train: NDArray[np.int64], answers: NDArray[np.int64], shown: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The probability that k training rows drawn from outside of the prompt hold the answer's value, (n, columns).
+    """The probability that k random training rows outside the prompt have the answer's value, (n, columns).
 
     Hypergeometric: 1 - (others without it choose k) / (others choose k).
     """
@@ -193,7 +193,7 @@ def _equal(train: NDArray[np.int64], answers: NDArray[np.int64], shown: NDArray[
 
 
 def _exact_interval(share: float, trials: int, confidence: float) -> NDArray[np.float64]:
-    """Clopper and Pearson's interval of a share among so many trials; the number of successes may be broken."""
+    """Clopper and Pearson's interval of a share of `trials`; the number of successes need not be whole."""
     from scipy.stats import beta
 
     tail, successes = (1 - confidence) / 2, share * trials

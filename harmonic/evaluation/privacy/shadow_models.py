@@ -1,10 +1,10 @@
-"""What can someone tell who fits the same generator again and again? Membership inference with shadow models.
+"""What can an attacker find out who fits the same generator many times? Membership inference with shadow models.
 
-The attacker knows the generator and its settings, every training row but the candidates, and the candidates, of which
-half were learnt and half were not. Shadow models learn from the known rows and a random half of the candidates, as many
-rows as the target did; from their releases a classifier learns what a member looks like
-(harmonic/evaluation/attacks/shadow.py). This is an audit's attacker, who knows more than others will; what he cannot
-tell, those with less can hardly tell. It is not among the attacks of `mia/worst`, and takes `models` fits.
+The attacker knows the generator and its settings, all training rows except the candidates, and the candidates
+themselves; half of these were learnt. Shadow models learn from the known rows and a random half of the candidates: as
+many rows as the attacked generator. From their synthetic rows a classifier learns to recognize members
+(harmonic.evaluation.attacks.shadow). This attacker knows more than others will: it is for an audit. What it cannot find
+out, attackers who know less can hardly find out. It is not part of `mia/worst`, and needs `models` fits.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _LEAST = 4
 class ShadowModels(RefittingEvaluator):
     """Area and true-positive rates of one attack with `models` shadow models (even).
 
-    `attacks` are names in membership.ON_ROWS, whose scores the classifier sees. `max_rows` caps the members, and the
-    non-members (None: as many as test rows). Where the fits would take more than `seconds`, going by the run's own,
-    none is begun. `confidence` and `resamples` as in MembershipInference.
+    `attacks`: names in membership.ON_ROWS; the classifier sees their scores. `max_rows`: most members, and most
+    non-members (None: as many as test rows). If the fits would take more than `seconds`, estimated from the run's own
+    fit, none is started. `confidence` and `resamples` as in MembershipInference.
     """
 
     attacks: list[str] = field(default_factory=lambda: ["dcr", "mc", "domias", "gen_lra"])
@@ -58,15 +58,15 @@ class ShadowModels(RefittingEvaluator):
     def evaluate(
         self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None, refit: Refit | None = None
     ) -> Measures:
-        """Attack `splits.members` against `splits.test`; `scorer` is not used. ConfigError for impossible settings."""
+        """Tell `splits.members` from `splits.test`; `scorer` is not used. ConfigError if a setting is invalid."""
         self._check()
         measures = Measures()
         size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
         try:
             if refit is None:
-                raise DataError("needs a generator that can be fitted anew")
+                raise DataError("needs a generator that can be fitted again")
             if size < _LEAST:
-                raise DataError(f"needs {_LEAST} rows that were learnt and {_LEAST} test rows at least")
+                raise DataError(f"needs at least {_LEAST} rows that were learnt and {_LEAST} test rows")
             if refit.seconds * self.models > self.seconds:
                 raise DataError(
                     f"{self.models} fits at {refit.seconds:.0f} s each would take more than {self.seconds:.0f} s: "
@@ -75,8 +75,8 @@ class ShadowModels(RefittingEvaluator):
             scores = self._attacked(splits, usable_rows(synthetic, splits.schema), size, refit, seed)
         except DataError as error:
             self._unavailable(measures, str(error))
-        except Exception as error:  # foreign generators, and rows that may be anything
-            log.warning("shadow models could not be made: %s: %s", type(error).__name__, error)
+        except Exception as error:  # other libraries may fail on strange rows
+            log.warning("shadow/auc could not be computed: %s: %s", type(error).__name__, error)
             self._unavailable(measures, f"{type(error).__name__}: {error}")
         else:
             members, others = np.split(scores, 2)
@@ -100,7 +100,7 @@ class ShadowModels(RefittingEvaluator):
     def _attacked(
         self, splits: Splits, synthetic: pd.DataFrame, size: int, refit: Refit, seed: int
     ) -> NDArray[np.float64]:
-        """The attack's scores of so many members, and of as many non-members behind them."""
+        """The attack's scores of `size` members, followed by those of `size` non-members."""
         chosen = subsample(len(splits.members), size, derive(seed, "shadow", "members"))
         others = subsample(len(splits.test), size, derive(seed, "shadow", "non_members"))
         known = splits.members.frame.iloc[np.setdiff1d(np.arange(len(splits.members)), chosen)]
@@ -121,7 +121,7 @@ class ShadowModels(RefittingEvaluator):
     def _scores(
         self, candidates: pd.DataFrame, release: pd.DataFrame, splits: Splits, encoder: Encoder, seed: int
     ) -> NDArray[np.float64]:
-        """Every attack's scores of the candidates with this release in hand, (candidates, attacks)."""
+        """Every attack's scores of the candidates against these synthetic rows, (candidates, attacks)."""
         attacker = Attacker(release, splits.reference.frame, splits.schema, encoder, seed)
         found = np.column_stack([ON_ROWS[name](candidates, attacker) for name in self.attacks])
         if not np.isfinite(found).all():

@@ -1,11 +1,11 @@
-"""Singling out: predicates that fit one synthetic row alone, tried on real rows (arXiv 2211.10459).
+"""Singling out: predicates that fit exactly one synthetic row, tried on real rows (arXiv 2211.10459).
 
-A predicate is a conjunction over a few columns: a category's value, or a number beyond a synthetic row's own, on the
-side where fewer rows lie. Rows that are equal in all columns count as one.
+A predicate combines conditions on a few columns: the value of a category, or a number at least as extreme as that of a
+synthetic row, on the side with fewer rows. Rows that are equal in all columns count as one.
 
-Among more rows there are more that fit by chance, so training and control rows are compared in equal numbers: as an
-expectation over all subsets of the larger table, in closed form. (The paper extrapolates the smaller one's successes
-by a model of the predicates' weights, to the same end.)
+With more rows, more fit by chance. So training and control rows are compared in equal numbers: as an expectation over
+all subsets of the larger table, in closed form. (The paper instead extrapolates the successes in the smaller table,
+with a model of the predicates' weights.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EQUAL, _UNEQUAL, _ABOVE, _BELOW = 0, 1, 4, 5
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """All of these hold: column at `places[i]`, in relation `relations[i]` (a place in _RELATIONS), to `values[i]`."""
+    """Holds if the column at each `places[i]` is in `relations[i]` (a position in _RELATIONS) to `values[i]`."""
 
     places: tuple[int, ...]
     relations: tuple[int, ...]
@@ -45,11 +45,10 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Successes:
-    """How many of `attacks` predicates single out a row among as many training rows and as many control rows.
+    """How many of `attacks` predicates single out a row among training rows, and among as many control rows.
 
-    `main`, `control` and, of predicates made at random, `naive`: expected counts over all subsets of that size.
-    `ceiling` is the share of training rows in such a subset: what a predicate that fits one of them alone, known
-    for sure, succeeds at.
+    `main`, `control`, and `naive` (for random predicates): expected counts over all subsets of that size. `ceiling`:
+    the share of training rows in such a subset, which is the success rate of predicates known to fit one training row.
     """
 
     main: float
@@ -68,11 +67,11 @@ def singling_out(
     columns: int,
     draw: np.random.Generator,
 ) -> Successes:
-    """Try predicates found in the synthetic rows. Raises DataError where none singles out a synthetic row."""
+    """Try predicates found in the synthetic rows. Raises DataError if none singles out a synthetic row."""
     rows, main, other = (_cells(frame, schema.columns) for frame in (synthetic, train, control))
     predicates = find_predicates(rows, schema.columns, attacks, columns, draw)
     if not predicates:
-        raise DataError(f"no predicate over {columns} columns fits one synthetic row alone")
+        raise DataError(f"no predicate over {columns} columns fits exactly one synthetic row")
     values = [np.unique(cells) for cells in rows]
     naive = [_random_predicate(values, schema.columns, columns, draw) for _ in predicates]
     size = min(main.shape[1], other.shape[1])
@@ -88,7 +87,7 @@ def singling_out(
 def find_predicates(
     cells: NDArray[np.float64], kinds: Sequence[Column], wanted: int, columns: int, draw: np.random.Generator
 ) -> list[Predicate]:
-    """At most so many different predicates, each of which fits one row of `cells` (columns, rows) alone."""
+    """Up to `wanted` different predicates, each of which fits exactly one row of `cells` (columns, rows)."""
     middle = np.median(cells, axis=1)
     few = cells[:, draw.permutation(cells.shape[1])[:_FEW]]
     found: dict[Predicate, None] = {}
@@ -100,7 +99,7 @@ def find_predicates(
             for place in places
         ]
         predicate = Predicate(tuple(places), tuple(relations), tuple(row[places].tolist()))
-        # Most fit many rows, which a few show already.
+        # Most predicates fit many rows; a few rows are enough to see this.
         if np.count_nonzero(predicate.fits(few)) > 1 or predicate in found:
             continue
         if np.count_nonzero(predicate.fits(cells)) == 1:
@@ -111,7 +110,7 @@ def find_predicates(
 
 
 def _cells(frame: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[np.float64]:
-    """The different rows as numbers, categories by their position: (columns, rows)."""
+    """The different rows as numbers, with category positions: (columns, rows)."""
     cells = [
         frame[column.name].to_numpy(dtype=np.float64) if column.is_numeric else category_codes(frame, (column,))[:, 0]
         for column in columns
@@ -122,14 +121,14 @@ def _cells(frame: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[np.float
 def _random_predicate(
     values: Sequence[NDArray[np.float64]], kinds: Sequence[Column], columns: int, draw: np.random.Generator
 ) -> Predicate:
-    """Columns, relations and, of each column's different values, one at random."""
+    """A predicate with random columns, relations and values."""
     places = np.sort(draw.choice(len(kinds), size=columns, replace=False)).tolist()
     relations = [int(draw.integers(len(_RELATIONS) if kinds[place].is_numeric else _UNEQUAL + 1)) for place in places]
     return Predicate(tuple(places), tuple(relations), tuple(float(draw.choice(values[place])) for place in places))
 
 
 def _successes(predicates: Sequence[Predicate], cells: NDArray[np.float64], size: int) -> float:
-    """Expected number of predicates that fit exactly one of so many rows, drawn from `cells` (columns, rows)."""
+    """Expected number of predicates that fit exactly one of `size` rows drawn from `cells` (columns, rows)."""
     from scipy.stats import hypergeom
 
     counts = [np.count_nonzero(predicate.fits(cells)) for predicate in predicates]

@@ -1,1 +1,1 @@
-"""Is the synthetic table worth training on?"""
+"""How useful is the synthetic table for training models?"""

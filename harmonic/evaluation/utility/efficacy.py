@@ -1,8 +1,8 @@
-"""Is the synthetic table worth training on? Machine-learning efficacy: train on it, test on real rows.
+"""How useful is the synthetic table for training? Machine-learning efficacy: train on it, test on real rows.
 
-The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on real validation
-rows (half of them, `Splits.reference`), and the model so chosen is tested on the real test rows. The same learners
-trained on the real training rows give the ceiling.
+The protocol of arXiv 2408.02927 (MLE): each learner's settings are chosen by its score on real validation rows (half of
+them, `Splits.reference`), and the chosen model is tested on the real test rows. The same learners trained on the real
+training rows show the best possible scores.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from harmonic.tables.table import Table
 log = logging.getLogger(__name__)
 
 PARALLEL_ROWS = 5000
-"""Synthetic rows from which training several models at once saves more time than starting processes takes."""
+"""With at least this number of synthetic rows, training several models at once is faster."""
 
 SCORES = (
     Metric("f1_macro", True, 0, 1, 1, "F1, mean over labels"),
     Metric("f1_weighted", True, 0, 1, 1, "F1, mean over labels by their share of the test rows"),
-    Metric("f1_binary", True, 0, 1, 1, "two labels: F1 of the one that sorts last"),
-    Metric("accuracy", True, 0, 1, 1, "share of test rows labelled right"),
+    Metric("f1_binary", True, 0, 1, 1, "two labels: F1 of the last one in sorted order"),
+    Metric("accuracy", True, 0, 1, 1, "share of test rows with the right label"),
     Metric("mcc", True, -1, 1, 1, "Matthews correlation coefficient"),
     Metric("roc_auc", True, 0, 1, 1, "area under the ROC curve, mean of one against the rest"),
     Metric("r2", True, maximum=1, ideal=1, meaning="coefficient of determination"),
@@ -63,17 +63,15 @@ def _under(prefix: str, note: str) -> tuple[Metric, ...]:
 class MachineLearningEfficacy(Evaluator):
     """Scores of learners trained on the synthetic rows and tested on `splits.test`.
 
-    `models` are names in `learners.CLASSIFIERS`. `max_candidates` caps the settings tried for each
-    (1: no tuning). `max_rows` caps the synthetic rows to train on, `svm_max_rows` those of the SVM,
-    whose time grows with the square of them; None lifts a cap. `confidence` is that of the intervals of the means over
-    learners, from `resamples` bootstrap draws of the test rows (percentiles; a draw is of the same rows for all
-    learners): what other test rows would make of the same models. `n_jobs` is how many models are trained at once, each
-    on one core, which is what makes the scores the same for any number; None: as many as this process was given
-    cores, from PARALLEL_ROWS synthetic rows on (starting processes takes longer than training on fewer).
+    `models`: names in `learners.CLASSIFIERS`. `max_candidates`: most settings tried for each (1: no tuning).
+    `max_rows`: most synthetic rows to train on; `svm_max_rows`: most for the SVM, since its time grows with the square
+    (None: no limit). `confidence`: of the intervals of the means over learners. They show how much the scores of the
+    same models would change with other test rows, from `resamples` bootstrap draws of the test rows (percentiles; each
+    draw has the same rows for all learners). `n_jobs`: models trained at once, each on one core, so that the scores do
+    not depend on it. None: one for each core of this process, from PARALLEL_ROWS synthetic rows on.
 
-    Labels that the synthetic rows lack cannot be predicted, and count as errors on the test rows. Rows
-    that teach nothing (one label, or no feature that varies) get a constant prediction: their majority
-    label, their mean. That is what such a table is worth.
+    Labels that the synthetic rows lack cannot be predicted, and count as errors. If the rows teach nothing (one label,
+    or no feature that varies), the prediction is constant: their most frequent label, or their mean.
     """
 
     models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
@@ -91,13 +89,19 @@ class MachineLearningEfficacy(Evaluator):
         *_under("mle/", "mean over learners"),
         *_ENDS,
         Metric("mle/class_balance_gap", False, 0, 1, 0, "total variation of label shares, synthetic against training"),
-        Metric("mle/labels_missing", False, 0, ideal=0, meaning="labels of the test rows that no synthetic row has"),
+        Metric(
+            "mle/labels_missing",
+            False,
+            0,
+            ideal=0,
+            meaning="labels in the test rows that no synthetic row has",
+        ),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Train on `synthetic`, tune on `splits.reference`, test on `splits.test`; `scorer` is not used.
 
-        Raises ConfigError for a model that does not exist.
+        Raises ConfigError if a setting is invalid.
         """
         self._check()
         measures = Measures()
@@ -120,7 +124,7 @@ class MachineLearningEfficacy(Evaluator):
             measures.notes["mle/class_balance_gap"] = _farthest(problem.target.categories, shares[1], shares[0])
         train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
         if train.teach_nothing:
-            log.warning("mle: the synthetic target, or all features, are constant: so is every prediction")
+            log.warning("mle: the synthetic target, or all features, are constant, and so are the predictions")
         val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
         found = self._trained(problem, train, val, test, seed)
         for model, (scores, _, reason) in zip(self.models, found, strict=True):
@@ -150,7 +154,7 @@ class MachineLearningEfficacy(Evaluator):
     def _intervals(
         self, problem: Problem, test: Examples, predicted: Sequence[NDArray[np.float64]], seed: int
     ) -> dict[str, NDArray[np.float64]]:
-        """Ends of the interval of each score's mean over the learners, (2,); none without a prediction."""
+        """Ends of the interval of each score's mean over the learners, (2,); empty if there is no prediction."""
         drawn: dict[str, list[NDArray[np.float64]]] = {}
         draw = np.random.default_rng(derive(seed, "mle test rows"))
         for counts in resamples_of(len(test), self.resamples, draw) if predicted else ():
@@ -162,7 +166,7 @@ class MachineLearningEfficacy(Evaluator):
         return {name: np.nanquantile(values, ends) for name, values in pooled.items() if np.isfinite(values).any()}
 
     def _trained(self, problem: Problem, train: Examples, val: Examples, test: Examples, seed: int) -> list[_Tested]:
-        """What became of each model on the test rows."""
+        """The result of each model on the test rows."""
         from joblib import Parallel, delayed
 
         jobs = self.n_jobs or (given_cores() if len(train) >= PARALLEL_ROWS else 1)
@@ -175,17 +179,17 @@ class MachineLearningEfficacy(Evaluator):
         from threadpoolctl import threadpool_limits
 
         try:
-            with threadpool_limits(1):  # the linear algebra below the learners has threads of its own
+            with threadpool_limits(1):  # the learners' linear algebra would start threads of its own
                 predicted = self.tuned(model, problem, train, val, seed)(test)
                 scores = problem.scores(test, predicted)
             return scores, predicted, "undefined on these test rows: they are too few or all alike"
-        except Exception as error:  # five foreign libraries, and rows that may be anything
+        except Exception as error:  # other libraries may fail on strange rows
             reason = f"{model}: {type(error).__name__}: {error}"
             log.warning("mle could not be computed for %s", reason)
             return {}, None, reason
 
     def tuned(self, model: str, problem: Problem, train: Examples, val: Examples, seed: int) -> Predict:
-        """The learner with the settings that do best on the validation rows, the first among equals."""
+        """The learner with the best settings on the validation rows, the first if several are equal."""
         if model == "svm" and self.svm_max_rows is not None:
             train = train.take(subsample(len(train), self.svm_max_rows, seed))
         if train.teach_nothing:
@@ -200,11 +204,11 @@ class MachineLearningEfficacy(Evaluator):
 
 
 _Tested = tuple[dict[str, float], NDArray[np.float64] | None, str]
-"""A model's test scores by name, its predictions of the test rows (None: there are none), and why any are missing."""
+"""A model's test scores by name, its predictions for the test rows (None if it failed), and why scores are missing."""
 
 
 def given_cores() -> int:
-    """Cores that this process may use: what OMP_NUM_THREADS grants, as launchers of several jobs set it, or all."""
+    """Cores that this process may use: OMP_NUM_THREADS, which launchers of several jobs set, or all."""
     from joblib import cpu_count
 
     granted = os.environ.get("OMP_NUM_THREADS", "")
@@ -212,13 +216,13 @@ def given_cores() -> int:
 
 
 def _farthest(labels: Sequence[str], synthetic: NDArray[np.float64], train: NDArray[np.float64]) -> str:
-    """The label whose share is farthest off, in words."""
+    """The label with the largest difference in its share, in words."""
     place = int(np.abs(synthetic - train).argmax())
     return f"{labels[place]!r}: {synthetic[place]:.1%} of the synthetic rows, {train[place]:.1%} of the training rows"
 
 
 def _put(measures: Measures, name: str, value: float, reason: str) -> None:
-    """Record the value, or, where it is NaN, the reason."""
+    """Record the value, or the reason if it is NaN."""
     if np.isfinite(value):
         measures[name] = value
     else:

@@ -1,9 +1,9 @@
-"""For whom is the synthetic table worth less? Machine-learning efficacy, group by group.
+"""Is the synthetic table less useful for some groups? Machine-learning efficacy for each group.
 
 Learners trained on the synthetic rows are tested on the real test rows, as in harmonic.evaluation.utility.efficacy, and
-scored on each group of these by itself: a mean over all rows may hide that a small group is badly served. A gap is no
-fault of the synthetic rows where learners trained on real rows have it, too (`gap_real`), nor where groups of these
-sizes show as much by chance (`gap_by_chance`).
+scored for each group separately, because a mean over all rows may hide bad results for a small group. The synthetic
+rows do not cause a gap that learners trained on real rows show, too (`gap_real`), or that groups of these sizes show by
+chance (`gap_by_chance`).
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from harmonic.tables.table import Column, Schema, Table
 log = logging.getLogger(__name__)
 
 FEW = 10
-"""Values up to which each is a group of its own; a number with more is parted at its training median."""
+"""A column with up to this number of values has a group for each; a number with more is split at its median."""
 
 _KEY = "evaluator.fairness"
 _OF_LABELS, _OF_NUMBERS = ("f1_macro", "accuracy"), ("mae", "rmse")
 
 Groups = dict[str, NDArray[np.bool_]]
-"""Which test rows are in the group, by its name."""
+"""The test rows of each group, by its name."""
 Predictions = list[NDArray[np.float64]]
-"""A learner's predictions each: labels' positions, or numbers in the target's unit, (test rows,)."""
+"""For each learner its predictions: label positions, or numbers in the target's unit, (test rows,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fairness(Evaluator):
     """Scores by group, and the largest gap between two groups, for each of `columns`.
 
-    `columns`: columns of the table, features or the target; None: every feature with 2 to FEW values. `score`: f1_macro
-    (the default for classes) or accuracy; mae (the default for numbers) or rmse; a mean over `models`, whose settings
-    are chosen as in MachineLearningEfficacy. Groups of fewer than `min_rows` test rows are left out, and the notes say
-    so. `shuffles` of the rows over the groups give `gap_by_chance`, the gap that one shuffle in twenty exceeds.
+    `columns`: features or the target; None: every feature with 2 to FEW values. `score`: f1_macro (the default for
+    classes) or accuracy; mae (the default for numbers) or rmse. It is a mean over `models`; their settings are chosen
+    as in MachineLearningEfficacy. Groups with fewer than `min_rows` test rows are left out, and the notes say so.
+    `shuffles`: how often rows are shuffled between groups for `gap_by_chance`, the gap that 1 in 20 shuffles exceeds.
     """
 
     columns: list[str] | None = None
@@ -68,16 +68,16 @@ class Fairness(Evaluator):
             for s in SCORES
             if s.name in (*_OF_LABELS, *_OF_NUMBERS)
         ),
-        Metric("fairness/*/gap", False, 0, ideal=0, meaning="best less worst group's score, trained on synthetic rows"),
+        Metric("fairness/*/gap", False, 0, ideal=0, meaning="best minus worst group, trained on synthetic rows"),
         Metric("fairness/*/gap_real", None, 0, meaning="the same, trained on real rows"),
-        Metric("fairness/*/gap_by_chance", None, 0, meaning="the gap that one shuffle of the groups in 20 exceeds"),
+        Metric("fairness/*/gap_by_chance", None, 0, meaning="the gap that 1 in 20 shuffles of the groups exceeds"),
         Metric("fairness/gap", False, 0, ideal=0, meaning="largest gap between two groups of a column"),
     )
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Train on `synthetic` and on `splits.train`, test on `splits.test`; `scorer` is not used.
 
-        `notes["fairness/<column>/gap"]` names the groups. Raises ConfigError for settings that cannot be.
+        `notes["fairness/<column>/gap"]` names the groups. Raises ConfigError if a setting is invalid.
         """
         columns, score = self._checked(splits.schema)
         measures = Measures()
@@ -105,7 +105,7 @@ class Fairness(Evaluator):
         return measures
 
     def _checked(self, schema: Schema) -> tuple[list[Column], str]:
-        """The columns to part rows by, and the score."""
+        """The columns with the groups, and the score."""
         for name in self.columns or []:
             if name not in schema.names:
                 raise ConfigError(f"{_KEY}.columns", name, "is no column", suggest(name, schema.names))
@@ -123,7 +123,7 @@ class Fairness(Evaluator):
         return [column for column in schema.features if 2 <= len(column.categories) <= FEW], score
 
     def _groups(self, column: Column, splits: Splits, measures: Measures) -> Groups:
-        """The groups with test rows enough, if they are two at least; what is left out is noted."""
+        """The groups with enough test rows, if there are at least two; notes say what is left out."""
         values, known = splits.test.frame[column.name].to_numpy(), splits.train.frame[column.name]
         if column.is_numeric and known.nunique() > FEW:
             cut = column.format(round(float(known.median()), column.decimals))
@@ -141,7 +141,7 @@ class Fairness(Evaluator):
         return kept
 
     def _predictions(self, splits: Splits, frame: pd.DataFrame, seed: int) -> Predictions:
-        """What each learner, trained on these rows, says of the test rows. Raises DataError where all fail."""
+        """Predictions for the test rows by each learner trained on these rows. Raises DataError if all fail."""
         from threadpoolctl import threadpool_limits
 
         problem = Problem.of(splits)
@@ -152,7 +152,7 @@ class Fairness(Evaluator):
             try:
                 with threadpool_limits(1):
                     predicted = efficacy.tuned(model, problem, train, val, seed)(test)
-            except Exception as error:  # five foreign libraries, and rows that may be anything
+            except Exception as error:  # other libraries may fail on strange rows
                 log.warning("fairness is measured without %s: %s: %s", model, type(error).__name__, error)
                 reasons.append(f"{model}: {type(error).__name__}: {error}")
             else:
@@ -186,12 +186,12 @@ class Fairness(Evaluator):
 
 
 def _segment(name: str) -> str:
-    """A name as one part of a metric's name."""
+    """A name as one part of a metric name."""
     return name.replace("/", "_")
 
 
 def _truth(splits: Splits) -> NDArray[np.float64]:
-    """The test rows' targets: labels' positions, or numbers in the target's unit, (test rows,)."""
+    """The test rows' targets: label positions, or numbers in the target's unit, (test rows,)."""
     problem = Problem.of(splits)
     target = problem.examples(splits.test.frame).target
     return np.asarray(target, dtype=np.float64) if problem.classify else target * problem.scale + problem.center
@@ -206,7 +206,7 @@ def _in_units(problem: Problem, predicted: NDArray[np.float64]) -> NDArray[np.fl
 def _scores(
     score: str, truth: NDArray[np.float64], predictions: Predictions, parts: list[NDArray[np.bool_]]
 ) -> list[float]:
-    """The score of each part of the rows, mean over learners."""
+    """The mean score over learners, for each part of the rows."""
     from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, root_mean_squared_error
 
     functions: dict[str, Callable[..., float]] = {

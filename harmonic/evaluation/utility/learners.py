@@ -1,6 +1,6 @@
-"""The five learners of machine-learning efficacy, over one encoding of features and target.
+"""The five learners of machine-learning efficacy, with one encoding of features and target.
 
-Every grid begins with a usual setting, so that its first candidate alone is a fair model.
+Each list of settings begins with a usual one, so that its first entry alone gives a fair model.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ REGRESSORS: dict[str, tuple[Candidate, ...]] = {
 class Examples:
     """Rows ready for learning.
 
-    `dense` (n, width): standardised numbers and one-hot categories; `native` (n, features): the same
-    numbers and category positions, for CatBoost; `target` (n,): label positions, or standardised values.
+    `dense` (n, width): standardised numbers and one-hot categories. `native` (n, features): the same numbers and
+    category positions, for CatBoost. `target` (n,): label positions, or standardised values.
     """
 
     dense: NDArray[np.float64]
@@ -64,12 +64,12 @@ class Examples:
 
 
 Predict = Callable[[Examples], NDArray[np.float64]]
-"""A fitted learner: examples to scores of every label (n, labels), or to standardised targets (n,)."""
+"""A fitted learner: a function from examples to scores of each label (n, labels), or to standardised targets (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be predicted from what; the encoding is fitted on the training rows, once for all tables.
+    """What is predicted from which columns. The encoding is fitted once, on the training rows, for all tables.
 
     `center` and `scale` standardise a regression target.
     """
@@ -82,7 +82,7 @@ class Problem:
 
     @classmethod
     def of(cls, splits: Splits, features: Sequence[Column] | None = None) -> Problem:
-        """The problem that the schema states. `features`: those to encode; None: all."""
+        """The problem of the schema: predict its target. `features`: those to encode; None: all."""
         schema, classify = splits.schema, splits.schema.task.is_classification
         center, scale = 0.0, 1.0
         if not classify:
@@ -93,7 +93,7 @@ class Problem:
 
     @property
     def score_names(self) -> list[str]:
-        """What `scores` returns."""
+        """The names of the scores that `scores` returns."""
         if not self.classify:
             return ["r2", "rmse", "mae"]
         binary = ["f1_binary"] if len(self.target.categories) == 2 else []
@@ -115,7 +115,7 @@ class Problem:
         return Examples(self.encoder.dense(frame), native, target)
 
     def constant(self, train: Examples) -> Predict:
-        """What rows that teach nothing are worth: label shares as scores, or the mean."""
+        """The prediction from rows that teach nothing: label shares as scores, or the mean."""
         if not self.classify:
             return lambda examples: np.full(len(examples), train.target.mean())
         shares = np.bincount(train.target, minlength=len(self.target.categories)) / len(train)
@@ -132,10 +132,10 @@ class Problem:
         def features(examples: Examples) -> Any:
             return examples.native if name == "catboost" else examples.dense
 
-        # The learners want labels 0, 1, ... without gaps.
+        # The learners need labels 0, 1, ... without gaps.
         known, target = np.unique(train.target, return_inverse=True) if self.classify else (None, train.target)
         with warnings.catch_warnings():
-            # 2,000 iterations are ample for real rows; wild synthetic ones may never converge, and that is their score.
+            # 2,000 iterations are enough for real rows. Strange synthetic rows may never converge; that is their score.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features(train), target)
         if known is None:
@@ -154,13 +154,13 @@ class Problem:
         return predict
 
     def scores(self, examples: Examples, predicted: NDArray[np.float64]) -> dict[str, float]:
-        """Compare a prediction with the truth; NaN where a score is undefined. Names: `score_names`."""
+        """Compare a prediction with the truth; NaN if a score is undefined. Names: `score_names`."""
         return self._label_scores(examples, predicted) if self.classify else self._value_scores(examples, predicted)
 
     def resampled_scores(
         self, examples: Examples, predicted: NDArray[np.float64], counts: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
-        """`scores` of the examples repeated by each row of `counts` (resamples, examples): (resamples,) by name."""
+        """`scores` with examples repeated as each row of `counts` (resamples, examples) says: (resamples,) by name."""
         if self.classify:
             return label_scores(examples.target, predicted, counts)
         return value_scores(examples.target * self.scale, predicted * self.scale, counts)
@@ -197,7 +197,7 @@ def _build(name: str, candidate: Candidate, classify: bool, categorical: list[in
     if name == "linear":
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        # "svd" takes the rank-deficient one-hot columns without complaint.
+        # "svd" works with one-hot columns, which are linearly dependent.
         return LogisticRegression(max_iter=2000, **candidate) if classify else Ridge(solver="svd", **candidate)
     if name == "svm":
         from sklearn.svm import SVC, SVR

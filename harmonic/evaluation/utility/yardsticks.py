@@ -1,8 +1,8 @@
-"""What do as many independent columns, and as many real rows, score where the synthetic rows are measured?
+"""Where are the synthetic rows between independent columns and real rows?
 
-A score says little by itself: a table of independent columns, from which nothing can be learnt, and real rows are the
-two ends that it lies between. All three are measured alike, by quick means: a few learners without tuning, column
-shapes, correlations. The two ends do not depend on the generator: runs that share a cache measure them once.
+A score alone says little. It is between two ends: a table of independent columns, from which nothing can be learnt, and
+as many real rows. All three tables are measured in the same, quick way: a few learners without tuning, column shapes,
+correlations. The two ends do not depend on the generator, so runs that share a cache measure them once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, contingency_similarity, correlation_similarity
-from harmonic.evaluation.keeping import kept
+from harmonic.evaluation.result_cache import cached_result
 from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
 from harmonic.evaluation.utility.learners import CLASSIFIERS
 from harmonic.randomness import derive
@@ -28,24 +28,24 @@ from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 
 FORMAT = 1
-"""Raised by hand when the two ends start to score otherwise for the same inputs."""
+"""Version of the cached scores of the two ends. Raise it when the same inputs get other scores."""
 
 LIKENESS = ("column_shapes", "correlation_similarity", "contingency_similarity")
-"""The measures of likeness, as in the fidelity evaluator; the last only for want of two numeric columns."""
-_MEANING = "synthetic, independent columns, and real rows, as many of each, measured alike"
+"""Metrics of likeness, as in the fidelity evaluator; the last one only if there are no two numeric columns."""
+_MEANING = "of synthetic rows, of independent columns, and of as many real rows"
 
 
 @dataclass(frozen=True, slots=True)
 class Yardsticks(Evaluator):
     """Scores of the synthetic rows, of independent columns and of real rows: `yardstick/<table>/<score>`.
 
-    `models` are names in `learners.CLASSIFIERS`, in their first setting. `score` is one of theirs (None: f1_macro, for
-    a numeric target r2); a table without a target has none. `max_rows` caps the rows of each table. The two ends are
-    drawn `draws` times, for one draw alone may be lucky, and their scores are means.
+    `models`: names in `learners.CLASSIFIERS`, with their first settings. `score`: one of their scores (None: f1_macro,
+    or r2 for a numeric target); a table without a target has none. `max_rows`: most rows of each table. The two ends
+    are drawn `draws` times, and their scores are means, because one draw alone may be lucky.
 
-    Independent columns are drawn from the training rows' values, each column for itself, with replacement. Real rows
-    to learn from are training rows, none twice: at most as many as there are. Those whose likeness is measured are
-    drawn with replacement, as if by a generator without fault: all training rows together are merely themselves.
+    Independent columns are drawn from the values of the training rows, each column separately, with replacement. Real
+    rows to learn from are training rows, each at most once. Real rows for likeness are drawn with replacement, as by a
+    perfect generator, since all training rows together would be compared with themselves.
     """
 
     models: list[str] = field(default_factory=lambda: ["linear", "random_forest", "xgboost"])
@@ -53,7 +53,7 @@ class Yardsticks(Evaluator):
     draws: int = 5
     max_rows: int = 1000
 
-    takes_gaps: ClassVar[bool] = True  # whether there is a target only the table as it is tells
+    takes_gaps: ClassVar[bool] = True  # a completed table always has a target
     version: ClassVar[int] = 1
 
     metrics: ClassVar[tuple[Metric, ...]] = tuple(
@@ -64,7 +64,7 @@ class Yardsticks(Evaluator):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Measure the three tables against `splits.train` and `splits.test`; `scorer` is not used.
 
-        Raises ConfigError for settings that cannot be.
+        Raises ConfigError if a setting is invalid.
         """
         self._check()
         imputation, measures = Imputation.of(splits.train), Measures()
@@ -84,7 +84,7 @@ class Yardsticks(Evaluator):
             return self._ends(whole, len(table), seed, has_target)
 
         inputs = {"format": FORMAT, "data": whole.fingerprint(), "target": has_target, "n": len(table), "seed": seed}
-        with kept("yardsticks", {**inputs, "settings": asdict(self)}, build) as (_, ends):
+        with cached_result("yardsticks", {**inputs, "settings": asdict(self)}, build) as (_, ends):
             for name, found in ends.items():
                 self._note(measures, name, found)
         return measures
@@ -120,7 +120,7 @@ class Yardsticks(Evaluator):
         }
 
     def _scores(self, splits: Splits, tables: Sequence[Table], seed: int, has_target: bool) -> dict[str, float]:
-        """The mean score of these tables; none without a target."""
+        """The mean score of these tables; empty without a target."""
         if not has_target:
             return {}
         learners = MachineLearningEfficacy(models=self.models, max_candidates=1, n_jobs=1)
@@ -129,25 +129,25 @@ class Yardsticks(Evaluator):
         return {name: float(np.mean(found))}
 
     def _note(self, measures: Measures, table: str, found: Mapping[str, float | None]) -> None:
-        """Enter the scores of one table; None, as a cache has it, is no number either."""
+        """Record the scores of one table; None, as in a cache entry, counts as NaN."""
         for name, value in found.items():
             if value is not None and np.isfinite(value):
                 measures[f"yardstick/{table}/{name}"] = value
             elif name in LIKENESS:
-                measures.unavailable(f"yardstick/{table}/{name}", "no two columns of a kind that vary")
+                measures.unavailable(f"yardstick/{table}/{name}", "needs two columns of a kind that vary")
             else:
-                reason = "no such score of these test rows: they are too few, all alike, or of another task"
+                reason = "undefined on these test rows: they are too few, all alike, or the target has no such score"
                 measures.unavailable(f"yardstick/{table}/{name}", reason)
 
 
 def _independent(train: Table, n: int, random: np.random.Generator) -> Table:
-    """As many rows, each column's values drawn for themselves."""
+    """A table of `n` rows, with each column drawn independently."""
     columns = {name: train.frame[name].to_numpy()[random.integers(len(train), size=n)] for name in train.schema.names}
     return Table(pd.DataFrame(columns, columns=train.schema.names), train.schema)
 
 
 def _likeness(splits: Splits, tables: Sequence[Table]) -> dict[str, float]:
-    """The measures of LIKENESS that the table has, means over these tables; NaN where there are no two columns."""
+    """The metrics in LIKENESS that apply, means over these tables; NaN if there are no two columns."""
     schema, real = splits.schema, splits.train.frame
     shapes = [[*numeric, *others] for numeric, others in (column_shapes(real, t.frame, schema) for t in tables)]
     found = {"column_shapes": float(np.mean(shapes))}

@@ -20,7 +20,7 @@ from baselines.ctabgan.downstream import Downstream
 from baselines.ctabgan.encoding_rules import EncodingRules, fit_encoding
 from baselines.ctabgan.generator import CtabganGenerator
 from baselines.ctabgan.training import Training
-from experiments.run import configured
+from experiments.configuration.building import configured
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, correlation_similarity
 from harmonic.tables.splits import Splits

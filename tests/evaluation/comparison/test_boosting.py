@@ -8,7 +8,8 @@ import pytest
 
 from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
-from harmonic.evaluation.comparison.boosting import boosted_trees, classifier_attack, tree_matrix
+from harmonic.evaluation.attacks.classifier import classifier_attack
+from harmonic.evaluation.comparison.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder
 
 

@@ -60,7 +60,7 @@ def test_rows_are_capped_and_the_draw_is_seeded(toy):
 def test_too_few_rows_are_a_reason(toy, assert_sound):
     measures = Separability().evaluate(replace(toy, test=toy.test.take([])), toy.train, seed=0)
     assert_sound(Separability(), measures)
-    assert measures.reasons["c2st"] == "needs 5 rows of either kind: there are 0 and 0"
+    assert measures.reasons["c2st"] == "needs 5 rows of each kind: there are 0 and 0"
 
 
 def test_bad_tables_give_values_or_reasons(toy, spoiled, assert_sound):

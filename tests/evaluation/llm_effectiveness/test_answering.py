@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from harmonic.errors import ConfigError
-from harmonic.evaluation.keeping import keeping
 from harmonic.evaluation.llm_effectiveness import answering
 from harmonic.evaluation.llm_effectiveness.answering import answer_losses, tuned_on
 from harmonic.evaluation.llm_effectiveness.effectiveness import LanguageModelEffectiveness
 from harmonic.evaluation.privacy.canary import CanaryExposure
+from harmonic.evaluation.result_cache import caching_results
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
@@ -46,9 +46,9 @@ def weights(model) -> np.ndarray:
 
 
 def test_a_model_that_was_tuned_is_not_tuned_again(tunings, tmp_path):
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         first = weights(tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)[0])
-    with keeping(Cache(tmp_path)):  # a run that goes on, in another process
+    with caching_results(Cache(tmp_path)):  # a run that goes on, in another process
         again = weights(tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)[0])
     assert len(tunings) == 1
     assert (first == again).all()
@@ -56,20 +56,20 @@ def test_a_model_that_was_tuned_is_not_tuned_again(tunings, tmp_path):
 
 
 def test_whatever_it_depends_on_makes_another_model(tunings, tmp_path):
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)
         tuned_on(EXAMPLES[:2], LLM, ONE_STEP, seed=0)
         tuned_on(EXAMPLES, replace(LLM, hidden_size=16), ONE_STEP, seed=0)
         tuned_on(EXAMPLES, LLM, replace(ONE_STEP, rank=2), seed=0)
         tuned_on(EXAMPLES, LLM, ONE_STEP, seed=1)
     assert len(tunings) == 5
-    with keeping(Cache(tmp_path), force=True):
+    with caching_results(Cache(tmp_path), force=True):
         tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)
     assert len(tunings) == 6
 
 
 def test_outside_of_a_run_nothing_is_kept(tunings, tmp_path):
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         pass
     tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)
     tuned_on(EXAMPLES, LLM, ONE_STEP, seed=0)
@@ -89,7 +89,7 @@ def test_effectiveness_and_the_canary_audit_share_one_model(toy, tunings, tmp_pa
     }
     effectiveness = LanguageModelEffectiveness(**settings, max_test_rows=4)
     audit = CanaryExposure(**settings, signals=["lle"], max_scored_decoys=4)
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         measures = effectiveness.evaluate(splits, toy.train, seed=0)
         measures.merge(audit.evaluate(splits, toy.train, seed=0))
     assert len(tunings) == 1

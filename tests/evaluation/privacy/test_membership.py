@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.evaluation.attacks.apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.roc import area_interval, true_positive_rates
+from harmonic.evaluation.attacks.rows_apart import real_rows, standing_apart
 from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.comparison.encoding import Encoder
 from harmonic.evaluation.privacy import membership
@@ -134,8 +134,8 @@ def test_the_rows_apart_are_a_part_of_the_candidates(toy):
 def test_too_few_rows_apart_are_a_reason(toy, assert_sound):
     measures = evaluate(toy, toy.val, attacks=["dcr"], apart=0.001)
     assert_sound(MembershipInference(), measures)
-    assert "needs two rows of either kind that stand apart: there are" in measures.reasons["mia/dcr/apart"]
-    assert measures.reasons["mia/worst_apart"] == "no attack could be made on rows that stand apart"
+    assert "needs two rows of each kind that are unlike all others" in measures.reasons["mia/dcr/apart"]
+    assert measures.reasons["mia/worst_apart"] == "no attack was possible on rows that are unlike all others"
     with pytest.raises(ConfigError, match="apart"):
         evaluate(toy, toy.val, apart=0)
 
@@ -229,7 +229,7 @@ def test_splits_too_small_are_reasons(toy, assert_sound):
     ("given", "message"),
     [
         ({"attacks": ["domais"]}, r"attacks=domais.*\n.*'domias'"),
-        ({"attacks": []}, "names no attack"),
+        ({"attacks": []}, "at least one attack is needed"),
         ({"confidence": 1.0}, "between 0 and 1"),
         ({"resamples": 0}, "at least 2"),
         ({"max_rows": 1}, "max_rows=1: must be at least 2"),

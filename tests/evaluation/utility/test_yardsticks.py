@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harmonic.errors import ConfigError
-from harmonic.evaluation.keeping import keeping
+from harmonic.evaluation.result_cache import caching_results
 from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
 from harmonic.evaluation.utility.yardsticks import Yardsticks
 from harmonic.runs.cache import Cache
@@ -76,13 +76,13 @@ def test_the_ends_are_measured_once_for_all_generators(toy, tmp_path, monkeypatc
     monkeypatch.setattr(Yardsticks, "_ends", lambda self, *given: measured.append(given) or ends(self, *given))
     alone = QUICK.evaluate(toy, toy.train, seed=0)
     measured.clear()
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         first = QUICK.evaluate(toy, toy.train, seed=0)
-    with keeping(Cache(tmp_path)):  # another run
+    with caching_results(Cache(tmp_path)):  # another run
         second = QUICK.evaluate(toy, shuffled(toy.train), seed=0)
     assert len(measured) == 1 and dict(first) == dict(alone)
     assert three(first, "f1_macro")[1:] == three(second, "f1_macro")[1:]
-    with keeping(Cache(tmp_path)):
+    with caching_results(Cache(tmp_path)):
         QUICK.evaluate(toy, toy.train, seed=1)
         QUICK.evaluate(toy, toy.train.take(range(40)), seed=0)
         replace(QUICK, draws=1).evaluate(toy, toy.train, seed=0)

@@ -53,15 +53,15 @@ def report(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def test_no_attack_above_guessing_is_said_with_the_rows_and_what_would_have_gone_unseen() -> None:
     text = reading(report(attacked(QUIET)))
-    assert "No attack did better than guessing as far as 154 members against 154 non-members can tell" in text
-    assert "(an AUC below about 0.57 would not have been seen)" in text
-    assert "that of levatt, is 0.530 [0.470, 0.590] (95% interval, for 2 attacks at once)" in text
+    assert "No attack was better than guessing, as far as 154 training rows and 154 unseen rows can show" in text
+    assert "(an AUC below about 0.57 would be missed)" in text
+    assert "the largest AUC is 0.530 [0.470, 0.590], by levatt (95% interval for 2 attacks at once" in text
 
 
 def test_an_attack_above_guessing_is_named_with_its_interval() -> None:
     text = reading(report(attacked(LOUD)))
     assert text.startswith("Traces of the training rows were found.")
-    assert "the attack dcr ranks a training row before an unseen one in 71% of pairs" in text
+    assert "the attack dcr ranks the training row first in 71% of pairs" in text
     assert "[65.0%, 77.0%]" in text
 
 
@@ -84,12 +84,12 @@ def test_more_attacks_and_fewer_rows_see_less() -> None:
 
 
 LEAKS = {
-    "mia/worst": (0.5, "An attacker can tell", "No attack did better than guessing"),
-    "prompt_copy/rows": (0.0, "repeats rows that its prompts showed", "repeats rows of its prompts no more"),
-    "prompt_copy/cells": (0.0, "repeats numbers that its prompts showed", "repeats numbers of its prompts no more"),
-    "dlt_holdout": (0.0, "finds its training rows likelier", "no likelier than unseen ones"),
-    "canary/auc": (0.5, "rows can be told by", "rows cannot be told"),
-    "anonymeter/linkability": (0.0, "succeeds more often than", "No more often than against unseen rows"),
+    "mia/worst": (0.5, "An attacker can tell", "No attack was better than guessing"),
+    "prompt_copy/rows": (0.0, "generator repeats rows of its prompts", "does not repeat rows of its prompts more"),
+    "prompt_copy/cells": (0.0, "generator repeats numbers of its prompts", "not repeat numbers of its prompts more"),
+    "dlt_holdout": (0.0, "training rows are more likely than", "training rows are no more likely than"),
+    "canary/auc": (0.5, "rows can be recognized by", "rows cannot be recognized"),
+    "anonymeter/linkability": (0.0, "this succeeds more often for", "This succeeds no more often for"),
 }  # fmt: skip
 
 
@@ -120,13 +120,15 @@ def test_no_reading_promises_anything() -> None:
 def test_rows_that_stand_apart_are_told_beside_all_others() -> None:
     apart = {"mia/worst_apart/members": 15, "mia/worst_apart/non_members": 16}
     for low, words in (
-        (0.6, "ranks a training row first in 80% of pairs (95% interval for all attacks at once: [60.0%, 90.0%])"),
-        (0.4, "No attack did better than guessing on the 15 training rows and 16 unseen ones that stand apart"),
+        (0.6, "ranks the training row first in 80% of pairs (95% interval for all attacks at once: [60.0%, 90.0%])"),
+        (0.4, "Among 15 training rows and 16 unseen rows that are unlike all others, no attack was better"),
     ):
         found = {"mia/worst_apart": 0.8, "mia/worst_apart/low": low, "mia/worst_apart/high": 0.9, "mia/dcr/apart": 0.7}
         given = report(attacked(QUIET) | apart | found, notes={"mia/worst_apart": "mc"})
         assert words in reading(given)
-        assert f"worst: AUC 0.800 [{low:.3f}, 0.900], of mc, at 95% for all attacks at once" in card(given)
+        assert f"strongest: AUC 0.800 [{low:.3f}, 0.900], by mc, with a 95% interval for all attacks at once" in card(
+            given
+        )
     assert "| dcr | synthetic rows | 154, 154 | 0.510 [0.450, 0.570] | 0.700 |" in card(given)
 
 
@@ -140,7 +142,8 @@ def test_an_epsilon_that_is_refuted_is_told_with_what_could_have_been_shown() ->
     text = reading(report(bounded(1.234)))
     assert text.startswith("Traces of the training rows were found.")
     assert "an epsilon below 1.23 (delta 1e-05, one row replaced) is refuted at 95% confidence" in text
-    assert "50.0% of 77 training rows, and 1.3% of 78 unseen rows" in text and "these rows would show 3.01" in text
+    assert "50.0% of 77 training rows, and 1.3% of 78 unseen rows" in text
+    assert "would refute an epsilon below 3.01" in text
     settings = {"evaluator": {"empirical_epsilon": {"delta": 0.001, "confidence": 0.9}}}
     assert "delta 0.001, one row replaced) is refuted at 90%" in reading(report(bounded(1.0), config=settings))
 
@@ -149,18 +152,18 @@ def test_a_bound_of_zero_refutes_nothing_and_promises_nothing() -> None:
     text = reading(report(bounded(0.0)))
     assert text.startswith("No trace of the training rows was found, as far as")
     assert "No epsilon of differential privacy is refuted at 95% confidence (delta 1e-05), with 77 training" in text
-    assert "without a mistake these rows would show 3.01" in text
+    assert "a rule without mistakes would refute an epsilon below 3.01" in text
     written = card(report(bounded(0.0), notes={"epsilon": "dcr: takes 1 of 77"}))
     assert "| epsilon | 0.000 (dcr: takes 1 of 77) |" in written and "epsilon/tpr" not in written
 
 
 def test_shadow_models_are_read_and_no_longer_missing() -> None:
     for low, words in (
-        (0.6, "ranks a training row first in 70% of pairs (95% interval: [60.0%, 80.0%])"),
+        (0.6, "ranks the training row first in 70% of pairs (95% interval: [60.0%, 80.0%])"),
         (0.4, "no better"),
     ):
         given = report({"shadow/auc": 0.7, "shadow/auc/low": low, "shadow/auc/high": 0.8})
-        assert words in reading(given) and "Fitting the same generator 16 times" in reading(given)
+        assert words in reading(given) and "who fits the same generator 16 times" in reading(given)
         assert "(shadow models)" not in "\n".join(not_tested(given))
     assert any("(shadow models): not measured" in line or "(shadow models)," in line for line in not_tested(report({})))
 
@@ -173,13 +176,16 @@ def test_copies_are_counted_among_the_synthetic_rows() -> None:
 def test_a_rate_that_stands_out_alone_is_a_sign_and_no_finding() -> None:
     metrics = attacked(QUIET) | {"mia/dcr/tpr_at_10": 0.3, "mia/dcr/tpr_at_10/low": 0.2, "mia/dcr/tpr_at_10/high": 0.4}
     text = reading(report(metrics))
-    assert text.startswith("There are signs of training rows, which may be chance or say nothing of anyone.")
-    assert "At 10% false alarms the attack dcr finds 30.0% of the training rows [20.0%, 40.0%]; of 2 such" in text
+    assert text.startswith("There are signs of training rows; they may be chance, or reveal nothing about a person.")
+    assert "With 10% false alarms, the attack dcr finds 30.0% of the training rows [20.0%, 40.0%]; among 2 such" in text
 
 
 def test_planted_rows_are_found_by_their_exposure_too() -> None:
     ranked = {"canary/auc": 0.6, "canary/auc/low": 0.45, "canary/auc/high": 0.75}
-    for low, words in ((1.4, "rows cannot be told"), (1.5, "rows can be told by the closest synthetic row")):
+    for low, words in (
+        (1.4, "rows cannot be recognized"),
+        (1.5, "can be recognized by the closest synthetic row"),
+    ):
         bits = {"canary/exposure": 3.0, "canary/exposure/low": low, "canary/exposure/high": 5.0}
         assert words in reading(report(ranked | bits, notes={"canary/auc": "nearest"}))
 
@@ -188,7 +194,7 @@ def test_an_attack_no_better_than_guessing_clears_nothing() -> None:
     name = "anonymeter/inference"
     metrics = {name: 0.0, f"{name}/low": 0.0, f"{name}/high": 0.1, f"{name}/main": 0.3, f"{name}/naive": 0.3}
     assert "too weak to show anything" in reading(report(metrics))
-    assert "No more often than" in reading(report(metrics | {f"{name}/main": 0.4}))
+    assert "This succeeds no more often" in reading(report(metrics | {f"{name}/main": 0.4}))
 
 
 def test_what_was_not_measured_is_not_read() -> None:
@@ -201,9 +207,9 @@ def test_an_attack_that_ranks_unseen_rows_first_is_told_as_reversed() -> None:
     found |= {"mia/worst": 0.70, "mia/worst/low": 0.64, "mia/worst/high": 0.76}
     told = report(found, notes={"mia/worst": "dcr, reversed"})
     assert attacks_made(told) == ["dcr", "levatt"]
-    assert "the attack dcr, reversed ranks a training row before an unseen one in 70% of pairs" in reading(told)
+    assert "the attack dcr (reversed) ranks the training row first in 70% of pairs" in reading(told)
     assert "| dcr | synthetic rows | 154, 154 | 0.300 [0.240, 0.360] |" in card(told)
-    assert "Worst: AUC 0.700 [0.640, 0.760], of dcr, reversed;" in card(told)
+    assert "Strongest: AUC 0.700 [0.640, 0.760], by dcr, reversed;" in card(told)
 
 
 # ---- what to mind, what is missing
@@ -213,16 +219,16 @@ def test_an_attack_that_ranks_unseen_rows_first_is_told_as_reversed() -> None:
     ("given", "words"),
     [
         (report(attacked(QUIET, 154, 100)), "compares 154 members with 100 non-members: the counts differ"),
-        (report(attacked(QUIET)), "rate of 0.1% cannot be resolved with 154 non-members: it takes 1,000"),
-        (report(attacked(QUIET, 60, 60)), "rate of 1% cannot be resolved with 60 non-members: it takes 100"),
-        (report(attacked(QUIET)), "true-positive rates at 1% rest on few false positives (1)"),
+        (report(attacked(QUIET)), "rate of 0.1% cannot be measured with 154 non-members: it needs 1,000"),
+        (report(attacked(QUIET, 60, 60)), "rate of 1% cannot be measured with 60 non-members: it needs 100"),
+        (report(attacked(QUIET)), "true-positive rates at 1% depend on few false positives (1)"),
         (report(attacked({"dcr": (0.4, 0.35, 0.45)})), "unseen rows before training rows (0.400 [0.350, 0.450])"),
         (report({"dcr/share": 0.5}), "2505.01524"),
-        (report({"dlt": 0.1}), "low temperature"),
+        (report({"dlt": 0.1}), "low sampling temperature"),
         (report(attacked(QUIET), rows={"train": 491, "synthetic": 128}), "128 synthetic rows were examined"),
-        (report({}, config={"evaluate_on": "validation"}), "figures to choose by"),
+        (report({}, config={"evaluate_on": "validation"}), "use these numbers for choices only"),
         (report({}, config={"canaries": {"count": 20}}), "20 made-up rows were planted"),
-        (report({}), "One run of one generator"),
+        (report({}), "one run of one generator"),
     ],
 )  # fmt: skip
 def test_what_qualifies_the_numbers_is_told(given: dict[str, Any], words: str) -> None:
@@ -231,7 +237,7 @@ def test_what_qualifies_the_numbers_is_told(given: dict[str, Any], words: str) -
 
 def test_enough_non_members_raise_no_warning_about_rates() -> None:
     told = " ".join(warnings(report(attacked(QUIET, 20_000, 20_000))))
-    assert "resolved" not in told and "false positives" not in told and "the counts differ" not in told
+    assert "cannot be measured" not in told and "false positives" not in told and "the counts differ" not in told
 
 
 def test_every_attack_and_measure_without_a_number_is_listed_with_its_reason() -> None:
@@ -263,7 +269,7 @@ def test_the_card_shows_every_attack_with_rates_and_intervals_and_the_sizes() ->
     text = card(report(attacked(LOUD) | {"mia/dcr/tpr_at_1": None}))
     assert "| dcr | synthetic rows | 154, 154 | 0.710 [0.650, 0.770] | – | – | – | 0.100 [0.050, 0.200] |" in text
     assert text.index("| dcr |") < text.index("| levatt |")  # the strongest first
-    assert "Worst: AUC 0.710 [0.650, 0.770], of dcr; this interval holds at 95% for all attacks at once." in text
+    assert "Strongest: AUC 0.710 [0.650, 0.770], by dcr; this 95% interval holds for all attacks at once." in text
     for row in ("training rows | 491", "held-out rows (non-members) | 154", "synthetic rows | 491"):
         assert f"| {row} |" in text
 
@@ -275,7 +281,7 @@ def test_the_card_shows_measures_with_interval_note_direction_and_meaning() -> N
         "| prompt_copy/rows | 0.100 [0.050, 0.200] (12% equal, 2% by chance) | → 0 | share of rows that equal" in text
     )
     assert "| nrs | 0.900 | → 1 |" in text
-    assert "No attack gave a number: none was run." in text
+    assert "No attack gave a result: none was run." in text
 
 
 def test_a_signal_that_the_canaries_figures_repeat_is_shown_once() -> None:
@@ -371,6 +377,6 @@ def test_folders_without_a_card_end_with_an_error(tmp_path: Path, capsys: pytest
 def test_rows_of_one_person_are_told() -> None:
     people = {"column": "patient_id", "people": 60, "rows": 182}
     text = "\n".join(warnings(report(attacked(QUIET), people=people)))
-    assert "182 rows are of 60 people or things (column patient_id) and are taken as independent" in text
+    assert "182 rows are of 60 people or things (column patient_id) and are treated as independent" in text
     assert "Intervals count rows" in text and "is not kept" in text
     assert not any("people" in line for line in warnings(report(attacked(QUIET), people=None)))

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pages import DOCS, PAGES, README, ROOT, blocks, called, commands, files_in, pages, prose
 
+from experiments.configuration.hydra_errors import resolved
 from experiments.docs.made_pages import MADE, filled
 from experiments.docs.settings_reference import (
     CHOICES,
@@ -30,7 +31,6 @@ from experiments.docs.settings_reference import (
     sizes,
 )
 from experiments.docs.yaml_comments import bases, header, settings
-from experiments.hydra_errors import resolved
 
 LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
 PLUGINS = {"ray": "hydra_plugins.hydra_ray_launcher", "slurm": "hydra_plugins.hydra_submitit_launcher"}
@@ -114,7 +114,7 @@ def test_every_command_can_be_given(path: Path, words: list[str], tmp_path: Path
     elif words[:2] == ["accelerate", "launch"]:
         check_run(path, words[words.index("experiments.run") + 1 :], tmp_path)
     elif program == "harmonic-sample":
-        from experiments.draw import read_settings
+        from experiments.sample_command import read_settings
 
         assert read_settings(given[1:])
     elif program == "harmonic-report":

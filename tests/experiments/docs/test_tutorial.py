@@ -19,13 +19,13 @@ QUICK = "evaluator.machine_learning_efficacy.models=[linear]"
 def test_the_tutorial_runs(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from experiments import draw
+    from experiments import sample_command
     from experiments.card import privacy_card as card
     from experiments.report import command as report
 
     monkeypatch.chdir(tmp_path)
     files_in(TUTORIAL, tmp_path)
-    programs = {"harmonic-card": card.main, "harmonic-report": report.main, "harmonic-sample": draw.main}
+    programs = {"harmonic-card": card.main, "harmonic-report": report.main, "harmonic-sample": sample_command.main}
     ran = []
     for program, *given in commands(TUTORIAL):
         words = [str(path) for word in given for path in (sorted(Path().glob(word)) if "*" in word else [word])]

@@ -17,13 +17,13 @@ from hydra import compose, initialize_config_module
 from omegaconf import open_dict
 from sweeps import failure, write_run
 
+from experiments.collect.record import read_run
 from experiments.report.charts import pareto_front
-from experiments.report.collect import read_run
 from experiments.report.command import main, make_report
-from experiments.report.drawing import panels, styled, svg
+from experiments.report.figures import panels, styled, svg
 from experiments.report.run_charts import association, column_distributions, losses, perplexities, relation_differences
+from experiments.report.run_files import RealRows, Unavailable, history, series
 from experiments.run import run_job
-from experiments.run_files import RealRows, Unavailable, history, series
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 

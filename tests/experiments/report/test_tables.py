@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from sweeps import failure, write_run
 
-from experiments.report.collect import read_runs, tidy
+from experiments.collect.frame import tidy
+from experiments.collect.runs import read_runs
+from experiments.collect.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
 from experiments.report.published import published_figures, published_table
-from experiments.report.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
 from experiments.report.significance import MIN_PAIRS, compare, holm, significance_table
 from experiments.report.tables import Cell, Table, all_tables, measured, result_table
 from experiments.report.typeset import escape_latex, escape_markdown, latex, markdown

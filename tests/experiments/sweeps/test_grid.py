@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_module
 
-from experiments.keys import stage_versions
+from experiments.stages.keys import stage_versions
 from experiments.sweeps.grid import code_files, data_read, ground, key_for, signature
 from harmonic.datasets import Dataset
 from harmonic.runs.done import finished

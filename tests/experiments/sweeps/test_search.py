@@ -11,7 +11,7 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments.run import configured
+from experiments.configuration.building import configured
 from experiments.sweeps.search import Search, distribution, objective
 from harmonic.errors import ConfigError
 

@@ -1,0 +1,1 @@
+"""What runs left behind: their reports, read into records and one table."""

@@ -1,0 +1,52 @@
+"""What the code declares about metrics: their direction, their ideal value and their meaning."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+
+from experiments.collect.record import RunRecord
+from harmonic.evaluation.base import Evaluator, Metric
+
+EFFICIENCY = (
+    Metric("time/*", False, 0, meaning="seconds that a stage took when it was computed"),
+    Metric("*/tokens_per_s", True, 0, meaning="tokens a second"),
+    Metric("*/rows_per_s", True, 0, meaning="rows a second"),
+    Metric("peak_*_mb", False, 0, meaning="most memory held at once, MB"),
+    Metric("validity/raw", True, 0, 1, 1, "share of freely written answers that were rows"),
+)
+"""Directions of the numbers that a report holds besides its metrics."""
+
+
+def find(name: str, metrics: Sequence[Metric]) -> Metric | None:
+    """The declaration that covers this metric name."""
+    return next((metric for metric in metrics if fnmatch.fnmatchcase(name, metric.name)), None)
+
+
+def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
+    """What every evaluator says about its metrics, and what is known of time and memory.
+
+    Those of harmonic, and those that the runs were measured by, wherever they are, if they can be imported.
+    """
+    package = importlib.import_module("harmonic.evaluation")
+    found = list(EFFICIENCY)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for part in vars(importlib.import_module(module.name)).values():
+            if isinstance(part, type) and issubclass(part, Evaluator):
+                found.extend(getattr(part, "metrics", ()))
+    for name in sorted({name for record in records for name in _foreign_evaluators(record)}):
+        try:
+            found.extend(getattr(pkgutil.resolve_name(name), "metrics", ()))
+        except (ImportError, AttributeError, ValueError):
+            continue  # its numbers are shown without a direction
+    return found
+
+
+def _foreign_evaluators(record: RunRecord) -> list[str]:
+    """The classes outside harmonic that a run was measured by."""
+    given = (record.report.get("config") or {}).get("evaluator")
+    parts = given.values() if isinstance(given, dict) else ()
+    names = [str(part.get("_target_")) for part in parts if isinstance(part, dict)]
+    return [name for name in names if not name.startswith("harmonic.")]

@@ -1,0 +1,1 @@
+"""A run's configuration: checked, and made into objects."""

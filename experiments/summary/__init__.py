@@ -1,0 +1,1 @@
+"""What a run prints: its results in words, or what it would do."""
