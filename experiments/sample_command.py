@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.errors import ConfigError, HarmonicError, unknown
 from harmonic.shell import setting
 from harmonic.storage import key_of, storage_errors, write_json
 
@@ -89,7 +89,7 @@ def read_settings(words: Sequence[str]) -> SampleSettings:
     for word in words:
         key, equals, text = word.partition("=")
         if key not in SampleSettings.__dataclass_fields__:
-            raise ConfigError(key, text, "no such setting", suggest(key, SampleSettings.__dataclass_fields__))
+            raise unknown(key, text, "setting", SampleSettings.__dataclass_fields__, name=key)
         try:
             # The base loader keeps every value a text: the file has 1, no and 2024-01-01 as texts, too.
             found[key] = kinds[key](text) if key in kinds else yaml.load(text, Loader=yaml.BaseLoader)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from experiments.configuration.moved_keys import check_moved
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.settings import Text, check_arguments
 from harmonic.shell import override
 from harmonic.tables.canaries import Canaries
@@ -46,7 +46,7 @@ def check_configuration(plain: Mapping[str, Any]) -> None:
     own = {field.name for field in fields(RunSettings)}
     for name, value in plain.items():
         if name not in own | {*PARTS, *OTHERS}:
-            raise ConfigError(str(name), value, "no such setting", suggest(str(name), [*own, *PARTS, *OTHERS]))
+            raise unknown(str(name), value, "setting", [*own, *PARTS, *OTHERS], name=str(name))
     check_arguments(RunSettings, {name: plain[name] for name in plain if name in own})
     check_folder("experiment_name", str(plain["experiment_name"]))
     for name in plain.get("scale") or {}:

@@ -97,7 +97,7 @@ def _no_such_choice(error: MissingConfigException, words: Sequence[str]) -> Conf
     if not group:
         return ConfigError("configuration", name, "cannot be found", "leave out --config-name and --config-dir")
     return ConfigError(
-        group, _typed(group, words) or name, f"there is no {group} {name!r}", near(group, name, error.options or [])
+        group, _typed(group, words) or name, f"unknown {group} {name!r}", near(group, name, error.options or [])
     )
 
 
@@ -113,7 +113,7 @@ def _no_such_setting(error: ConfigCompositionException, words: Sequence[str]) ->
         return ConfigError("configuration", " ".join(words), first, "harmonic --help lists every choice")
     inner = re.search(r"full_key: (\S+)", f"{said}\n{error.__cause__}")
     key = inner[1] if inner and inner[1].startswith(f"{named[1]}.") else named[1]
-    return ConfigError(key, _typed(key, words), "no such setting", _near(key, words))
+    return ConfigError(key, _typed(key, words), f"unknown setting {key.rpartition('.')[2]!r}", _near(key, words))
 
 
 def _typed(key: str, words: Sequence[str]) -> str:

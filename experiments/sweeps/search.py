@@ -22,7 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.randomness import derive
 from harmonic.shell import quoted
 
@@ -94,10 +94,10 @@ class Search(Sweeper):
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if self.direction not in (known := ("maximize", "minimize")):
-            raise ConfigError("hydra.sweeper.direction", self.direction, "is none", suggest(self.direction, known))
+            raise unknown("hydra.sweeper.direction", self.direction, "direction", known)
         samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
         if self.sampler not in samplers:
-            raise ConfigError("hydra.sweeper.sampler", self.sampler, "is none", suggest(self.sampler, samplers))
+            raise unknown("hydra.sweeper.sampler", self.sampler, "sampler", samplers)
         Path(self.storage).parent.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
             storage=f"sqlite:///{self.storage}", study_name=self.study_name, direction=self.direction,  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def objective(folder: Path, metric: str | None) -> float | None:
         return None
     metrics = json.loads((folder / "report.json").read_text(encoding="utf-8"))["metrics"]
     if metric not in metrics:
-        raise ConfigError("hydra.sweeper.metric", metric, "is not in the report", suggest(metric, metrics))
+        raise unknown("hydra.sweeper.metric", metric, "metric", metrics)
     return metrics[metric]
 
 

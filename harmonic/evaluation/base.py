@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 
@@ -141,7 +141,7 @@ def check_names(key: str, names: Sequence[str], known: Iterable[str]) -> None:
         raise ConfigError(key, names, f"is empty: at least one {kind} is needed", f"choose from {', '.join(choices)}")
     for name in names:
         if name not in choices:
-            raise ConfigError(key, name, f"there is no such {kind}", suggest(name, choices))
+            raise unknown(key, name, kind, choices)
 
 
 def check_confidence(key: str, confidence: float) -> None:

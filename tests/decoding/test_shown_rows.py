@@ -124,5 +124,5 @@ def test_other_rows_are_no_copies_of_the_prompt(
 def test_generators_without_such_prompts_have_no_such_measure(tmp_path: Path) -> None:
     report = harmonic(tmp_path, "generator=marginals")
     assert report["metrics"]["prompt_copy/rows"] is None
-    assert "needs a generator whose prompts show training rows" in report["unavailable"]["prompt_copy/rows"]
+    assert "needs a generator with prompts that show training rows" in report["unavailable"]["prompt_copy/rows"]
     assert not hasattr(Generator, "shown")

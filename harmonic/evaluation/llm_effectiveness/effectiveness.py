@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import FARTHEST, subsample, usable_rows
 from harmonic.evaluation.llm_effectiveness.answering import (
@@ -132,7 +132,7 @@ class LanguageModelEffectiveness(Evaluator):
         for name, known in (("form", FORMS), ("decode", DECODE)):
             value = getattr(self, name)
             if value not in known:
-                raise ConfigError(f"{_KEY}.{name}", value, "is unknown", suggest(str(value), known))
+                raise unknown(f"{_KEY}.{name}", value, "choice", known)
         if self.form == "list":
             Lists(**self.lists).check(_KEY)
             if self.decode != "likelihood":

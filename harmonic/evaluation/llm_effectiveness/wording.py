@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.prompts.prompt import Prompt, asked
 from harmonic.tables.missing_values import MISSING, Imputation
 from harmonic.tables.splits import Splits
@@ -40,7 +40,7 @@ class Wording:
             raise ConfigError("dataset.labels", self.labels, "two classes have the same words", fix)
         for name, words in (self.words or {}).items():
             if name not in columns:
-                raise ConfigError("dataset.words", f"{{{name}: ...}}", "is no column", suggest(name, columns))
+                raise unknown("dataset.words", f"{{{name}: ...}}", "column", columns, name=name)
             if len(set(words.values())) < len(words):
                 problem = f"two values of {name!r} have the same words"
                 raise ConfigError("dataset.words", words, problem, "give each value words of its own")

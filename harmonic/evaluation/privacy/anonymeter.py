@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.comparison.gower import Gower
@@ -135,7 +135,7 @@ class Anonymeter(Evaluator):
         if self.columns < 1:
             raise ConfigError(f"{_KEY}.columns", self.columns, "must be at least 1", f"{_KEY}.columns=3")
         if self.secret is not None and self.secret not in splits.schema.names:
-            raise ConfigError(f"{_KEY}.secret", self.secret, "is no column", suggest(self.secret, splits.schema.names))
+            raise unknown(f"{_KEY}.secret", self.secret, "column", splits.schema.names)
         check_confidence(_KEY, self.confidence)
 
     def _singling_out(self, splits: Splits, rows: pd.DataFrame, size: int, seed: int) -> Outcome:

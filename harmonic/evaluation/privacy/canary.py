@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.attacks import roc
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import Encoder, usable_rows
@@ -135,7 +135,7 @@ class CanaryExposure(Evaluator):
         check_names(f"{_KEY}.signals", self.signals, SIGNALS)
         check_confidence(_KEY, self.confidence)
         if self.form not in FORMS:
-            raise ConfigError(f"{_KEY}.form", self.form, "is unknown", suggest(str(self.form), FORMS))
+            raise unknown(f"{_KEY}.form", self.form, "choice", FORMS)
         Lists(**self.lists).check(_KEY)
         for key, least in (("max_scored_decoys", 2), ("resamples", 2)):
             value = getattr(self, key)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import usable_rows
 from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
@@ -108,13 +108,11 @@ class Fairness(Evaluator):
         """The columns with the groups, and the score."""
         for name in self.columns or []:
             if name not in schema.names:
-                raise ConfigError(f"{_KEY}.columns", name, "is no column", suggest(name, schema.names))
+                raise unknown(f"{_KEY}.columns", name, "column", schema.names)
         known = _OF_LABELS if schema.task.is_classification else _OF_NUMBERS
         score = self.score or known[0]
         if score not in known:
-            raise ConfigError(
-                f"{_KEY}.score", score, f"is no score of this target ({schema.task})", suggest(score, known)
-            )
+            raise unknown(f"{_KEY}.score", score, f"score for {schema.task}", known)
         for key, value, least in (("min_rows", self.min_rows, 2), ("shuffles", self.shuffles, 20)):
             if value < least:
                 raise ConfigError(f"{_KEY}.{key}", value, f"must be at least {least}", f"{_KEY}.{key}={least}")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, contingency_similarity, correlation_similarity
@@ -92,11 +92,10 @@ class Yardsticks(Evaluator):
     def _check(self) -> None:
         for model in self.models:
             if model not in CLASSIFIERS:
-                key = "evaluator.yardsticks.models"
-                raise ConfigError(key, model, "there is no such model", suggest(model, CLASSIFIERS))
+                raise unknown("evaluator.yardsticks.models", model, "model", CLASSIFIERS)
         names = [score.name for score in SCORES]
         if self.score is not None and self.score not in names:
-            raise ConfigError("evaluator.yardsticks.score", self.score, "is no score", suggest(self.score, names))
+            raise unknown("evaluator.yardsticks.score", self.score, "score", names)
         for key, value, least in (
             ("models", len(self.models), 1),
             ("draws", self.draws, 1),

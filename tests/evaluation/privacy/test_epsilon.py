@@ -145,7 +145,7 @@ def test_attacks_that_cannot_be_made_spare_the_others(toy, monkeypatch, assert_s
     assert measures.notes["epsilon"].startswith("dcr")
     measures = evaluate(toy, toy.train, attacks=["mc", "levatt"])
     assert_sound(EmpiricalEpsilon(), measures)
-    assert measures.reasons["epsilon"].startswith("no attack could be made: mc: FloatingPointError: no luck; levatt:")
+    assert measures.reasons["epsilon"].startswith("no attack was possible: mc: FloatingPointError: no luck; levatt:")
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_another_choice(toy):
@@ -161,7 +161,7 @@ def test_bad_rows_are_reasons_or_numbers(toy, spoiled, assert_sound):
 def test_too_few_rows_are_a_reason(toy, assert_sound):
     measures = evaluate(replace(toy, test=toy.test.take(range(3))), toy.train)
     assert_sound(EmpiricalEpsilon(), measures)
-    assert measures.reasons["epsilon"] == "needs 4 rows that were learnt and 4 test rows at least"
+    assert measures.reasons["epsilon"] == "needs at least 4 rows that were learnt and 4 test rows"
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,13 @@ def test_a_table_without_numbers_still_has_rows_to_compare(table_of, assert_soun
 def test_a_generator_without_such_prompts_is_told_so(toy, given, assert_sound):
     measures = PromptCopy().evaluate(toy, toy.val, seed=0, scorer=given)
     assert_sound(PromptCopy(), measures)
-    assert "needs a generator whose prompts show training rows" in measures.reasons["prompt_copy/rows"]
+    assert "needs a generator with prompts that show training rows" in measures.reasons["prompt_copy/rows"]
     assert len(measures.reasons) == len(PromptCopy.metrics)
 
 
 @pytest.mark.parametrize(
     ("shown", "rows", "words"),
-    [(np.empty((80, 0), dtype=int), 240, "prepare them anew"), (prompts(9), 9, "leave no 5 others")],
+    [(np.empty((80, 0), dtype=int), 240, "prepare them again"), (prompts(9), 9, "training rows are too few")],
 )
 def test_prompts_that_cannot_be_compared_are_a_reason(toy, shown, rows, words, assert_sound):
     splits = replace(toy, train=toy.train.take(range(rows)))

@@ -92,7 +92,7 @@ def test_bad_rows_are_reasons_or_numbers(toy, spoiled, assert_sound):
 
 def test_too_few_rows_are_a_reason(toy):
     measures = evaluate(replace(toy, test=toy.test.take(range(3))), jittered(toy, 0.2))
-    assert measures.reasons["shadow/auc"] == "needs 4 rows that were learnt and 4 test rows at least"
+    assert measures.reasons["shadow/auc"] == "needs at least 4 rows that were learnt and 4 test rows"
 
 
 def test_the_same_seed_gives_the_same_numbers(toy):
