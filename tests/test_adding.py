@@ -21,7 +21,7 @@ from row_texts import row_text
 from sklearn.datasets import load_iris, load_wine
 
 from experiments.report.command import make_report
-from harmonic.prompts.row_format import InvalidAnswer, row_format
+from harmonic.prompts.row_format import InvalidAnswer, find_row_format
 
 SMALL = ["llm=tiny", "scale=smoke", "tracker=off", "output_dir=out"]
 
@@ -143,7 +143,7 @@ def test_a_row_format_is_one_file(command: Callable[..., Any], folder: Path, mon
 
     (path,) = write("add-row-format", folder, most=1)
     monkeypatch.setattr(row_formats, "__path__", [*row_formats.__path__, str(path.parent)])
-    form = row_format("sentences", SCHEMA)
+    form = find_row_format("sentences", SCHEMA)
     row = {"age": 48, "dose": 10.0, "city": "Bern", "ill": "1"}
     text = row_text(row, SCHEMA, form="sentences")
     assert text == "age is 48; dose is 10.0; city is Bern; ill is 1"

@@ -79,7 +79,7 @@ def test_every_setting_of_a_generator_can_be_set_by_itself(generator: str) -> No
 
 
 SETTINGS = {
-    ("ctabgan", "training"): "baselines.ctabgan.training.Training",
+    ("ctabgan", "training"): "baselines.ctabgan.training.CtabganTraining",
     ("great", "tuning"): "baselines.great.training.GreatTuning",
     ("great", "sampling"): "baselines.great.generator.GreatSampling",
     ("harmonic", "tuning"): "harmonic.tuning.lora.Tuning",

@@ -16,7 +16,7 @@ SEED_SETTINGS = {"random_state", "random_seed", "data_seed", "rng"}
 
 EXCEPTIONS = {
     "harmonic/randomness.py": "the rule itself",
-    "harmonic/prompts/published_draw.py": "prompts with the published code's draws equal the published files",
+    "harmonic/prompts/published_rows.py": "prompts with the published code's draws equal the published files",
     "harmonic/llm/tiny_model.py": "the weights of a model of tests are the setting weights_seed itself",
 }
 

@@ -23,7 +23,7 @@ from baselines.ctabgan.conditional_vector import Conditions
 from baselines.ctabgan.encoding_rules import EncodingRules, fit_encoding
 from baselines.ctabgan.mode_encoding import RowEncoding
 from baselines.ctabgan.networks import activate, generator, side_of
-from baselines.ctabgan.training import Training, train
+from baselines.ctabgan.training import CtabganTraining, train
 from baselines.device import resolved_device
 from baselines.rounding import rounded
 from harmonic.errors import unknown
@@ -41,13 +41,13 @@ _ROWS_AT_ONCE = 1000
 class CtabganGenerator(Generator):
     """CTAB-GAN+.
 
-    training: settings of `Training`. encoding: settings of `EncodingRules`. device: "auto" (a GPU where there is one),
-    "cpu" or "cuda".
+    training: settings of `CtabganTraining`. encoding: settings of `EncodingRules`. device: "auto" (a GPU if there is
+    one), "cpu" or "cuda".
     """
 
     versions: ClassVar[Versions] = Versions()
 
-    training: Annotated[dict[str, Any], Fields(Training)] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], Fields(CtabganTraining)] = field(default_factory=dict)
     encoding: Annotated[dict[str, Any], Fields(EncodingRules)] = field(default_factory=dict)
     device: str = "auto"
 
@@ -96,8 +96,8 @@ class CtabganGenerator(Generator):
                 encoded.append(activate(raw, self._code.numbers, self._code.selectors).cpu().numpy())
         return Sample(rounded(self._code.decode(np.concatenate(encoded)), self._schema))
 
-    def _settings(self) -> Training:
-        settings = _built(Training, "training", self.training)
+    def _settings(self) -> CtabganTraining:
+        settings = _built(CtabganTraining, "training", self.training)
         settings.check()
         return settings
 

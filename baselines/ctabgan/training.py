@@ -27,7 +27,7 @@ _NOTED = 10  # steps between two looks at the losses
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class CtabganTraining:
     """Settings of the training; the defaults are the published ones.
 
     An epoch has as many steps as whole batches make up the table, but at least one; max_steps (None: no limit) ends
@@ -85,7 +85,9 @@ class Fitted:
     facts: dict[str, float]
 
 
-def train(table: Table, encoding: RowEncoding, settings: Training, device: str, random: np.random.Generator) -> Fitted:
+def train(
+    table: Table, encoding: RowEncoding, settings: CtabganTraining, device: str, random: np.random.Generator
+) -> Fitted:
     """Train on the table's rows. Draws from `random` and from torch's global state: seed it before.
 
     Raises ConfigError where the losses are no numbers any more.
@@ -112,7 +114,7 @@ def train(table: Table, encoding: RowEncoding, settings: Training, device: str, 
 class Duel:
     """The networks, their optimizers, and the encoded rows that they are trained on."""
 
-    settings: Training
+    settings: CtabganTraining
     encoding: RowEncoding
     sampler: TrainingSampler
     random: np.random.Generator
@@ -126,7 +128,7 @@ class Duel:
 
     @classmethod
     def begin(
-        cls, rows: NDArray[np.float32], encoding: RowEncoding, settings: Training, table: Table, device: str,
+        cls, rows: NDArray[np.float32], encoding: RowEncoding, settings: CtabganTraining, table: Table, device: str,
         random: np.random.Generator,
     ) -> Duel:  # fmt: skip
         """Untrained networks for these rows, (n, width), on the device."""

@@ -27,12 +27,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from baselines.foreign_training import muted, read_learnt
 from baselines.great.row_text import RowReader, row_texts
 from baselines.great.training import GreatTuning, be_great, load_trained, longest_row, prepared_tokenizer, train
+from baselines.sampling_budget import OUT_OF_TIME, Budget, draw_rows
 from harmonic.generators.base import LanguageGenerator, Sample, Versions
 from harmonic.llm.language_model import LanguageModel
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Count, Fields, NotNegative
 from harmonic.tables.splits import Splits
@@ -91,7 +92,7 @@ class GreatGenerator(LanguageGenerator):
         settings = GreatSampling(**self.sampling)
         reader, model = RowReader(self._splits.schema), self._trained  # loaded before the clock starts
 
-        def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
+        def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | InvalidAnswer]:
             with muted(), seeded(derive(seed, "great", "sample")):
                 return self._answers(model, reader, settings, size, deadline)
 
@@ -143,7 +144,7 @@ class GreatGenerator(LanguageGenerator):
 
     def _answers(
         self, model: PreTrainedModel, reader: RowReader, settings: GreatSampling, size: int, deadline: float
-    ) -> list[dict[str, Any] | NoRow]:
+    ) -> list[dict[str, Any] | InvalidAnswer]:
         """A row, or the reason, for each answer."""
         import torch
 
@@ -187,14 +188,14 @@ class _Answers:
             found.append((str(self.tokenizer.decode(kept, clean_up_tokenization_spaces=False)), ended))
         return found
 
-    def read(self, written: list[list[int]], *, late: bool) -> list[dict[str, Any] | NoRow]:
+    def read(self, written: list[list[int]], *, late: bool) -> list[dict[str, Any] | InvalidAnswer]:
         """The rows, or the reasons; `late`: the time was up, so that what is neither whole nor ended was cut off."""
-        rows: list[dict[str, Any] | NoRow] = []
+        rows: list[dict[str, Any] | InvalidAnswer] = []
         for text, ended in self.texts(written):
             try:
                 cut = late and not ended and not self.reader.is_whole(text)
-                rows.append(NoRow(OUT_OF_TIME) if cut else self.reader.read(text, ended=ended))
-            except NoRow as reason:
+                rows.append(InvalidAnswer(OUT_OF_TIME) if cut else self.reader.read(text, ended=ended))
+            except InvalidAnswer as reason:
                 rows.append(reason)
         return rows
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from baselines.drawing import NoRow
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.table import Column, InvalidValue, Schema, Table, Value
 
 _COMMA = re.compile(r"\s*,")
@@ -31,21 +31,21 @@ class RowReader:
     def read(self, text: str, *, ended: bool) -> dict[str, Value]:
         """The row in `text`, columns in the schema's order. ended: the model itself ended the text.
 
-        Raises NoRow with the first column at fault and the reason: truncated (its value was being written when the
-        text was cut off), missing_column, or one of Column.parse (not_a_number, unknown_category, …).
+        Raises InvalidAnswer with the first column at fault and the reason: truncated (the text was cut off within its
+        value), missing_column, or a reason of Column.parse (not_a_number, unknown_category, …).
         """
         cells = self._cells(text)
         row: dict[str, Value] = {}
         for column in self.schema.columns:
             if column.name not in cells:
-                raise NoRow("missing_column", column.name)
+                raise InvalidAnswer("missing_column", column=column.name)
             value, closed = cells[column.name]
             if not (closed or ended):
-                raise NoRow("truncated", column.name)
+                raise InvalidAnswer("truncated", column=column.name)
             try:
                 row[column.name] = column.parse(self._categories[column.name].get(value, value))
             except InvalidValue as error:
-                raise NoRow(error.reason, column.name) from None
+                raise InvalidAnswer(error.reason, column=column.name) from None
         return row
 
     def is_whole(self, text: str) -> bool:

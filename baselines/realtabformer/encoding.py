@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from baselines.drawing import NoRow
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.table import Column, InvalidValue, Schema, Table, Value
 
 _SEPARATOR = "___"
@@ -83,14 +83,14 @@ class RowTokens:
         return [[*(token for cell in cells for token in cell), self.end] for cells in zip(*columns, strict=True)]
 
     def decode(self, ids: Sequence[int], schema: Schema) -> dict[str, Value]:
-        """The row of the ids (len(processed), start and end left out). Raises NoRow with Column.parse's reason."""
+        """The row of these ids: `len(processed)`, without start and end. Raises InvalidAnswer as Column.parse does."""
         row: dict[str, Value] = {}
         for place, column in enumerate(schema.columns):
             text = "".join(self._texts[ids[position]] for position in self._positions[place])
             try:
                 row[column.name] = column.parse(text)
             except InvalidValue as error:
-                raise NoRow(error.reason, column.name) from None
+                raise InvalidAnswer(error.reason, column=column.name) from None
         return row
 
     def _written(self, place: int, column: Column, value: Any) -> list[int]:

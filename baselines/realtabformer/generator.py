@@ -30,12 +30,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from baselines.device import resolved_device
-from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
 from baselines.foreign_training import muted, read_learnt
 from baselines.realtabformer.encoding import RowTokens
 from baselines.realtabformer.training import RealTabFormerTuning, train
+from baselines.sampling_budget import OUT_OF_TIME, Budget, draw_rows
 from harmonic.errors import ConfigError
 from harmonic.generators.base import LanguageGenerator, Sample, Versions
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Fields, Positive
 from harmonic.tables.splits import Splits
@@ -88,7 +89,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         """Ask until n rows are there. Raises SamplingError when the budget ends before: see `draw_rows`."""
         settings = self._checked_sampling()
 
-        def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
+        def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | InvalidAnswer]:
             with muted(), seeded(derive(seed, "realtabformer", "sample")):
                 return [self._row(ids) for ids in self._answers(settings, size, deadline)]
 
@@ -158,12 +159,12 @@ class RealTabFormerGenerator(LanguageGenerator):
         )
         return written[:, 1 : len(tokens.processed) + 1].tolist()
 
-    def _row(self, ids: list[int]) -> dict[str, Any] | NoRow:
+    def _row(self, ids: list[int]) -> dict[str, Any] | InvalidAnswer:
         if len(ids) < len(self._tokens.processed):
-            return NoRow(OUT_OF_TIME)
+            return InvalidAnswer(OUT_OF_TIME)
         try:
             return self._tokens.decode(ids, self._splits.schema)
-        except NoRow as reason:
+        except InvalidAnswer as reason:
             return reason
 
     def _checked_sampling(self) -> RealTabFormerSampling:

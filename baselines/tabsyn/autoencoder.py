@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.tabsyn.training import Training, train
+from baselines.tabsyn.training import NetworkTraining, train
 from harmonic.settings import Count, NotNegative
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BLOCK = 8192  # rows that go through a network at once where nothing is learnt
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderSettings(Training):
+class AutoencoderSettings(NetworkTraining):
     """Settings of the first stage.
 
     token_size: numbers a column's token holds. layers: of each transformer; width: of its feed-forward layers, in

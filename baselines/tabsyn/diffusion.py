@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from baselines.tabsyn.training import Training, train
+from baselines.tabsyn.training import NetworkTraining, train
 from harmonic.settings import Count, NotNegative, Positive
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionSettings(Training):
+class DiffusionSettings(NetworkTraining):
     """Settings of the second stage.
 
     width: of the denoiser's layers. noise_mean, noise_std: of ln σ in training. sampling_steps, noise_floor,

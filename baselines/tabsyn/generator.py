@@ -24,7 +24,7 @@ from baselines.device import resolved_device
 from baselines.tabsyn.autoencoder import Autoencoder, AutoencoderSettings, train_autoencoder
 from baselines.tabsyn.diffusion import Denoiser, DiffusionSettings, denoised, noise_levels, train_denoiser
 from baselines.tabsyn.encoding import TableEncoding
-from baselines.tabsyn.training import Training
+from baselines.tabsyn.training import NetworkTraining
 from harmonic.errors import ConfigError, DataError
 from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BLOCK = 8192  # rows drawn at once
-Settings = TypeVar("Settings", bound=Training)
+Settings = TypeVar("Settings", bound=NetworkTraining)
 
 
 @dataclass(frozen=True, slots=True)

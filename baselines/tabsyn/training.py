@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class NetworkTraining:
     """Settings of one stage's training.
 
     epochs, max_steps (null: no limit): whichever ends first. batch_size: rows a step, at most all there are.
@@ -59,7 +59,7 @@ def train(
     network: nn.Module,
     loss: Callable[[Tensor], tuple[Tensor, Tensor]],
     rows: int,
-    settings: Training,
+    settings: NetworkTraining,
     *,
     stage: str,
     after_epoch: Callable[[float], None] = lambda _: None,
@@ -109,7 +109,7 @@ def _copy(network: nn.Module) -> dict[str, Any]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def _check_finite(loss: float, settings: Training, stage: str) -> None:
+def _check_finite(loss: float, settings: NetworkTraining, stage: str) -> None:
     if not math.isfinite(loss):
         key = f"generator.{stage}.learning_rate"
         smaller = f"{key}={settings.learning_rate / 10:g}"

@@ -59,7 +59,7 @@ def measured(given: argparse.Namespace, generator: str, scratch: Path, ways: tup
     for way in ways:
         made.sampling |= {"mode": "reject", "attempts": 1} if way == "free" else {"mode": "constrained"}
         made.load(splits, prepared=prepared, directory=fitted)
-        _ = made._tuned  # loaded before the clock starts
+        _ = made.fitted.tuned  # loaded before the clock starts
         found[way] = drawn(made, given.rows, scratch / generator / way)
     made.unload()
     return found

@@ -32,7 +32,7 @@ import pandas as pd
 from experiments.benchmarks.reference import plain_tuning_set
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.neighbors import Metric
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.randomness import derive
 from harmonic.runs.environment import peaks
@@ -100,7 +100,7 @@ def measure(procedure: str, table: Table, limit: int) -> dict[str, Any]:
         metric: Metric = "mixed" if ours else "reference"
         around = Neighborhoods.of(table, k=K, metric=metric, filter=filtered, threshold=THRESHOLD, seed=SEED)
         orders = ColumnOrders.of(schema, permutation=ours)
-        prompts = answers(table, row_format("json", schema), around, orders, shown=K, seed=SEED)
+        prompts = answers(table, find_row_format("json", schema), around, orders, shown=K, seed=SEED)
         taken, measured = time.perf_counter() - started, len(table)
         pairs = [(prompt.prompt, prompt.completion) for prompt in prompts]
     hashes = [sha256("\0".join(pair).encode()).hexdigest()[:16] for pair in pairs]

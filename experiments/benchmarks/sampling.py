@@ -32,7 +32,7 @@ from harmonic.decoding.decoder import Decoder
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows
-from harmonic.prompts.row_format import InvalidAnswer, RowFormat, row_format
+from harmonic.prompts.row_format import InvalidAnswer, RowFormat, find_row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.randomness import derive
 from harmonic.tuning.lora import load_tuned
@@ -46,7 +46,7 @@ def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat
     train = parts["dataset"].load(SEED).train
     model, tokenizer = load_tuned(parts["llm"], run / "adapter") if run else parts["llm"].load()
     chat = Chat(tokenizer)
-    form, orders = row_format("json", train.schema), ColumnOrders.of(train.schema, permutation="row")
+    form, orders = find_row_format("json", train.schema), ColumnOrders.of(train.schema, permutation="row")
     shown = RandomRows(np.arange(len(train)), 5, SEED)
     prompts = sampling_prompts(train, form, shown, orders, rows, document=False)
     return model, chat, form, chat.prompts([prompt.prompt for prompt in prompts])

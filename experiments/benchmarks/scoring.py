@@ -28,7 +28,7 @@ from experiments.configuration.building import configured
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows
-from harmonic.prompts.row_format import RowTexts, row_format
+from harmonic.prompts.row_format import RowTexts, find_row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.runs.environment import peaks, reset_peaks
 from harmonic.tuning.scoring import BATCH_TOKENS, answer_token_nll
@@ -70,7 +70,7 @@ def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, A
     table = parts["dataset"].load(SEED).train
     rows = min(rows, len(table))
     chat = Chat(tokenizer)
-    form, orders = row_format("json", table.schema), ColumnOrders.of(table.schema, permutation="row")
+    form, orders = find_row_format("json", table.schema), ColumnOrders.of(table.schema, permutation="row")
     shown = RandomRows(np.arange(len(table)), K, SEED)
     (prompt,) = sampling_prompts(table, form, shown, orders, 1, document=False)
     context = chat.prompts([prompt.prompt])[0]

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
-from harmonic.prompts.fitting import PromptFit
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.prompt_fit import PromptFit
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, validation_prompts
 from harmonic.tables.codes.coding import Coding
 from harmonic.tables.splits import Splits
@@ -55,7 +55,7 @@ def held_out(generator: HarmonicGenerator, splits: Splits, prepared: Path, most:
     table = fit.table(Coding.of(splits.train, generator.numbers, generator.categories).encode(rows))
     lists = generator.supervision == "rows"
     prompts = validation_prompts(
-        table, row_format(generator.row_format, table.schema), around,
+        table, find_row_format(generator.row_format, table.schema), around,
         ColumnOrders.of(table.schema, generator.permutation, generator.target), np.arange(known, len(rows)),
         shown=generator.checked()[0].rows_shown(fit.k), document=lists, seed=0,
     )  # fmt: skip

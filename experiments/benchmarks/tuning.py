@@ -27,7 +27,7 @@ from typing import Any
 from harmonic.llm.language_model import LanguageModel
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.runs.environment import peaks
 from harmonic.tuning.lora import tune
@@ -45,7 +45,7 @@ def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt
     filtered = train.schema.task.is_classification
     around = Neighborhoods.of(train, k=5, metric="mixed", filter=filtered, threshold=2, seed=SEED)
     orders = ColumnOrders.of(train.schema, permutation="row")
-    prompts = answers(train, row_format("json", train.schema), around, orders, shown=5, seed=SEED)
+    prompts = answers(train, find_row_format("json", train.schema), around, orders, shown=5, seed=SEED)
     return parts["llm"], prompts[:count]
 
 

@@ -29,7 +29,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.stages.keys import configured_versions
-from harmonic.runs.done import finished
+from harmonic.runs.done_file import finished
 from harmonic.storage import key_of, write_json
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ WIDTH_STEP = 64
 ATTENTION = "harmonic_folded"
 """The name under which transformers knows `folded_attention`."""
 
-_CURRENT: ContextVar[Packed | None] = ContextVar("pack", default=None)  # of the pass that is on its way
+_CURRENT: ContextVar[PackedPass | None] = ContextVar("pack", default=None)  # of the pass that is on its way
 
 
 class SlotLayer(DynamicLayer):
@@ -36,7 +36,7 @@ class SlotLayer(DynamicLayer):
     def __init__(self, rows: int, capacity: int) -> None:
         super().__init__()
         self.rows, self.capacity = rows, capacity
-        self.place: Prompt | Packed
+        self.place: PromptPass | PackedPass
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate once the heads' number and size are known."""
@@ -55,7 +55,7 @@ class SlotLayer(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         place = self.place
-        if isinstance(place, Prompt):
+        if isinstance(place, PromptPass):
             keys, values = self.keys[place.row : place.row + 1], self.values[place.row : place.row + 1]
             keys[:, :, place.start : place.width], values[:, :, place.start : place.width] = key_states, value_states
         else:
@@ -71,7 +71,7 @@ class SlotLayer(DynamicLayer):
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PromptPass:
     """A pass that writes the columns [start, width) of one row and reads [0, width)."""
 
     row: int
@@ -80,7 +80,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Packed:
+class PackedPass:
     """A pass that appends tokens to the first `rows` rows and reads the columns [0, width).
 
     row, column: (tokens,), where each token of the pack goes. slot: (tokens,), its place when the pack is laid
@@ -97,7 +97,7 @@ class Packed:
     start: int = 0
 
     @classmethod
-    def of(cls, columns: Sequence[range], width: int, groups: int, dtype: torch.dtype, device: Any) -> Packed:
+    def of(cls, columns: Sequence[range], width: int, groups: int, dtype: torch.dtype, device: Any) -> PackedPass:
         """The pack that writes these columns, row by row."""
         longest = max(map(len, columns))
         row = torch.tensor([row for row, own in enumerate(columns) for _ in own], device=device)
@@ -118,9 +118,9 @@ class SlotCache(Cache):
         super().__init__(layers=[SlotLayer(rows, capacity) for _ in range(layers)])
         self.rows, self.capacity = rows, capacity
 
-    def focus(self, place: Prompt | Packed) -> None:
+    def focus(self, place: PromptPass | PackedPass) -> None:
         """Let the next forward pass write and read there."""
-        _CURRENT.set(place if isinstance(place, Packed) else None)
+        _CURRENT.set(place if isinstance(place, PackedPass) else None)
         for layer in self.layers:
             layer.place = place
 

@@ -91,7 +91,7 @@ class RowConstraint:
 class RowConstraints:
     """Makes the constraints of rows in a format, held to the conditions, for one tokenizer. end: ends a row."""
 
-    form: RowFormat
+    row_format: RowFormat
     tokenizer: PreTrainedTokenizerBase
     end: int
     conditions: Conditions = field(default_factory=dict)
@@ -103,7 +103,7 @@ class RowConstraints:
 
         names = tuple(order)
         if names not in self._compiled:
-            grammar = self.form.grammar(order, self.conditions)
+            grammar = self.row_format.grammar(order, self.conditions)
             matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
             if matcher.is_error():
                 raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")

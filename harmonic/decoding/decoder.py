@@ -1,15 +1,15 @@
-"""Batched decoding, free or held to a schema, with a key-value cache that is never copied.
+"""Batched decoding, free or constrained, with a key-value cache that is never copied.
 
-A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding, into its
-row of the cache; what all prompts of a sampler have in common at the start is computed once, and so is a
-prompt that stands in a batch several times. Decode: a step feeds every open row the token drawn for it, and
-behind it several more: in constrained decoding what the schema forces, in free decoding what the prompt suggests
-(harmonic.decoding.drafts), of which is kept what the draws agree with. Each row may be fed another number of tokens.
+A batch is decoded in two parts. Prefill: each prompt goes through the model alone, without padding, into its row of the
+cache. The common start of all prompts is computed once, and so is a prompt that a batch contains several times. Decode:
+a step feeds every open row the token drawn for it, and more tokens behind it. In constrained decoding these are the
+tokens that the schema forces. In free decoding they are guesses (harmonic.decoding.prompt_lookup), which are
+kept as far as the draws agree with them. Rows may be fed different numbers of tokens.
 
-A row is drawn with its own random numbers, and nothing of the rows beside it enters its logits. So the same batch (the
-same prompts in the same order) gives the same answers bit for bit, on the same machine with as many threads. In another
-batch a row's logits differ, but by rounding alone: a matrix product sums in another order for another number of rows.
-That changes a draw once in a while, and with it the rest of that row.
+A row is drawn with its own random numbers, and its logits do not depend on the other rows. So the same batch (the same
+prompts in the same order) gives the same answers, bit for bit, on the same machine with the same number of threads. In
+another batch a row's logits differ by rounding: a matrix product sums in another order for another number of rows. This
+changes a draw now and then, and with it the rest of that row.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harmonic.decoding.drafts import Drafts
 from harmonic.decoding.memory import affordable_tokens
+from harmonic.decoding.next_token import choose
+from harmonic.decoding.prompt_lookup import PromptLookup
 from harmonic.decoding.settings import BATCH_TOKENS
-from harmonic.decoding.token_draws import choose
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
     from harmonic.decoding.constraints import RowConstraint
-    from harmonic.decoding.forward import Rows
+    from harmonic.decoding.sequence_batch import SequenceBatch
     from harmonic.tuning.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class _Answer:
         self.ids: list[int] = []
         self.finished = False
         self._end, self._limit = end, limit
-        self._drafts = Drafts(prompt) if guessing else None
+        self._lookup = PromptLookup(prompt) if guessing else None
         self._guesses: list[int] = []
 
     @property
@@ -67,7 +67,7 @@ class _Answer:
     def next_tokens(self) -> list[int]:
         """What the model reads next: the last token drawn, and the guesses behind it."""
         room = self._limit - len(self.ids) - 1
-        self._guesses = self._drafts.guess(room) if self._drafts else []
+        self._guesses = self._lookup.guess(room) if self._lookup else []
         return [self.ids[-1], *self._guesses]
 
     def take(self, drawn: Sequence[int]) -> int:
@@ -80,8 +80,8 @@ class _Answer:
                 self.finished = True
                 return len(self._guesses) - place
             self.ids.append(token)
-            if self._drafts:
-                self._drafts.extend([token])
+            if self._lookup:
+                self._lookup.extend([token])
             if place >= len(self._guesses) or token != self._guesses[place]:
                 return len(self._guesses) - place
         return 0
@@ -110,13 +110,13 @@ class Decoder:
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
         """Compute once, for all coming batches, what these prompts have in common at their start."""
-        from harmonic.decoding.forward import SlotRows
+        from harmonic.decoding.sequence_batch import SlotBatch
 
         common = common_prefix(prompts)
         self._prefix = ([], None)
         if self.fast and len(common) >= _SHORTEST_PREFIX:
             with self._inference():
-                rows = SlotRows(self.model, 1, len(common))
+                rows = SlotBatch(self.model, 1, len(common))
                 rows.prefill([common], ([], None))
             self._prefix = (common, rows.cache)
 
@@ -176,7 +176,7 @@ class Decoder:
     @cached_property
     def fast(self) -> bool:
         """Whether the model works with the slot cache; found out on a few tokens, against its own forward pass."""
-        from harmonic.decoding.forward import supports_slots
+        from harmonic.decoding.sequence_batch import supports_slots
 
         found = supports_slots(self.model)
         if not found:
@@ -194,11 +194,11 @@ class Decoder:
     def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
         return constraint.finished or len(answer) >= self.max_new_tokens
 
-    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[Rows, torch.Tensor]:
-        from harmonic.decoding.forward import SingleRows, SlotRows
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[SequenceBatch, torch.Tensor]:
+        from harmonic.decoding.sequence_batch import SingleBatch, SlotBatch
 
         capacity = max(map(len, prompts)) + self.max_new_tokens
-        rows = SlotRows(self.model, len(prompts), capacity) if self.fast else SingleRows(self.model)
+        rows = SlotBatch(self.model, len(prompts), capacity) if self.fast else SingleBatch(self.model)
         return rows, rows.prefill(prompts, self._prefix)
 
     def _allowed(self, constraint: RowConstraint, size: int) -> NDArray[np.bool_]:
@@ -226,7 +226,7 @@ class Decoder:
         """No gradients, and our attention if the model works with it."""
         import torch
 
-        from harmonic.decoding.forward import folded
+        from harmonic.decoding.sequence_batch import folded
 
         if not self.fast:
             with torch.inference_mode():

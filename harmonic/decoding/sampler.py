@@ -1,14 +1,13 @@
-"""Drawing rows from a tuned model: prompts in, exactly n schema-valid rows out (paper, section 3.3).
+"""Rows from a tuned model: prompts in, exactly n schema-valid rows out (paper, section 3.3).
 
-Free decoding lets the model write and discards invalid answers; constrained decoding lets it write nothing
-but rows. `auto` does the first for as long as it pays and the second for what is left.
+Free decoding lets the model write anything and discards invalid answers. Constrained decoding lets it write only valid
+rows. `auto` decodes freely as long as that pays, then constrains the rows that are still missing.
 
-Work is cut into batches by the settings and the prompts alone: each round asks, in order of length, for all rows that
-are still missing, `batch_tokens` at a time (fewer only where the memory does not hold them, with a warning). A row's
-random numbers in a round depend on (seed, row, round) alone. So the same seed gives the same table on the same machine
-with as many threads; other batches, another machine or other threads round differently, which may change rows. A
-finished batch is appended to progress.jsonl, so that a killed run goes on after its last whole batch, with the batches
-that it began with, and ends with the same table as an unbroken one.
+The settings and the prompts alone decide the batches: each round asks for all missing rows, in order of length,
+`batch_tokens` at a time (fewer only if the memory is too small, with a warning). The random numbers of a row in a round
+depend on (seed, row, round) alone. So the same seed gives the same table on the same machine with the same number of
+threads. Other batches, another machine or other threads round differently, which may change rows. Finished batches are
+logged (harmonic.decoding.row_collector), so that a killed run continues with the batches that it began with.
 """
 
 from __future__ import annotations
@@ -16,17 +15,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from harmonic.decoding.batch_log import BatchLog
 from harmonic.decoding.memory import warn_of_fewer
+from harmonic.decoding.row_collector import LOG, LOG_VERSION, Answers, RowCollector
 from harmonic.decoding.settings import Sampling
-from harmonic.errors import ConfigError, SamplingError
+from harmonic.errors import ConfigError
 from harmonic.generators.sample import Sample
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat, check_lengths
@@ -66,18 +66,34 @@ class Decodes(Protocol):
     ) -> list[Any]: ...
 
 
+@dataclass(slots=True)
+class _Asked:
+    """The rows of one call, by number: each one's prompt, and the token ids of that prompt."""
+
+    prompts: list[Prompt]
+    ids: list[list[int]]
+    seed: int
+    prefix_shared: bool = False
+
+    def share_prefix(self, decoder: Decodes) -> None:
+        """Once, before the first batch: over all prompts, so that a continued run computes the same numbers."""
+        if not self.prefix_shared:
+            decoder.share_prefix(self.ids)
+            self.prefix_shared = True
+
+
 @dataclass
 class Sampler:
     """Asks the model until every row is there.
 
-    form: how rows are written. orders: of a row's columns, where its prompt has none. context: the longest prompt
-    with answer, tokens. conditions: what every row must satisfy; their columns come first in an order that is drawn,
-    so that the others are drawn given them.
+    row_format: how rows are written. orders: of a row's columns, if its prompt has none. context: the longest prompt
+    with answer, in tokens. conditions: what every row must satisfy. Their columns come first in a drawn order, so that
+    the other columns are drawn given them.
     """
 
     decoder: Decodes
     chat: Chat
-    form: RowFormat
+    row_format: RowFormat
     settings: Sampling
     orders: ColumnOrders
     context: int
@@ -87,44 +103,36 @@ class Sampler:
     def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
         """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
 
-        Validity: raw (accepted share of the free answers), answers (asked in all), free and constrained (rows
-        by each way), constrained_cut (those of the latter that ran into max_new_tokens), rejected/<reason>.
-        Raises SamplingError, with the reasons, when free rounds are all there is and a row is missing; the
-        rows there are stay in `directory`/progress.jsonl. Raises ConfigError for prompts too few or too long.
+        Validity: raw (share of valid free answers), answers (all), free and constrained (rows of each way),
+        constrained_cut (constrained rows that reached max_new_tokens), rejected/<reason>. Raises ConfigError for too
+        few or too long prompts. Raises SamplingError, with the reasons, if a row is missing after all free rounds and
+        mode is "reject"; the rows so far stay in `directory`/progress.jsonl.
         """
         self.settings.check()
-        needed = self.settings.prompts_needed(n)
-        if len(prompts) < needed:
-            raise ConfigError("n_samples", n, f"needs {needed} prompts, there are {len(prompts)}", "prepare anew")
-        ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
-        room = self.decoder.max_new_tokens
-        check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
-        log = BatchLog(
-            directory / "progress.jsonl", self._identity(ids, n, seed), {"batch_tokens": self.decoder.budget()}
-        )
+        asked = self._asked(prompts, n, seed)
+        facts = {"batch_tokens": self.decoder.budget()}
+        log = BatchLog(directory / LOG, self._identity(asked, n), facts)
         warn_of_fewer(log.facts["batch_tokens"], self.settings.batch_tokens)
-        own = [prompts[self.settings.prompt_of(row)] for row in range(n)]
-        work = _Work(self, [ids[self.settings.prompt_of(row)] for row in range(n)], own, seed, log)
-        rounds = [*range(self.settings.free_rounds), *([] if self.settings.mode == "reject" else [None])]
+        ways: Counter[str] = Counter()
         with Progress("sample", n, "rows") as progress:
-            for attempt in rounds:
-                hopeless = attempt and not work.rows and self.settings.mode == "auto"
-                if not hopeless:  # or the constrained round comes at once
-                    work.round(attempt, progress)
-                if len(work.rows) == n:
+            rows = RowCollector(n, log, progress)
+            for way, attempt in self._rounds():
+                if way == "free" and attempt and self.settings.mode == "auto" and not rows.rows:
+                    continue  # the model writes no valid rows: constrain it at once
+                self._round(way, attempt, asked, rows, ways)
+                if rows.complete:
                     break
-        if len(work.rows) < n:
-            raise SamplingError(self._shortfall(len(work.rows), n, work.rejected, log.path))
-        frame = pd.DataFrame([work.rows[row] for row in range(n)], columns=self.schema.names)
-        return Sample(self.schema.conform(frame), work.validity())
+        if not rows.complete:
+            raise self._shortfall(rows)
+        return Sample(self.schema.conform(rows.frame(self.schema.names)), _validity(rows, ways))
 
     @property
     def schema(self) -> Schema:
         """The columns as prompts show them."""
-        return self.form.schema
+        return self.row_format.schema
 
     def order(self, prompt: Prompt, draw: np.random.Generator) -> list[str]:
-        """The columns of one row, in order: the prompt's, or one that is drawn for a constrained row."""
+        """The columns of one row, in order: the prompt's order, or a drawn one for a constrained row."""
         names = self.schema.names
         if prompt.order is not None:
             return [names[place] for place in prompt.order]
@@ -134,124 +142,105 @@ class Sampler:
         return sorted(drawn, key=lambda name: name not in self.conditions)
 
     def constraints(self, document: bool) -> RowConstraints:
-        """What makes a row's constraint."""
+        """Makes the constraint of each row."""
         from harmonic.decoding.constraints import RowConstraints
 
         if self._constraints is None:
             end = self.chat.ends(document)
-            self._constraints = RowConstraints(self.form, self.chat.tokenizer, end, self.conditions)
+            self._constraints = RowConstraints(self.row_format, self.chat.tokenizer, end, self.conditions)
         return self._constraints
 
     def batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
-        """The rows in batches of like prompt length, each within `budget` tokens."""
+        """The rows in batches of similar prompt length, each within `budget` tokens."""
         batches: list[list[int]] = []
         largest = 0
         for row in sorted(rows, key=lambda row: (-len(prompts[row]), row)):
             if not batches or len(batches[-1]) >= largest:
-                # The first of a batch is its longest, so it sets what every row of it takes.
+                # The first row of a batch is its longest, so it decides what every row takes.
                 fitting = max(budget // (len(prompts[row]) + self.decoder.max_new_tokens), 1)
                 largest = min(self.decoder.largest_batch, fitting)
                 batches.append([])
             batches[-1].append(row)
         return batches
 
-    def _identity(self, ids: list[list[int]], n: int, seed: int) -> str:
-        """A hash of all that the rows depend on, but for the model: the folder stands for that."""
+    def _asked(self, prompts: Sequence[Prompt], n: int, seed: int) -> _Asked:
+        """The prompt of each row. Raises ConfigError for too few or too long prompts."""
+        needed = self.settings.prompts_needed(n)
+        if len(prompts) < needed:
+            raise ConfigError("n_samples", n, f"needs {needed} prompts, there are {len(prompts)}", "prepare anew")
+        ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
+        room = self.decoder.max_new_tokens
+        check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
+        places = [self.settings.prompt_of(row) for row in range(n)]
+        return _Asked([prompts[place] for place in places], [ids[place] for place in places], seed)
+
+    def _rounds(self) -> list[tuple[str, int]]:
+        """The way and number of each round: free ones, then a constrained one unless mode is "reject"."""
+        free = [("free", attempt) for attempt in range(self.settings.free_rounds)]
+        return free if self.settings.mode == "reject" else [*free, ("constrained", 0)]
+
+    def _round(self, way: str, attempt: int, asked: _Asked, rows: RowCollector, ways: Counter[str]) -> None:
+        """Ask once for every missing row, and count in `ways` what came by this way."""
+        missing = [row for row in range(rows.n) if row not in rows.rows]
+        draw = partial(self._free, attempt=attempt) if way == "free" else self._constrained
+        for number, batch in enumerate(self.batches(missing, asked.ids, int(rows.log.facts["batch_tokens"]))):
+            answers = rows.batch(f"{way} {attempt} {number}", batch, partial(draw, asked, batch))
+            ways.update({way: len(answers.rows), f"{way} asked": len(batch), "cut": answers.cut})
+
+    def _free(self, asked: _Asked, batch: list[int], *, attempt: int) -> Answers:
+        draws = [np.random.default_rng(derive(asked.seed, "free answer", row, attempt)) for row in batch]
+        asked.share_prefix(self.decoder)
+        decoded = self.decoder.free([asked.ids[row] for row in batch], draws)
+        found = Answers(tokens=sum(len(answer.ids) for answer in decoded))
+        for number, draw, answer in zip(batch, draws, decoded, strict=True):
+            try:
+                order = self.order(asked.prompts[number], draw)
+                row = self.row_format.parse(self.chat.text(answer.ids), order)
+            except InvalidAnswer as error:
+                found.rejected[(error.reason, error.column) if answer.finished else ("too_long", "")] += 1
+                continue
+            if broken := [name for name, condition in self.conditions.items() if not condition.fits(row[name])]:
+                found.rejected["condition", broken[0]] += 1
+            else:
+                found.rows[number] = row
+        return found
+
+    def _constrained(self, asked: _Asked, batch: list[int]) -> Answers:
+        draws = [np.random.default_rng(derive(asked.seed, "constrained answer", row)) for row in batch]
+        orders = [self.order(asked.prompts[row], draw) for row, draw in zip(batch, draws, strict=True)]
+        constraints = self.constraints(asked.prompts[batch[0]].document)
+        asked.share_prefix(self.decoder)
+        decoded = self.decoder.constrained(
+            [asked.ids[row] for row in batch], draws, [constraints.start(order) for order in orders]
+        )
+        rows = {
+            row: self.row_format.parse(self.chat.text(answer.ids), order)
+            for row, order, answer in zip(batch, orders, decoded, strict=True)
+        }
+        tokens, cut = sum(len(answer.ids) for answer in decoded), sum(not answer.finished for answer in decoded)
+        return Answers(rows, tokens=tokens, cut=cut)
+
+    def _identity(self, asked: _Asked, n: int) -> str:
+        """A hash of all that the rows depend on, except the model, which the folder stands for."""
         settings = {**asdict(self.settings), "orders": asdict(self.orders), "room": self.decoder.max_new_tokens}
-        settings["format"] = type(self.form).__name__
-        text = canonical({"prompts": ids, "n": n, "seed": seed, "settings": settings}) + repr(self.schema)
+        settings |= {"format": type(self.row_format).__name__, "log": LOG_VERSION}
+        text = canonical({"prompts": asked.ids, "n": n, "seed": asked.seed, "settings": settings}) + repr(self.schema)
         text += repr(dict(self.conditions)) if self.conditions else ""
         return sha256(text.encode()).hexdigest()[:16]
 
-    def _shortfall(self, have: int, wanted: int, rejected: Counter[str], path: Path) -> str:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
-        held = f" with {described(self.conditions)}" if self.conditions else ""
-        return (
-            f"only {have} of {wanted} rows{held} after {self.settings.free_rounds} attempts at each; "
-            f"rejected answers: {reasons}\n"
-            "  fix: tune longer (generator.tuning.epochs, generator.tuning.max_examples), lower "
-            "generator.sampling.temperature, raise generator.sampling.attempts, or set generator.sampling.mode=auto\n"
-            f"  the rows so far: {path}"
+    def _shortfall(self, rows: RowCollector) -> Exception:
+        fix = (
+            "tune longer (generator.tuning.epochs, generator.tuning.max_examples), lower "
+            "generator.sampling.temperature, raise generator.sampling.attempts, or set generator.sampling.mode=auto"
         )
+        condition = f" with {described(self.conditions)}" if self.conditions else ""
+        why = f"{self.settings.free_rounds} attempts at each row"
+        return rows.shortfall(why, fix, rows.log.path, condition=condition)
 
 
-class _Work:
-    """The rows of one `Sampler.sample` as they come in."""
-
-    def __init__(
-        self, sampler: Sampler, prompts: list[list[int]], asked: list[Prompt], seed: int, log: BatchLog
-    ) -> None:
-        self.sampler, self.prompts, self.asked, self.seed, self.log = sampler, prompts, asked, seed, log
-        self.rows: dict[int, dict[str, Any]] = {}
-        self.rejected: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
-        self.ready = False
-
-    def round(self, attempt: int | None, progress: Progress) -> None:
-        """Ask once for every missing row: freely, or constrained if `attempt` is None."""
-        missing = [row for row in range(len(self.prompts)) if row not in self.rows]
-        way = "constrained" if attempt is None else "free"
-        budget = int(self.log.facts["batch_tokens"])
-        for number, batch in enumerate(self.sampler.batches(missing, self.prompts, budget)):
-            name = f"{way} {attempt or 0} {number}"
-            done = self.log.find(name, batch)
-            if done is None:
-                self._prepare()
-                done = self._constrained(batch) if attempt is None else self._free(batch, attempt)
-                self.log.append(name, batch, done)
-            self.rows |= {int(row): values for row, values in done["rows"].items()}
-            self.rejected.update(done["rejected"])
-            self.counts.update({way: len(done["rows"]), f"{way} asked": len(batch), "cut": done.get("cut", 0)})
-            progress.advance(len(done["rows"]), tokens=done["tokens"])
-            progress.note(rejected=sum(self.rejected.values()))
-
-    def validity(self) -> dict[str, float]:
-        """The counts, as `Sampler.sample` names them."""
-        free, asked = self.counts["free"], self.counts["free asked"]
-        found: dict[str, float] = {"raw": free / asked} if asked else {}
-        found |= {"answers": asked + self.counts["constrained asked"], "free": free}
-        found |= {"constrained": self.counts["constrained"], "constrained_cut": self.counts["cut"]}
-        found |= {f"rejected/{reason}": count for reason, count in sorted(self.rejected.items())}
-        return {name: float(value) for name, value in found.items()}
-
-    def _prepare(self) -> None:
-        """Before the first batch, also of a run taken up again: over all prompts, so that the numbers are the same."""
-        if not self.ready:
-            self.sampler.decoder.share_prefix(self.prompts)
-            self.ready = True
-
-    def _free(self, batch: list[int], attempt: int) -> dict[str, Any]:
-        draws = [np.random.default_rng(derive(self.seed, "free answer", row, attempt)) for row in batch]
-        rows: dict[int, dict[str, Any]] = {}
-        rejected: Counter[str] = Counter()
-        decoded = self.sampler.decoder.free([self.prompts[row] for row in batch], draws)
-        for row, draw, answer in zip(batch, draws, decoded, strict=True):
-            try:
-                order = self.sampler.order(self.asked[row], draw)
-                found = self.sampler.form.parse(self.sampler.chat.text(answer.ids), order)
-            except InvalidAnswer as error:
-                rejected[error.reason if answer.finished else "too_long"] += 1
-                continue
-            if all(condition.fits(found[name]) for name, condition in self.sampler.conditions.items()):
-                rows[row] = found
-            else:
-                rejected["condition"] += 1
-        return {"rows": rows, "rejected": dict(rejected), "tokens": sum(len(answer.ids) for answer in decoded)}
-
-    def _constrained(self, batch: list[int]) -> dict[str, Any]:
-        sampler = self.sampler
-        draws = [np.random.default_rng(derive(self.seed, "constrained answer", row)) for row in batch]
-        orders = [sampler.order(self.asked[row], draw) for row, draw in zip(batch, draws, strict=True)]
-        made = sampler.constraints(self.asked[batch[0]].document)
-        constraints = [made.start(order) for order in orders]
-        decoded = sampler.decoder.constrained([self.prompts[row] for row in batch], draws, constraints)
-        rows = {
-            row: sampler.form.parse(sampler.chat.text(answer.ids), order)
-            for row, order, answer in zip(batch, orders, decoded, strict=True)
-        }
-        return {
-            "rows": rows,
-            "rejected": {},
-            "cut": sum(not answer.finished for answer in decoded),
-            "tokens": sum(len(answer.ids) for answer in decoded),
-        }
+def _validity(rows: RowCollector, ways: Counter[str]) -> dict[str, float]:
+    """The counts, as `Sampler.sample` names them."""
+    free, asked = ways["free"], ways["free asked"]
+    found: dict[str, float] = {"raw": free / asked} if asked else {}
+    found |= {"answers": float(rows.answers), "free": float(free), "constrained": float(ways["constrained"])}
+    return found | {"constrained_cut": float(ways["cut"])} | rows.rejections()

@@ -15,7 +15,7 @@ from typing import Any
 
 from harmonic.decoding.settings import Sampling
 from harmonic.llm.language_model import LanguageModel
-from harmonic.prompts.fitting import PromptFit
+from harmonic.prompts.prompt_fit import PromptFit
 from harmonic.tuning.settings import Tuning
 
 MEASURED_SECONDS = 0.2  # for reading, and again for learning

@@ -29,7 +29,7 @@ class Chat:
     tokenizer: PreTrainedTokenizerBase  # or a harmonic.prompts.file_tokenizer.FileTokenizer, for counting
 
     @cached_property
-    def frame(self) -> tuple[str, str, str]:
+    def template_parts(self) -> tuple[str, str, str]:
         """What the chat template writes before the prompt, between prompt and answer, and after the answer.
 
         A model without a chat template gets the prompt as it is, as the published code does.
@@ -48,7 +48,7 @@ class Chat:
 
         White space before it, as in LLaMA-2's template, is left out: an answer ends where its text does.
         """
-        after = self._ids([self.frame[2].lstrip()])[0]
+        after = self._ids([self.template_parts[2].lstrip()])[0]
         special = bool(after) and after[0] in self.tokenizer.all_special_ids
         return int(after[0] if special else self.tokenizer.eos_token_id)
 
@@ -110,7 +110,7 @@ class Chat:
 
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt, up to where the answer begins."""
-        before, between, _ = self.frame
+        before, between, _ = self.template_parts
         ids = self._ids([f"{before}{text}{between}" for text in texts])
         marked = [row for row, text in enumerate(texts) if any(mark in text for mark in self.marks)]
         if marked:  # the frame's marks are meant, these are not

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Prompt
-from harmonic.prompts.published_draw import published_rows
+from harmonic.prompts.published_rows import published_rows
 from harmonic.randomness import derive
 
 Context = Literal["random", "neighbors", "synthetic", "none"]
@@ -29,7 +29,7 @@ class RandomRows:
     """k random rows a prompt, never the set of rows that a tuning prompt shows.
 
     rows: positions of those that may be shown. Prompt i depends on (seed, i), these and `exclude`, never on how many
-    there are. With metric "reference" the draw is the published one (harmonic.prompts.published_draw).
+    there are. With metric "reference" the draw is the published one (harmonic.prompts.published_rows).
     among: positions of rows to show before any others; where they are fewer than k, others join them.
     """
 

@@ -53,7 +53,7 @@ class FileTokenizer:
         world = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
-        world.globals |= {"raise_exception": refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+        world.globals |= {"raise_exception": refuse, "strftime_now": lambda style: datetime.now().strftime(style)}
         given: dict[str, Any] = {"messages": turns, "add_generation_prompt": False}
         given |= {"bos_token": self.bos_token, "eos_token": self.eos_token}
         try:

@@ -29,23 +29,22 @@ _WORDS = (
 ).split()
 
 
-def instruction(form: RowFormat, k: int, order: Sequence[str]) -> tuple[str, list[str], str]:
+def instruction(row_format: RowFormat, k: int, order: Sequence[str]) -> tuple[str, list[str], str]:
     """The fixed parts of a prompt with k examples: head, what stands before each example, and tail.
 
     The wording is that of the published data; without examples it asks for a row of the table.
     """
-    schema = form.schema
+    schema = row_format.schema
     columns = f"{len(schema.features)} columns of features"
     if schema.has_target:
         columns += f" and 1 column of labels, where the {schema.target} column is a {schema.task.value} label"
     if not k:
-        head = (
-            f"Rows about {schema.description} contain {columns}. Please generate a sample in {form.described(order)}."
-        )
+        written = row_format.described(order)
+        head = f"Rows about {schema.description} contain {columns}. Please generate a sample in {written}."
         return head, [], "\nGenerate one sample: "
     head = (
         f"Here are {k} tabular data about {schema.description}, each containing {columns}. "
-        f"I will transmit the data to you in {form.described(order)}. "
+        f"I will transmit the data to you in {row_format.described(order)}. "
         f"Please generate an approximate sample based on these {k} examples."
     )
     numbers = [*_WORDS[:k], *map(str, range(len(_WORDS) + 1, k + 1))]
@@ -57,12 +56,12 @@ Shown = Sequence[tuple[str, int | None, Order | None]]
 
 
 def question(
-    form: RowFormat, shown: Shown, answer: tuple[str, int | None, Order | None] | None, order: Order | None
+    row_format: RowFormat, shown: Shown, answer: tuple[str, int | None, Order | None] | None, order: Order | None
 ) -> Prompt:
     """The instruction with these rows as examples, and a row as the answer: None in sampling."""
-    names = form.schema.names
+    names = row_format.schema.names
     named = names if order is None else [names[place] for place in order]
-    head, before, tail = instruction(form, len(shown), named)
+    head, before, tail = instruction(row_format, len(shown), named)
     parts = [Part(head)]
     parts += [Part(lead + text, False, row, own) for lead, (text, row, own) in zip(before, shown, strict=True)]
     parts.append(Part(tail))
@@ -71,13 +70,13 @@ def question(
     return Prompt(tuple(parts), order)
 
 
-def row_list(form: RowFormat, shown: Shown, learnt: Shown, order: Order) -> Prompt:
+def row_list(row_format: RowFormat, shown: Shown, learnt: Shown, order: Order) -> Prompt:
     """A list of rows: those that are shown, then those that are learnt; all have their columns in `order`.
 
     A row's text ends with its line break, which is what ends it in decoding, too.
     """
-    names = form.schema.names
-    head = f"Rows about {form.schema.description}.\n" + form.header([names[place] for place in order])
+    names = row_format.schema.names
+    head = f"Rows about {row_format.schema.description}.\n" + row_format.header([names[place] for place in order])
     parts = [Part(head)]
     parts += [Part(text + "\n", False, row, own) for text, row, own in shown]
     parts += [Part(text + "\n", True, row, own) for text, row, own in learnt]

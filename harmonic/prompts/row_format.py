@@ -25,11 +25,14 @@ KEY = "generator.row_format"
 
 
 class InvalidAnswer(ValueError):
-    """An answer that is not a row of the schema; `reason` is a short tag for counting."""
+    """An answer that is not a row of the schema.
 
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        super().__init__(f"{reason}: {detail}")
+    reason: a short tag for counting. column: the first column at fault, "" if there is none.
+    """
+
+    def __init__(self, reason: str, detail: str = "", column: str = "") -> None:
+        self.reason, self.column = reason, column
+        super().__init__(f"{reason}: {detail or repr(column)}")
 
 
 class RowFormat(ABC):
@@ -69,8 +72,8 @@ class RowFormat(ABC):
 class RowTexts:
     """Writes many rows of a table, each in an order of its own, fast: every distinct cell is written once."""
 
-    def __init__(self, table: Table, form: RowFormat) -> None:
-        self._form = form
+    def __init__(self, table: Table, row_format: RowFormat) -> None:
+        self._format = row_format
         self.cells = np.empty(table.frame.shape, dtype=object)
         for place, column in enumerate(table.schema.columns):
             values = table.frame[column.name].to_numpy()
@@ -78,13 +81,13 @@ class RowTexts:
             # Floats are told apart by their bits: 0.0 and -0.0 are equal, but not as texts.
             codes, distinct = pd.factorize(values.view(np.int64) if is_float else values, use_na_sentinel=False)
             distinct = distinct.view(np.float64) if is_float else distinct
-            texts = [form.cell(column.name, column.format(value)) for value in distinct.tolist()]
+            texts = [row_format.cell(column.name, column.format(value)) for value in distinct.tolist()]
             self.cells[:, place] = np.array(texts, dtype=object)[codes]
 
     def render(self, rows: NDArray[np.int64], orders: NDArray[np.int64] | None = None) -> list[str]:
         """Texts of the rows at these positions (m,); `orders` (m, columns) permutes each one's columns."""
         cells = self.cells[rows] if orders is None else self.cells[rows[:, None], orders]
-        return [self._form.joined(row) for row in cells.tolist()]
+        return [self._format.joined(row) for row in cells.tolist()]
 
 
 def row_formats() -> list[str]:
@@ -94,7 +97,7 @@ def row_formats() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
 
 
-def row_format(name: str, schema: Schema) -> RowFormat:
+def find_row_format(name: str, schema: Schema) -> RowFormat:
     """The format of this name. Raises ConfigError for one that is not there."""
     if name not in row_formats():
         raise unknown(KEY, name, "row format", row_formats())

@@ -1,51 +1,103 @@
-"""Prompts that ask for new rows: rows that are shown, and no answer (paper, section 3.3)."""
+"""Prompts that ask for new rows: they show rows, and have no answer (paper, section 3.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harmonic.prompts.column_orders import ColumnOrders
-from harmonic.prompts.contexts import Contexts
+from harmonic.prompts.contexts import Context, Contexts, NeighborRows, NoRows, RandomRows
 from harmonic.prompts.instruction import Shown, question, row_list
+from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Order, Prompt
 from harmonic.prompts.row_format import RowFormat, RowTexts
 from harmonic.tables.table import Table
 
 
+@dataclass(frozen=True, kw_only=True)
+class SamplingPrompts:
+    """Makes sampling prompts.
+
+    lists: prompts are lists of rows. metric: of the neighbours. rows: positions of the training rows that prompts may
+    show. shown: how many of them a prompt shows; wanted: as many as the user asked for in tuning. pool: how many
+    nearest rows the shown neighbours are drawn from (None: `shown`).
+    """
+
+    row_format: RowFormat
+    orders: ColumnOrders
+    lists: bool
+    metric: Metric
+    rows: NDArray[np.int64]
+    shown: int
+    wanted: int
+    pool: int | None = None
+
+    def context(
+        self, kind: Context, seed: int, *, nearest: NDArray[np.int64] | None = None, training: Iterable[Prompt] = (),
+        among: NDArray[np.int64] | None = None,
+    ) -> Contexts:  # fmt: skip
+        """Chooses the real rows that prompts show.
+
+        nearest: the neighbours of every row, (n, k) positions, for the kind "neighbors". training: the tuning prompts.
+        among: positions of the rows to show, or to have at the centre, before others.
+        """
+        if kind == "none":
+            return NoRows(seed)
+        if among is not None:
+            among = np.intersect1d(among, self.rows)
+        if kind == "neighbors":
+            assert nearest is not None
+            centers = self.rows if among is None or not len(among) else among
+            return NeighborRows(nearest[:, : self.pool or self.shown], self.shown, seed, centers=centers)
+        # Tuning prompts with one row show nearly every row: if those were excluded, only odd rows would be left. A list
+        # teaches all of its rows, so none of them is an answer that a sampling prompt could give away.
+        exclude = training if not self.lists and (self.shown > 1 or self.wanted == 1) else ()
+        return RandomRows(self.rows, self.shown, seed, metric=self.metric, exclude=exclude, among=among)
+
+    def make(
+        self, table: Table, context: Contexts, n: int, *, first: Sequence[str] = (), real: bool = True
+    ) -> list[Prompt]:
+        """The n prompts that show rows of the table; see `sampling_prompts`."""
+        return sampling_prompts(
+            table, self.row_format, context, self.orders, n, document=self.lists, first=first, real=real
+        )
+
+
 def sampling_prompts(
-    table: Table, form: RowFormat, contexts: Contexts, orders: ColumnOrders, n: int, *, document: bool,
+    table: Table, row_format: RowFormat, contexts: Contexts, orders: ColumnOrders, n: int, *, document: bool,
     first: Sequence[str] = (), real: bool = True,
 ) -> list[Prompt]:  # fmt: skip
-    """N prompts with rows of `table`, as `contexts` chooses them; prompt i does not depend on n.
+    """The n prompts with the rows of `table` that `contexts` chooses; prompt i does not depend on n.
 
-    document: rows in a list rather than as examples of an instruction. first: names of columns to put first in the
-    order of the row that is asked for, where prompts have one. real: whether the rows are training rows, so that the
-    parts name their positions.
+    document: rows stand in a list, not as examples of an instruction. first: names of columns that come first in the
+    row that is asked for, if prompts decide its order. real: whether these are training rows; then each part names the
+    position of its row.
     """
     chosen = [contexts.shown(place) for place in range(n)]
-    ahead = {form.schema.names.index(name) for name in first}
+    ahead = {row_format.schema.names.index(name) for name in first}
     drawn = [_orders(orders, generator, len(rows), ahead) for rows, generator in chosen]
     flat = np.concatenate([rows for rows, _ in chosen])
     own_orders = np.array([order for own, _ in drawn for order in own], dtype=np.int64)
-    written = iter(RowTexts(table, form).render(flat, own_orders.reshape(len(flat), orders.columns)))
+    written = iter(RowTexts(table, row_format).render(flat, own_orders.reshape(len(flat), orders.columns)))
     prompts = []
     for (shown, _), (own, wanted) in zip(chosen, drawn, strict=True):
         lines: Shown = [
             (next(written), row if real else None, order) for row, order in zip(shown.tolist(), own, strict=True)
         ]
         if document:
-            prompts.append(row_list(form, lines, [], wanted or tuple(range(orders.columns))))
+            prompts.append(row_list(row_format, lines, [], wanted or tuple(range(orders.columns))))
         else:
-            prompts.append(question(form, lines, None, wanted))
+            prompts.append(question(row_format, lines, None, wanted))
     return prompts
 
 
 def _orders(
     orders: ColumnOrders, generator: np.random.Generator, shown: int, ahead: set[int]
 ) -> tuple[list[Order], Order | None]:
-    """The order of each row that is shown, and of the one asked for: None where each row has its own."""
+    """The order of each row that is shown, and of the row asked for; None if each row has its own order."""
     if orders.permutation == "row":
         return list(map(tuple, orders.draw(generator, shown).tolist())) if shown else [], None
     order = tuple(sorted(orders.one(generator), key=lambda place: place not in ahead))

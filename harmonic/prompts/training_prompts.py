@@ -75,11 +75,11 @@ def _among(found: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int)
 
 
 def answers(
-    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int
+    table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int
 ) -> list[Prompt]:
     """For each row that is kept, in row order: its `shown` nearest rows as examples, and the row as the answer."""
     neighbors = around.nearest[:, :shown]
-    texts = RowTexts(table, form)
+    texts = RowTexts(table, row_format)
     generator = np.random.default_rng(derive(seed, "tuning answers"))
     prompts: list[Prompt] = []
     for start in range(0, len(around.kept), _CHUNK):  # in chunks, for memory
@@ -89,12 +89,19 @@ def answers(
         written = iter(texts.render(together.ravel(), drawn))
         for rows, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
             *examples, answer = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
-            prompts.append(question(form, examples, answer, None if orders.permutation == "row" else own[-1]))
+            prompts.append(question(row_format, examples, answer, None if orders.permutation == "row" else own[-1]))
     return prompts
 
 
 def lists(
-    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, passes: float, seed: int
+    table: Table,
+    row_format: RowFormat,
+    around: Neighborhoods,
+    orders: ColumnOrders,
+    *,
+    shown: int,
+    passes: float,
+    seed: int,
 ) -> list[Prompt]:
     """Lists of `shown` + 1 rows, a row and its nearest ones in random order: all are learnt.
 
@@ -102,7 +109,7 @@ def lists(
     begins a second.
     """
     generator = np.random.default_rng(derive(seed, "tuning lists"))
-    texts = RowTexts(table, form)
+    texts = RowTexts(table, row_format)
     count = max(math.ceil(passes * len(table) / (shown + 1)), 1)
     rounds = [generator.permutation(around.kept) for _ in range(-(-count // len(around.kept)))]
     anchors = np.concatenate(rounds)[:count]
@@ -115,24 +122,26 @@ def lists(
         written = iter(texts.render(chunk.ravel(), drawn))
         for rows, own, center in zip(chunk.tolist(), order_tuples(drawn, *chunk.shape), centers, strict=True):
             learnt = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
-            prompts.append(row_list(form, [], learnt, own[-1])._replace(center=center))
+            prompts.append(row_list(row_format, [], learnt, own[-1])._replace(center=center))
     return prompts
 
 
 def validation_prompts(
-    table: Table, form: RowFormat, around: Neighborhoods, orders: ColumnOrders, rows: NDArray[np.int64], *,
+    table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, rows: NDArray[np.int64], *,
     shown: int, document: bool, seed: int,
 ) -> list[Prompt]:  # fmt: skip
     """For each of these rows, its neighbours shown and the row as what is to be told."""
     generator = np.random.default_rng(derive(seed, "validation prompts"))
-    texts = RowTexts(table, form)
+    texts = RowTexts(table, row_format)
     together = np.column_stack([around.nearest[rows, :shown], rows])
     drawn = shared_orders(orders, generator, *together.shape)
     written = iter(texts.render(together.ravel(), drawn))
     prompts = []
     for places, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
         *near, answer = [(next(written), row, order) for row, order in zip(places, own, strict=True)]
-        prompts.append(row_list(form, near, [answer], own[-1]) if document else question(form, near, answer, own[-1]))
+        prompts.append(
+            row_list(row_format, near, [answer], own[-1]) if document else question(row_format, near, answer, own[-1])
+        )
     return prompts
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from harmonic.errors import ConfigError
 from harmonic.runs.cache import Build, Cache, Entry
-from harmonic.runs.done import finished, mark_done, outdated
+from harmonic.runs.done_file import finished, mark_done, outdated
 from harmonic.runs.environment import git, peaks, reset_peaks, versions
 from harmonic.runs.identity import identity
 from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harmonic.decoding.cache_layers import Packed, Prompt, SlotCache, folded_attention
+from harmonic.decoding.cache_layers import PackedPass, PromptPass, SlotCache, folded_attention
 
 
 def states(rows: int, tokens: int, seed: int, heads: int = 2, size: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,11 +30,11 @@ def test_a_pack_lands_in_each_rows_own_columns() -> None:
     cache = SlotCache(layers=1, rows=3, capacity=6)
     layer = cache.layers[0]
     prompt = states(1, 3, seed=0)
-    cache.focus(Prompt(row=1, start=0, width=3))
+    cache.focus(PromptPass(row=1, start=0, width=3))
     keys, values = layer.update(*prompt)
     assert torch.equal(keys, prompt[0]) and torch.equal(values, prompt[1])
     more = states(1, 3, seed=1)
-    cache.focus(Packed.of([range(4, 6), range(1, 2)], 6, groups=1, dtype=torch.float32, device="cpu"))
+    cache.focus(PackedPass.of([range(4, 6), range(1, 2)], 6, groups=1, dtype=torch.float32, device="cpu"))
     keys, values = layer.update(*more)
     assert keys.shape == (2, 2, 6, 4) and keys.data_ptr() == layer.keys.data_ptr()
     assert torch.equal(keys[0, :, 4:], more[0][0, :, :2]) and not keys[0, :, :4].any()
@@ -44,7 +44,7 @@ def test_a_pack_lands_in_each_rows_own_columns() -> None:
 
 def test_copy_row_copies_the_tokens_asked_for_and_no_more() -> None:
     cache = SlotCache(layers=1, rows=3, capacity=5)
-    cache.focus(Prompt(row=0, start=0, width=4))
+    cache.focus(PromptPass(row=0, start=0, width=4))
     cache.layers[0].update(*states(1, 4, seed=2))
     cache.copy_row(cache, 0, 2, 3)
     keys = cache.layers[0].keys
@@ -54,7 +54,7 @@ def test_copy_row_copies_the_tokens_asked_for_and_no_more() -> None:
 @pytest.mark.parametrize("columns", [[range(4, 5), range(2, 3)], [range(4, 7), range(2, 3)]], ids=["even", "ragged"])
 def test_attention_of_a_pack_is_the_textbooks_row_by_row(columns: list[range]) -> None:
     cache = SlotCache(layers=1, rows=2, capacity=8)
-    pack = Packed.of(columns, 8, groups=3, dtype=torch.float32, device="cpu")
+    pack = PackedPass.of(columns, 8, groups=3, dtype=torch.float32, device="cpu")
     cache.focus(pack)
     tokens = sum(map(len, columns))
     query, _ = states(1, tokens, seed=3, heads=6)
@@ -70,7 +70,7 @@ def test_attention_of_a_pack_is_the_textbooks_row_by_row(columns: list[range]) -
 
 @pytest.mark.parametrize("before", [0, 5])
 def test_folded_attention_of_a_prompt_is_causal_behind_what_is_known(before: int) -> None:
-    SlotCache(1, 1, 1).focus(Prompt(row=0, start=before, width=before + 4))
+    SlotCache(1, 1, 1).focus(PromptPass(row=0, start=before, width=before + 4))
     query, _ = states(1, 4, seed=5, heads=4)
     key, value = states(1, before + 4, seed=6, heads=2)
     out, _ = folded_attention(torch.nn.Module(), query, key, value, None, scaling=0.5)

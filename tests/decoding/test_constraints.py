@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from harmonic.decoding.constraints import RowConstraints
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.columns import Style
 from harmonic.tables.languages import column_language
 from harmonic.tables.table import Column, Kind, Schema, Task
@@ -91,7 +91,7 @@ def row(draw: np.random.Generator) -> dict[str, Any]:
 def constraints_of(schema: Schema, tokenizer: PreTrainedTokenizerFast, form: str) -> RowConstraints:
     """As a row is constrained in the format that it is used with: JSON ends as an answer, values as a line."""
     end = Chat(tokenizer).ends(document=form == "compact")
-    return RowConstraints(row_format(form, schema), tokenizer, end)
+    return RowConstraints(find_row_format(form, schema), tokenizer, end)
 
 
 @pytest.fixture(scope="module", params=["bytes", "merges"])

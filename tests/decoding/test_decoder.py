@@ -12,9 +12,9 @@ import torch
 from scipy import stats
 
 from harmonic.decoding.decoder import Decoded, Decoder, common_prefix
-from harmonic.decoding.drafts import Drafts
-from harmonic.decoding.forward import SingleRows, SlotRows, folded, supports_slots
-from harmonic.decoding.token_draws import choose
+from harmonic.decoding.next_token import choose
+from harmonic.decoding.prompt_lookup import PromptLookup
+from harmonic.decoding.sequence_batch import SingleBatch, SlotBatch, folded, supports_slots
 from harmonic.llm.tiny_model import TinyModel
 
 END = 257
@@ -108,7 +108,7 @@ def test_a_rows_logits_are_those_of_the_row_alone_but_for_rounding(model: Any, d
 
         def logits(places: list[int]) -> torch.Tensor:
             """(steps, rows, vocabulary)."""
-            rows = SlotRows(made, len(places), 60)
+            rows = SlotBatch(made, len(places), 60)
             first = rows.prefill([asked[place] for place in places], ([], None))
             return torch.stack([first, *(rows.step([step[place] for place in places]) for step in fed)])
 
@@ -137,13 +137,13 @@ def test_rows_of_one_prompt_are_read_once_and_drawn_apart(model: Any, monkeypatc
     decoder = Decoder(model, END, temperature=1.0, max_new_tokens=12)
     assert decoder.fast
     passes: list[int] = []
-    forward = SlotRows._forward
+    forward = SlotBatch._forward
 
-    def counted(self: SlotRows, ids: list[int], *rest: Any) -> torch.Tensor:
+    def counted(self: SlotBatch, ids: list[int], *rest: Any) -> torch.Tensor:
         passes.append(len(ids))
         return forward(self, ids, *rest)
 
-    monkeypatch.setattr(SlotRows, "_forward", counted)
+    monkeypatch.setattr(SlotBatch, "_forward", counted)
     three = decoder.free(asked * 3, draws(3))
     assert [length for length in passes if length >= 30] == [30]  # its tokens; a step of three rows has fewer
     assert len({tuple(answer.ids) for answer in three}) == 3
@@ -165,7 +165,7 @@ def test_without_our_attention_a_row_at_a_time_gives_the_same(model: Any, monkey
     slow = Decoder(model, 65, temperature=1.0, max_new_tokens=20)
     slow.__dict__["fast"] = False
     slow.share_prefix(asked)
-    assert isinstance(slow._prefill(asked)[0], SingleRows)
+    assert isinstance(slow._prefill(asked)[0], SingleBatch)
     assert slow.free(asked, draws(3)) == fast.free(asked, draws(3))
 
 
@@ -237,21 +237,21 @@ def test_choose_at_temperature_0_takes_the_likeliest() -> None:
 def test_guesses_save_passes_and_change_no_answer(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [prompt * 4 for prompt in prompts([12, 9, 15], shared=[])]  # much to copy from
     passes: list[int] = []
-    verify = SlotRows.verify
+    verify = SlotBatch.verify
 
-    def counted(self: SlotRows, fed: list[list[int]]) -> torch.Tensor:
+    def counted(self: SlotBatch, fed: list[list[int]]) -> torch.Tensor:
         passes.append(sum(map(len, fed)))
         return verify(self, fed)
 
-    monkeypatch.setattr(SlotRows, "verify", counted)
+    monkeypatch.setattr(SlotBatch, "verify", counted)
 
     def answers(temperature: float, guess: Any) -> list[list[int]]:
         passes.clear()
-        monkeypatch.setattr("harmonic.decoding.drafts.Drafts.guess", guess)
+        monkeypatch.setattr("harmonic.decoding.prompt_lookup.PromptLookup.guess", guess)
         decoder = Decoder(model, -1, temperature, max_new_tokens=60)
         return [answer.ids for answer in decoder.free(asked, draws(3))]
 
-    own = Drafts.guess
+    own = PromptLookup.guess
     for temperature in (0, 0.3, 1.5):
         plain = answers(temperature, lambda self, limit: [])
         assert len(passes) == 59
@@ -259,7 +259,7 @@ def test_guesses_save_passes_and_change_no_answer(model: Any, monkeypatch: pytes
         # Right guesses, then wrong ones, of changing length.
         truth = {tuple(prompt): ids for prompt, ids in zip(asked, plain, strict=True)}
 
-        def guess(self: Drafts, limit: int, truth: dict[tuple[int, ...], list[int]] = truth) -> list[int]:
+        def guess(self: PromptLookup, limit: int, truth: dict[tuple[int, ...], list[int]] = truth) -> list[int]:
             prompt = next(prompt for prompt in truth if self._text[: len(prompt)] == list(prompt))
             behind = truth[prompt][len(self._text) - len(prompt) :]
             right = len(self._text) % 4

@@ -29,7 +29,7 @@ from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt, asked
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.conditions import Condition
 from harmonic.tables.table import Column, Kind, Schema, Task
 
@@ -59,7 +59,7 @@ def sampler(schema: Schema = SMALL, *, room: int = 60, context: int = 2048, **se
     # In double precision no draw hangs on how sums are rounded, which differs from batch to batch.
     decoder = Decoder(model.double(), tokenizer.eos_token_id, chosen.temperature, room, chosen.batch_tokens)
     return Sampler(
-        decoder=decoder, chat=Chat(tokenizer), form=row_format("json", schema), settings=chosen,
+        decoder=decoder, chat=Chat(tokenizer), row_format=find_row_format("json", schema), settings=chosen,
         orders=ColumnOrders.of(schema, permutation="row"), context=context,
     )  # fmt: skip
 
@@ -116,7 +116,9 @@ def test_rows_longer_than_max_new_tokens_are_whole_all_the_same_and_counted(tmp_
 
 
 def test_reject_raises_with_the_reasons_when_the_model_writes_no_rows(tmp_path: Path) -> None:
-    with pytest.raises(SamplingError, match=r"only 0 of 4 rows after 2 attempts at each; rejected answers: too_long"):
+    with pytest.raises(
+        SamplingError, match=r"only 0 of 4 rows from 8 answers: 2 attempts at each row; rejected answers: too_long"
+    ):
         draw(sampler(mode="reject", attempts=2, room=8), 4, tmp_path)
 
 

@@ -16,6 +16,7 @@ from omegaconf import open_dict
 from experiments.run import run_job
 from harmonic.decoding.decoder import Decoded
 from harmonic.generators.base import Generator
+from harmonic.method.fitted import FittedModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import read_prompts
@@ -58,11 +59,11 @@ def copying(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Let HARMONIC copy; how often it does not, at first, may be set."""
     given = SimpleNamespace(failing=0, sampled=0)
 
-    def decoder(self: HarmonicGenerator, settings: Any) -> tuple[Any, int]:
+    def decoder(self: FittedModel, settings: Any) -> tuple[Any, int]:
         given.sampled += 1
-        return Copying(self._chat, given.failing), 100_000
+        return Copying(self.chat, given.failing), 100_000
 
-    monkeypatch.setattr(HarmonicGenerator, "_decoder", decoder)
+    monkeypatch.setattr(FittedModel, "decoder", decoder)
     return given
 
 

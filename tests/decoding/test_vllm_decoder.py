@@ -21,7 +21,7 @@ from harmonic.llm.tiny_model import TinyModel
 from harmonic.llm.wheel_model import WheelModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.table import Column, Kind, Schema, Task
 from harmonic.tuning.lora import tune
 from harmonic.tuning.settings import Tuning
@@ -83,7 +83,7 @@ def test_a_rows_seed_depends_on_its_own_random_numbers_alone(engine: list[Any]) 
 
 def test_constrained_answers_carry_their_grammar_and_are_brought_to_their_end(engine: list[Any]) -> None:
     tokenizer = TINY.tokenizer()
-    form = row_format("json", SCHEMA)
+    form = find_row_format("json", SCHEMA)
     rows = RowConstraints(form, tokenizer, tokenizer.eos_token_id)
     whole = tokenizer('{"town": "south", "age": "44"}')["input_ids"]
     asked = [rows.start(["town", "age"]), rows.start(["town", "age"])]
@@ -152,7 +152,7 @@ def test_vllm_draws_rows_from_an_adapter(merge: bool, tmp_path: Path) -> None:
         made.share_prefix(prompts)
         learnt = made.free(prompts[:1], draws(1))
         made.temperature = 1.5
-        rows = RowConstraints(row_format("json", SCHEMA), chat.tokenizer, chat.end)
+        rows = RowConstraints(find_row_format("json", SCHEMA), chat.tokenizer, chat.end)
         constraints = [rows.start(["town", "age"]) for _ in prompts]
         found = made.constrained(prompts, draws(3), constraints)
     finally:

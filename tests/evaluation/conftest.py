@@ -16,7 +16,7 @@ from harmonic.evaluation.base import Evaluator, Measures
 from harmonic.llm.language_model import LanguageModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.prompt import asked, write_prompts
-from harmonic.prompts.row_format import RowTexts, row_format
+from harmonic.prompts.row_format import RowTexts, find_row_format
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
@@ -163,7 +163,7 @@ def taught() -> Callable[..., HarmonicGenerator]:
     def teach(llm: LanguageModel, splits: Splits, folder: Path, **tuning: Any) -> HarmonicGenerator:
         settings = {"batch_size": 16, "scheduler": "constant", "dropout": 0.0, "checkpoint_every": None} | tuning
         found = HarmonicGenerator(llm=llm, neighbors={"k": 1}, tuning=settings)
-        texts = RowTexts(splits.train, row_format("json", splits.schema)).render(np.arange(len(splits.train)))
+        texts = RowTexts(splits.train, find_row_format("json", splits.schema)).render(np.arange(len(splits.train)))
         write_prompts([asked("Row: ", text) for text in texts], folder / "train.jsonl")
         write_prompts([asked("Row: ")], folder / "sample.jsonl")
         found.fit(splits, seed=0, prepared=folder, directory=folder)

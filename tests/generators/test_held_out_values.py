@@ -14,7 +14,6 @@ from hydra import compose, initialize_config_module
 from test_generators import CONF, UNTRAINED
 from test_run import harmonic, report_of
 
-from baselines.drawing import NoRow
 from baselines.great.row_text import RowReader, row_texts
 from experiments.sample_command import read_settings, sample_again
 from experiments.stages.keys import StageInputs
@@ -23,6 +22,7 @@ from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator
 from harmonic.generators.ruled import fitted_to
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 from harmonic.tables.training_view import for_generators
@@ -130,7 +130,7 @@ def test_a_text_that_names_what_only_held_out_rows_have_is_no_row(birds: Path) -
     reader = RowReader(for_generators(splits).schema)
     texts = row_texts(splits.train)
     assert reader.read(texts[0], ended=True)["bird"] == "tern"
-    with pytest.raises(NoRow, match="bird"):
+    with pytest.raises(InvalidAnswer, match="bird"):
         reader.read(texts[0].replace("tern", "teal"), ended=True)
 
 

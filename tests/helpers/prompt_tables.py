@@ -14,7 +14,7 @@ from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Prompt
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
 from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
@@ -80,7 +80,7 @@ def tuning_set(
     """The tuning prompts of the paper: a row as the answer to its neighbours."""
     around = Neighborhoods.of(table, k=k, metric=metric, filter=filter, threshold=threshold, seed=seed)
     orders = ColumnOrders.of(table.schema, permutation)
-    return answers(table, row_format(form, table.schema), around, orders, shown=shown or k, seed=seed)
+    return answers(table, find_row_format(form, table.schema), around, orders, shown=shown or k, seed=seed)
 
 
 def sampling_set(
@@ -90,4 +90,4 @@ def sampling_set(
     """The sampling prompts of the paper: random rows as examples."""
     context = RandomRows(np.arange(len(table)), k, seed, metric=metric, exclude=exclude, among=among)
     orders = ColumnOrders.of(table.schema, permutation)
-    return sampling_prompts(table, row_format("json", table.schema), context, orders, n, document=False)
+    return sampling_prompts(table, find_row_format("json", table.schema), context, orders, n, document=False)

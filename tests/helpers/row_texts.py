@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harmonic.decoding.constraints import RowConstraint
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.table import Schema
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def row_text(row: Mapping[str, Any], schema: Schema, order: Sequence[str] | None = None, form: str = "json") -> str:
     """The row's text, columns in `order` (default: the schema's)."""
-    written = row_format(form, schema)
+    written = find_row_format(form, schema)
     return written.joined([written.cell(name, schema[name].format(row[name])) for name in order or schema.names])
 
 

@@ -120,7 +120,7 @@ def test_a_local_folder_gives_the_model_that_was_saved(folder):
     assert model.config._attn_implementation == "eager"
     with torch.inference_mode():
         torch.testing.assert_close(model(ids).logits, original(ids).logits)
-    assert Chat(tokenizer).frame == Chat(tiny_tokenizer()).frame
+    assert Chat(tokenizer).template_parts == Chat(tiny_tokenizer()).template_parts
 
 
 def test_a_folder_with_pickled_weights_only_is_refused(folder):

@@ -15,6 +15,7 @@ from harmonic.decoding.sampler import Sampler
 from harmonic.errors import ConfigError
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.prompt import Prompt, read_prompts
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.conditions import read_conditions, satisfying
 from harmonic.tables.splits import Splits
 
@@ -130,7 +131,7 @@ def test_rows_are_scored_behind_nothing_but_the_header(dense: tuple[HarmonicGene
     tokens = made.token_nll(rows)
     assert made.nll(rows) == pytest.approx([losses.mean() for losses in tokens])
     assert all((losses > 0).all() and np.isfinite(losses).all() for losses in tokens)
-    prompt = made._scoring_prompt(made._form(made._fit.schema(made._coding.coded)))
+    prompt = made.fitted.scoring_prompt(find_row_format(made.row_format, made.fitted.schema))
     assert prompt.rows == () and prompt.prompt.count("\n") == 2  # the headline and the columns
     base = made.token_nll(rows, base=True)
     assert [len(losses) for losses in base] == [len(losses) for losses in tokens]
@@ -138,7 +139,7 @@ def test_rows_are_scored_behind_nothing_but_the_header(dense: tuple[HarmonicGene
 
 def test_the_paper_format_is_scored_behind_rows_that_nobody_scores(splits: Splits, tmp_path: Path) -> None:
     made = tuned(tmp_path, splits, "generator=harmonic")
-    prompt = made._scoring_prompt(made._form(made._fit.schema(made._coding.coded)))
+    prompt = made.fitted.scoring_prompt(find_row_format(made.row_format, made.fitted.schema))
     texts = [part.text.partition(": ")[2] for part in prompt.parts[1:-1]]
     expected = splits.val.texts().head(5).to_dict("records")
     assert [json.loads(text) for text in texts] == expected
@@ -170,13 +171,13 @@ def test_prompts_of_the_second_round_show_no_real_row(
     assert len(first) == 40 and all(prompt.rows for prompt in first)
     assert len(second) == N and len(sample.frame) == N and sample.validity["first_round"] == 40
     assert all(prompt.rows == () and prompt.learnt_rows == () for prompt in second)
-    names = made._fit.schema(made._coding.coded).names
+    names = made.fitted.schema.names
 
     def rows(prompt: Prompt) -> list[tuple[str, ...]]:
         lines = [line.split("|") for line in prompt.prompt.splitlines()[1:]]
         return [tuple(line[lines[0].index(name)] for name in names) for line in lines[1:]]
 
-    coded = made._coding.encode(few.train).texts()
+    coded = made.fitted.coding.encode(few.train).texts()
     real = set(coded[names].itertuples(index=False, name=None))
     shown = [row for prompt in second for row in rows(prompt)]
     assert len(shown) == 2 * len(second) and not set(shown) & real
@@ -247,7 +248,7 @@ def test_without_permutation_a_draw_under_conditions_keeps_the_tables_order(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("generator.permutation=row", r"generator\.permutation=row: rows of a list"),
+        ("generator.permutation=row", r"generator\.permutation=row: all rows of a prompt need one order"),
         ("generator.row_format=csv", r"generator\.row_format=csv"),
         ("generator.numbers=bins", r"generator\.numbers=bins"),
         ("generator.supervision=row", r"generator\.supervision=row"),

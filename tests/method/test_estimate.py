@@ -11,7 +11,7 @@ from harmonic.decoding.settings import Sampling
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.method import estimate
 from harmonic.method.estimate import Size, layer_seconds
-from harmonic.prompts.fitting import PromptFit
+from harmonic.prompts.prompt_fit import PromptFit
 from harmonic.tuning.settings import Tuning
 
 LLM = TinyModel(name="tiny", dtype="float32", device="cpu")

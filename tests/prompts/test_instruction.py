@@ -9,10 +9,10 @@ import pytest
 from prompt_tables import SCHEMA, tuning_set
 
 from harmonic.prompts.instruction import instruction, question, row_list
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.table import Table, Task
 
-JSON, COMPACT = row_format("json", SCHEMA), row_format("compact", SCHEMA)
+JSON, COMPACT = find_row_format("json", SCHEMA), find_row_format("compact", SCHEMA)
 
 
 def test_a_tuning_prompt_reads_as_published() -> None:
@@ -56,7 +56,7 @@ def test_without_examples_a_row_of_the_table_is_asked_for(form) -> None:
 
 
 def test_a_table_without_a_target_has_features_alone() -> None:
-    head, _, _ = instruction(row_format("json", replace(SCHEMA, target="", task=Task.NONE)), 1, SCHEMA.names)
+    head, _, _ = instruction(find_row_format("json", replace(SCHEMA, target="", task=Task.NONE)), 1, SCHEMA.names)
     assert "each containing 4 columns of features. I will" in head
 
 

@@ -14,7 +14,7 @@ from prompt_tables import make_table
 from harmonic.errors import DataError
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Part, Prompt, asked, read_prompts, write_prompts
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers, lists
 
 
@@ -46,8 +46,8 @@ def test_the_methods_own_prompts_survive_their_file(form: str, tmp_path: Path) -
     table = make_table(20)
     around = Neighborhoods.of(table, k=3, metric="mixed", filter=False, threshold=0, seed=0)
     drawn = ColumnOrders.of(table.schema, "prompt")
-    made = answers(table, row_format(form, table.schema), around, drawn, shown=3, seed=0)
-    made += lists(table, row_format(form, table.schema), around, drawn, shown=3, passes=2, seed=0)
+    made = answers(table, find_row_format(form, table.schema), around, drawn, shown=3, seed=0)
+    made += lists(table, find_row_format(form, table.schema), around, drawn, shown=3, passes=2, seed=0)
     write_prompts(made, tmp_path / "train.jsonl")
     again = read_prompts(tmp_path / "train.jsonl")
     assert again == made

@@ -13,7 +13,7 @@ from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows
 from harmonic.prompts.neighbors import nearest
 from harmonic.prompts.prompt import Prompt, asked
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
 
 
@@ -97,7 +97,7 @@ CONTEXTS = {
 def made(n: int, context: str, form: str = "compact", permutation: str = "prompt", **given: Any) -> list[Prompt]:
     orders = ColumnOrders.of(SCHEMA, permutation)
     settings = {"document": True, **given}
-    return sampling_prompts(TABLE, row_format(form, SCHEMA), CONTEXTS[context], orders, n, **settings)
+    return sampling_prompts(TABLE, find_row_format(form, SCHEMA), CONTEXTS[context], orders, n, **settings)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -110,7 +110,7 @@ def test_prompts_show_the_contexts_rows_in_the_prompts_order(
 ) -> None:
     prompts = made(70, context, form, permutation, document=document)
     assert made(9, context, form, permutation, document=document) == prompts[:9]
-    found = row_format(form, SCHEMA)
+    found = find_row_format(form, SCHEMA)
     for place, prompt in enumerate(prompts):
         shown, _ = CONTEXTS[context].shown(place)
         assert prompt.rows == tuple(shown) and prompt.completion == "" and prompt.document == document

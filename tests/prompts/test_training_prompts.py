@@ -12,7 +12,7 @@ from prompt_tables import SCHEMA, examples_of, make_table, tuning_set
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.neighbors import nearest
 from harmonic.prompts.prompt import Prompt
-from harmonic.prompts.row_format import RowFormat, row_format
+from harmonic.prompts.row_format import RowFormat, find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, lists, validation_prompts, validation_rows
 from harmonic.tables.table import Table
 
@@ -112,7 +112,7 @@ def listed(
 ) -> list[Prompt]:
     orders = ColumnOrders.of(table.schema, "prompt")
     around = neighborhoods(table, shown)
-    return lists(table, row_format(form, table.schema), around, orders, shown=shown, passes=passes, seed=seed)
+    return lists(table, find_row_format(form, table.schema), around, orders, shown=shown, passes=passes, seed=seed)
 
 
 def lines_of(prompt: Prompt) -> list[str]:
@@ -123,7 +123,7 @@ def lines_of(prompt: Prompt) -> list[str]:
 @pytest.mark.parametrize("form", ["json", "compact"])
 def test_a_list_is_a_row_and_its_neighbours_in_any_order_and_all_are_learnt(form: str) -> None:
     table = make_table(40)
-    found: RowFormat = row_format(form, table.schema)
+    found: RowFormat = find_row_format(form, table.schema)
     near = nearest(table, 3)
     expected = {frozenset([row, *near[row].tolist()]) for row in range(40)}
     places = []
@@ -155,7 +155,7 @@ def test_each_row_begins_a_list_before_any_begins_a_second_and_passes_count_the_
     # A neighbourhood that names its centre: row i's neighbours are three of its own, told by their numbers.
     far = np.array([[(row + step) % rows for step in (1, 2, 3)] for row in range(rows)])
     around = Neighborhoods(far, around.kept)
-    form, orders = row_format("compact", table.schema), ColumnOrders.of(table.schema, "prompt")
+    form, orders = find_row_format("compact", table.schema), ColumnOrders.of(table.schema, "prompt")
     found = lists(table, form, around, orders, shown=3, passes=passes, seed=1)
     assert len(found) == max(int(np.ceil(passes * rows / 4)), 1)
     by_set = {frozenset([row, *far[row].tolist()]): row for row in range(rows)}
@@ -173,7 +173,7 @@ def test_lists_are_fixed_by_their_seed_and_leave_out_what_the_filter_does() -> N
     assert listed(table) == listed(table) != listed(table, seed=1)
     around = neighborhoods(table, 5, filter=True, threshold=3)
     assert 0 < len(around.kept) < 40
-    orders, form = ColumnOrders.of(table.schema, "prompt"), row_format("compact", table.schema)
+    orders, form = ColumnOrders.of(table.schema, "prompt"), find_row_format("compact", table.schema)
     found = lists(table, form, around, orders, shown=0, passes=3, seed=0)  # the row alone
     assert {row for prompt in found for row in prompt.learnt_rows} == set(around.kept.tolist())
 
@@ -210,7 +210,7 @@ def test_a_validation_prompt_tells_its_row_and_shows_learnt_ones(document: bool)
     table = make_table(60)
     back = validation_rows(60, 0.1, seed=0)
     around = neighborhoods(table, 3, rows=np.setdiff1d(np.arange(60), back))
-    form, orders = row_format("compact", table.schema), ColumnOrders.of(table.schema, "prompt")
+    form, orders = find_row_format("compact", table.schema), ColumnOrders.of(table.schema, "prompt")
     found = validation_prompts(table, form, around, orders, back, shown=3, document=document, seed=0)
     assert [prompt.learnt_rows for prompt in found] == [(row,) for row in back]
     assert [prompt.rows for prompt in found] == [tuple(around.nearest[row]) for row in back]

@@ -16,7 +16,7 @@ from harmonic.generators.rejection import draw_by_rejection
 from harmonic.generators.sample import Sample
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.columns import Column, Kind, Style
 from harmonic.tables.conditions import described, read_conditions, renamed, satisfying
 from harmonic.tables.spellings.date_formats import parse_date
@@ -62,7 +62,7 @@ EVERYTHING: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("equal", "between"), EVERYTHING)
 def test_rows_drawn_at_random_under_the_grammar_satisfy_every_condition(equal: Any, between: Any, name: str) -> None:
     conditions = read_conditions(table(), equal, between)
-    chat, form = Chat(TinyModel(name="tiny").tokenizer()), row_format(name, SCHEMA)
+    chat, form = Chat(TinyModel(name="tiny").tokenizer()), find_row_format(name, SCHEMA)
     constraints = RowConstraints(form, chat.tokenizer, chat.ends(document=name == "compact"), conditions)
     draw = np.random.default_rng(0)
     rows = []

@@ -32,7 +32,7 @@ from harmonic.decoding.constraints import RowConstraints
 from harmonic.errors import ConfigError, DataError, HarmonicError
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.row_format import row_format, row_formats
+from harmonic.prompts.row_format import find_row_format, row_formats
 from harmonic.runs.run import Run
 from harmonic.tables.codes.coding import Coding
 from harmonic.tables.column_types.missing_markers import MISSING_VALUES
@@ -163,7 +163,7 @@ def survive_text(table: tuple[list[str], list[list[str]], str | None]) -> None:
         return refused(error)
     spin = np.random.default_rng(len(rows))
     for name in row_formats():
-        form, parsed = row_format(name, read.schema), []
+        form, parsed = find_row_format(name, read.schema), []
         for row in read.frame.to_dict("records"):
             order = [read.schema.names[place] for place in spin.permutation(len(read.schema.names))]
             text = row_text(row, read.schema, order, name)
@@ -207,7 +207,7 @@ def constrain(table: tuple[list[str], list[list[str]], str | None]) -> None:
         return refused(error)
     chat, spin = Chat(tokenizer()), np.random.default_rng(len(rows))
     for name, end in (("json", chat.end), ("compact", chat.line_end)):
-        form = row_format(name, read.schema)
+        form = find_row_format(name, read.schema)
         order = [read.schema.names[place] for place in spin.permutation(len(read.schema.names))]
         ids = drawn_at_random(RowConstraints(form, tokenizer(), end).start(order), spin)
         read.schema.conform(pd.DataFrame([form.parse(chat.text(ids), order)]))

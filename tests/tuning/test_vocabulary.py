@@ -15,7 +15,7 @@ from harmonic.decoding.decoder import Decoder
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.table import Column, Kind, Schema, Task
 from harmonic.tuning.examples import occurring
 from harmonic.tuning.scoring import answer_token_nll
@@ -109,7 +109,7 @@ def test_decoding_gives_the_same_rows_where_the_constraint_leaves_out_the_others
     tokenizer = LLM.tokenizer()
     chat = Chat(tokenizer)
     vocabulary = Vocabulary(np.array(sorted({*tokenizer.encode("0123456789|ab"), chat.line_end, chat.end})))
-    form = row_format("compact", SCHEMA)
+    form = find_row_format("compact", SCHEMA)
     prompts = [ids for ids, _ in chat.encode([asked(f"row {i}: ") for i in range(5)])]
     found = []
     for known in (None, vocabulary):

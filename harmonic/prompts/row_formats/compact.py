@@ -51,7 +51,7 @@ class CompactRows(RowFormat):
             try:
                 found[name] = self.schema[name].parse(unescape(cell))
             except InvalidValue as error:
-                raise InvalidAnswer(error.reason, str(error)) from None
+                raise InvalidAnswer(error.reason, str(error), name) from None
         return {name: found[name] for name in self.schema.names}
 
     def grammar(self, order: Sequence[str], conditions: Conditions | None = None) -> str:

@@ -50,20 +50,21 @@ class JsonRows(RowFormat):
         found = dict(pairs)
         columns = {column.name: column for column in self.schema.columns}
         if len(found) < len(names):
-            raise InvalidAnswer("repeated_column", repr(next(name for name in names if names.count(name) > 1)))
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise InvalidAnswer("repeated_column", repr(repeated))
         for name in names:
             if name not in columns:
                 raise InvalidAnswer("unknown_column", repr(name))
         row: dict[str, Value] = {}
         for name, column in columns.items():
             if name not in found:
-                raise InvalidAnswer("missing_column", repr(name))
+                raise InvalidAnswer("missing_column", column=name)
             if not isinstance(found[name], str):
-                raise InvalidAnswer("not_text", f"column {name!r}")
+                raise InvalidAnswer("not_text", column=name)
             try:
                 row[name] = column.parse(found[name])
             except InvalidValue as error:
-                raise InvalidAnswer(error.reason, str(error)) from None
+                raise InvalidAnswer(error.reason, str(error), name) from None
         return row
 
     def grammar(self, order: Sequence[str], conditions: Conditions | None = None) -> str:

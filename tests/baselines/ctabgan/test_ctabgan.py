@@ -19,7 +19,7 @@ from baselines.ctabgan.conditional_vector import TrainingSampler
 from baselines.ctabgan.downstream import Downstream
 from baselines.ctabgan.encoding_rules import EncodingRules, fit_encoding
 from baselines.ctabgan.generator import CtabganGenerator
-from baselines.ctabgan.training import Training
+from baselines.ctabgan.training import CtabganTraining
 from experiments.configuration.building import configured
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, correlation_similarity
@@ -135,16 +135,16 @@ def test_a_training_that_diverges_says_so_and_leaves_nothing_behind(tmp_path: Pa
 
 
 def test_epochs_are_counted_in_batches_up_to_a_limit() -> None:
-    assert Training(epochs=10, batch_size=100).steps(250) == 20
-    assert Training(epochs=10, batch_size=500).steps(250) == 10  # at least one a epoch
-    assert Training(epochs=10, batch_size=100, max_steps=7).steps(250) == 7
+    assert CtabganTraining(epochs=10, batch_size=100).steps(250) == 20
+    assert CtabganTraining(epochs=10, batch_size=500).steps(250) == 10  # at least one a epoch
+    assert CtabganTraining(epochs=10, batch_size=100, max_steps=7).steps(250) == 7
 
 
 def test_each_step_trains_the_critic_as_often_as_asked_and_the_others_once() -> None:
     train = make_splits().train
     encoding = fit_encoding(train, EncodingRules(), 0)
     rows = encoding.encode(train.frame, np.random.default_rng(0))
-    settings = Training(**(TINY | {"critic_steps": 3}))
+    settings = CtabganTraining(**(TINY | {"critic_steps": 3}))
     duel = ctabgan_training.Duel.begin(rows, encoding, settings, train, "cpu", np.random.default_rng(0))
     duel.step()
     steps = {name: optimizer.state_dict()["state"][0]["step"].item() for name, optimizer in duel.optimizers.items()}

@@ -17,12 +17,12 @@ import pytest
 from contracts import drawn_apart, uninstall
 from toys import make_splits, splits_of
 
-from baselines.drawing import NoRow
 from baselines.great.generator import GreatGenerator, _Answers
 from baselines.great.row_text import RowReader, row_texts
 from baselines.great.training import be_great, prepared_tokenizer
 from harmonic.errors import ConfigError, DataError, SamplingError
 from harmonic.llm.tiny_model import TinyModel
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Task
 
@@ -193,7 +193,7 @@ def test_a_special_token_within_a_value_joins_nothing(loaded: GreatGenerator) ->
     clean = [*start, *tokenizer("".join(rest))["input_ids"], tokenizer.eos_token_id]
     assert answers.read([clean], late=False) == [{"a b": 12, "x": 0.5, "job": "cook", "y": "1"}]
     (found,) = answers.read([joined], late=False)
-    assert isinstance(found, NoRow) and (found.reason, found.column) == ("not_an_integer", "a b")
+    assert isinstance(found, InvalidAnswer) and (found.reason, found.column) == ("not_an_integer", "a b")
 
 
 def test_a_chats_mark_in_a_cell_is_text() -> None:

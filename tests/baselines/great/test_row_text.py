@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from toys import make_splits, splits_of
 
-from baselines.drawing import NoRow
 from baselines.great.row_text import RowReader, row_texts
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 needs_great = pytest.mark.skipif(find_spec("be_great") is None, reason="pip install 'harmonic[great]'")
@@ -96,7 +96,7 @@ def test_rows_survive_the_way_through_text_in_any_order(job: str, order: list[in
     ],
 )
 def test_what_is_no_row_names_the_column_at_fault(text: str, ended: bool, reason: str, column: str) -> None:
-    with pytest.raises(NoRow) as found:
+    with pytest.raises(InvalidAnswer) as found:
         PLAIN.read(text, ended=ended)
     assert (found.value.reason, found.value.column) == (reason, column)
 

@@ -19,12 +19,12 @@ import pytest
 from contracts import drawn_apart, uninstall
 from toys import make_splits, splits_of
 
-from baselines.drawing import NoRow
 from baselines.foreign_training import muted
 from baselines.realtabformer.encoding import RowTokens, coded, numeral
 from baselines.realtabformer.generator import RealTabFormerGenerator
 from baselines.realtabformer.training import DROPPED, RealTabFormerTuning, _former, library
 from harmonic.errors import ConfigError, DataError, SamplingError
+from harmonic.prompts.row_format import InvalidAnswer
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Task
 
@@ -183,7 +183,7 @@ def test_digits_in_places_that_make_no_number_are_no_row(digits: str, reason: st
     if not reason:
         assert tokens.decode(range(5), splits.schema) == {"x": -12.0, "y": "a"}
         return
-    with pytest.raises(NoRow) as found:
+    with pytest.raises(InvalidAnswer) as found:
         tokens.decode(range(5), splits.schema)
     assert (found.value.reason, found.value.column) == (reason, "x")
 
@@ -234,7 +234,7 @@ def test_sampling_ends_when_its_time_is_up(
     loaded: RealTabFormerGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Begun long ago by this clock, and yet in time to ask: on a busy machine the time may be up before.
-    monkeypatch.setattr("baselines.drawing.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("baselines.sampling_budget.time", SimpleNamespace(monotonic=lambda: 0.0))
     hasty = former(sampling={"seconds": 1e-3})
     hasty._model, hasty._tokens, hasty._splits = loaded._trained, loaded._tokens, loaded._splits
     with pytest.raises(SamplingError, match=r"0 of 9 rows from 9 answers: the 0\.001 s are over; .* out_of_time 9"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.tabsyn.training import Training, train
+from baselines.tabsyn.training import NetworkTraining, train
 from harmonic.errors import ConfigError
 from harmonic.randomness import seeded
 
@@ -29,7 +29,7 @@ def test_epochs_batches_and_the_limit_of_steps_are_kept(settings: dict[str, int]
         return weight.weight.sum() ** 2, weight.weight.sum() ** 2
 
     with seeded(0):
-        assert train(weight, loss, rows, Training(**settings), stage="toy")["steps"] == steps
+        assert train(weight, loss, rows, NetworkTraining(**settings), stage="toy")["steps"] == steps
     counts = np.bincount(seen, minlength=rows)
     assert counts.max() - counts.min() <= (0 if "max_steps" not in settings else 1)
 
@@ -48,7 +48,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_the_training()
         if mean == 1.0:
             kept.append(network.weight.item())
 
-    settings = Training(epochs=100, batch_size=2, patience=3)
+    settings = NetworkTraining(epochs=100, batch_size=2, patience=3)
     with seeded(0):
         facts = train(network, loss, 2, settings, stage="toy", after_epoch=note)
     assert facts == {"loss": 1.0, "steps": 6.0}
@@ -65,7 +65,7 @@ def test_the_learning_rate_falls_when_the_loss_does_not() -> None:
         places.append(network.weight.item())
         return network.weight.sum(), torch.tensor(1.0)  # Adam goes down by the learning rate at every step
 
-    settings = Training(epochs=9, batch_size=1, learning_rate=0.01, decay=0.5, decay_patience=2)
+    settings = NetworkTraining(epochs=9, batch_size=1, learning_rate=0.01, decay=0.5, decay_patience=2)
     with seeded(0):
         train(network, loss, 1, settings, stage="toy")
     # the first epoch is the best, two more are waited for, and the fourth without a lower loss halves the rate
@@ -80,7 +80,7 @@ def test_averaged_weights_lie_behind_the_last_ones() -> None:
             network = torch.nn.Linear(1, 1, bias=False)
             start = network.weight.item()
             falling = iter(range(100, 0, -1))
-            settings = Training(epochs=50, batch_size=1, learning_rate=0.01, averaging=averaging)
+            settings = NetworkTraining(epochs=50, batch_size=1, learning_rate=0.01, averaging=averaging)
             train(network, lambda _: (network.weight.sum(), torch.tensor(float(next(falling)))), 1, settings, stage="t")
         return network.weight.item() - start
 
@@ -94,7 +94,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_learning_rate() -> 
     import torch
 
     network = torch.nn.Linear(1, 1)
-    settings = Training(epochs=5, learning_rate=0.5)
+    settings = NetworkTraining(epochs=5, learning_rate=0.5)
     with seeded(0), pytest.raises(ConfigError, match=r"generator\.toy\.learning_rate=0\.5: took .* nan(.|\n)*=0\.05"):
         train(network, lambda _: (network.weight.sum() * float("nan"),) * 2, 4, settings, stage="toy")
 
@@ -105,4 +105,4 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_learning_rate() -> 
 )
 def test_settings_that_cannot_be_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"generator\.toy\.{name}={value}"):
-        Training(**{"epochs": 1, name: value}).check("toy")
+        NetworkTraining(**{"epochs": 1, name: value}).check("toy")

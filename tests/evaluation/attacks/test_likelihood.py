@@ -14,7 +14,7 @@ from harmonic.evaluation.base import TokenScorer
 from harmonic.evaluation.privacy.membership import MembershipInference
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.prompts.instruction import question
-from harmonic.prompts.row_format import row_format
+from harmonic.prompts.row_format import find_row_format
 from harmonic.tables.splits import Splits
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -107,7 +107,7 @@ def test_the_base_model_is_the_one_that_was_not_tuned(few, fitted, tmp_path):
     text = row_text(few.test.frame.iloc[0], few.schema)
     order = tuple(range(len(few.schema.columns)))
     shown = row_text(few.val.frame.iloc[0], few.schema)
-    asked = question(row_format("json", few.schema), [(shown, None, order)], None, order).prompt
+    asked = question(find_row_format("json", few.schema), [(shown, None, order)], None, order).prompt
     turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]
     ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
     with torch.inference_mode():

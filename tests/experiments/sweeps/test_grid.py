@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_module
 from experiments.stages.keys import stage_versions
 from experiments.sweeps.grid import code_files, data_read, ground, key_for, signature
 from harmonic.datasets import Dataset
-from harmonic.runs.done import finished
+from harmonic.runs.done_file import finished
 from harmonic.runs.identity import identity
 from harmonic.tables.column_types.kinds import type_table
 from harmonic.tables.reading.files import read_csv

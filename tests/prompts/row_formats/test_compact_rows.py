@@ -10,7 +10,7 @@ from prompt_tables import SCHEMA, schemas_and_rows
 from row_texts import row_text
 
 from harmonic.errors import ConfigError
-from harmonic.prompts.row_format import InvalidAnswer, row_format, row_formats
+from harmonic.prompts.row_format import InvalidAnswer, find_row_format, row_formats
 from harmonic.prompts.row_formats.compact import CompactRows, escape, unescape
 from harmonic.tables.table import Column, Kind, Schema, Task
 
@@ -92,6 +92,6 @@ def test_an_answer_that_is_no_row_says_why(text: str, reason: str) -> None:
 
 def test_formats_are_found_by_their_names() -> None:
     assert row_formats() == ["compact", "json"]
-    assert isinstance(row_format("compact", SCHEMA), CompactRows)
+    assert isinstance(find_row_format("compact", SCHEMA), CompactRows)
     with pytest.raises(ConfigError, match=r"generator\.row_format=jsn: (.|\n)*json"):
-        row_format("jsn", SCHEMA)
+        find_row_format("jsn", SCHEMA)

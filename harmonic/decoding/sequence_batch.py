@@ -1,7 +1,7 @@
 """Forward passes for a batch of rows that grow at different speed: prefill, step, close.
 
-SlotRows is the fast way: one cache for all rows, written in place, and an attention that does not copy it.
-SingleRows is the way for every model: one row at a time, with the model's own cache and attention. Which of
+SlotBatch is the fast way: one cache for all rows, written in place, and an attention that does not copy it.
+SingleBatch is the way for every model: one row at a time, with the model's own cache and attention. Which of
 them a model gets is decided by `supports_slots`, on the numbers that it computes.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from harmonic.decoding.cache_layers import Packed, Prompt, SlotCache
+    from harmonic.decoding.cache_layers import PackedPass, PromptPass, SlotCache
 
     Prefix = tuple[list[int], SlotCache | None]
 
@@ -25,7 +25,7 @@ _TOLERANCE = {2: 0.08, 4: 1e-3, 8: 1e-3}  # by bytes a number, of the logits' no
 _ROUNDING = 3  # times what rounding alone does to this model's logits is no fault either
 
 
-class Rows(ABC):
+class SequenceBatch(ABC):
     """Rows in decoding. `open` names, by its number, the prompt of each row still open; its order may change."""
 
     open: list[int]
@@ -54,7 +54,7 @@ class Rows(ABC):
         """Drop these rows, given by their prompt's number."""
 
 
-class SlotRows(Rows):
+class SlotBatch(SequenceBatch):
     """All rows in one SlotCache of `capacity` tokens a row."""
 
     def __init__(self, model: PreTrainedModel, count: int, capacity: int) -> None:
@@ -70,7 +70,7 @@ class SlotRows(Rows):
     def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
         import torch
 
-        from harmonic.decoding.cache_layers import Prompt
+        from harmonic.decoding.cache_layers import PromptPass
 
         shared, source = prefix
         seen: dict[tuple[int, ...], int] = {}
@@ -85,7 +85,7 @@ class SlotRows(Rows):
             if source is not None and known:
                 self.cache.copy_row(source, 0, row, known)
             positions = torch.arange(known, len(prompt), device=self.model.device)
-            logits.append(self._forward(list(prompt[known:]), positions, Prompt(row, known, len(prompt)), 1)[0])
+            logits.append(self._forward(list(prompt[known:]), positions, PromptPass(row, known, len(prompt)), 1)[0])
         self.texts = [list(prompt) for prompt in prompts]
         return torch.stack(logits)
 
@@ -103,7 +103,7 @@ class SlotRows(Rows):
             del self.texts[place][-count:]
 
     def _append(self, fed: Sequence[Sequence[int]], wanted: int | torch.Tensor) -> torch.Tensor:
-        from harmonic.decoding.cache_layers import WIDTH_STEP, Packed
+        from harmonic.decoding.cache_layers import WIDTH_STEP, PackedPass
 
         columns = []
         for text, more in zip(self.texts, fed, strict=True):
@@ -111,7 +111,9 @@ class SlotRows(Rows):
             # Fed nothing: the last token once more, into its own column.
             columns.append(range(len(text) - max(len(more), 1), len(text)))
         width = -(-max(map(len, self.texts)) // WIDTH_STEP) * WIDTH_STEP
-        place = Packed.of(columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device)
+        place = PackedPass.of(
+            columns, min(width, self.cache.capacity), self.groups, self.model.dtype, self.model.device
+        )
         tokens = [text[column] for text, own in zip(self.texts, columns, strict=True) for column in own]
         return self._forward(tokens, place.column, place, wanted)
 
@@ -128,7 +130,7 @@ class SlotRows(Rows):
             self.texts.pop()
 
     def _forward(
-        self, tokens: list[int], positions: torch.Tensor, place: Prompt | Packed, wanted: int | torch.Tensor
+        self, tokens: list[int], positions: torch.Tensor, place: PromptPass | PackedPass, wanted: int | torch.Tensor
     ) -> torch.Tensor:
         """The logits behind the tokens `wanted`, (wanted, vocabulary)."""
         import torch
@@ -146,7 +148,7 @@ class SlotRows(Rows):
         ).logits[0]
 
 
-class SingleRows(Rows):
+class SingleBatch(SequenceBatch):
     """Each row by itself, with the cache that the model makes."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -245,9 +247,9 @@ def _distance(ours: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 
 def _probe(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
     """The logits behind `ids`, (3, vocabulary), on three ways through prefix, prefill, and steps of unlike length."""
-    prefix = SlotRows(model, 1, 4)
+    prefix = SlotBatch(model, 1, 4)
     prefix.prefill([ids[:4]], ([], None))
-    rows = SlotRows(model, 3, len(ids))
+    rows = SlotBatch(model, 3, len(ids))
     rows.prefill([ids[:6], ids[:3], ids[:9]], (ids[:4], prefix.cache))
     rows.step([ids[6:9], ids[3:8], ids[9:11]])
     return rows.step([ids[9:], ids[8:], ids[11:]])

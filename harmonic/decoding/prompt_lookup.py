@@ -15,7 +15,7 @@ _LONGEST = 8  # tokens guessed at once
 _MIXED = -1  # in place of a continuation: there were several
 
 
-class Drafts:
+class PromptLookup:
     """What has followed what in one text, and so far always did."""
 
     def __init__(self, tokens: Sequence[int]) -> None:

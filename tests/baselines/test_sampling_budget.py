@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from toys import make_schema
 
-from baselines.drawing import OUT_OF_TIME, Budget, NoRow, draw_rows
+from baselines.sampling_budget import OUT_OF_TIME, Budget, draw_rows
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.sample import Sample
+from harmonic.prompts.row_format import InvalidAnswer
 
 SCHEMA = make_schema(decimals=3)
 
@@ -25,20 +26,24 @@ class Model:
     def __init__(self, share: float, *, stop_at: int | None = None) -> None:
         self.share, self.stop_at, self.sizes = share, stop_at, list[int]()
 
-    def __call__(self, size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
+    def __call__(self, size: int, seed: int, deadline: float) -> list[dict[str, Any] | InvalidAnswer]:
         if len(self.sizes) == self.stop_at:
             raise KeyboardInterrupt
         self.sizes.append(size)
         random = np.random.default_rng(seed)
         return [self.answer(random) for _ in range(size)]
 
-    def answer(self, random: np.random.Generator) -> dict[str, Any] | NoRow:
+    def answer(self, random: np.random.Generator) -> dict[str, Any] | InvalidAnswer:
         row = {
             "n": int(random.integers(1000)),
             "x": round(float(random.random()), 3),
             "y": str(random.choice(["a", "b"])),
         }
-        bad = [NoRow("missing_column", "x"), NoRow("missing_column", "n"), NoRow("not_a_number", "x")]
+        bad = [
+            InvalidAnswer("missing_column", column="x"),
+            InvalidAnswer("missing_column", column="n"),
+            InvalidAnswer("not_a_number", column="x"),
+        ]
         return row if random.random() < self.share else bad[int(random.integers(3))]
 
 
@@ -92,12 +97,12 @@ def test_a_model_without_rows_is_given_up_with_the_reasons(tmp_path: Path) -> No
 class Slow(Model):
     """Finishes two batches; of the third only the first half before the deadline."""
 
-    def __call__(self, size: int, seed: int, deadline: float) -> list[dict[str, Any] | NoRow]:
+    def __call__(self, size: int, seed: int, deadline: float) -> list[dict[str, Any] | InvalidAnswer]:
         answers = super().__call__(size, seed, deadline)
         if len(self.sizes) < 3:
             return answers
         time.sleep(max(deadline - time.monotonic(), 0))
-        return [*answers[: size // 2], *[NoRow(OUT_OF_TIME)] * (size - size // 2)]
+        return [*answers[: size // 2], *[InvalidAnswer(OUT_OF_TIME)] * (size - size // 2)]
 
 
 def test_when_the_time_is_up_the_rows_are_saved_and_only_whole_batches_go_on(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from harmonic.llm.hub_model import HubModel
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.fitting import Gauge, PromptFit
 from harmonic.prompts.prompt import asked, read_prompts
+from harmonic.prompts.prompt_fit import PromptFit
+from harmonic.prompts.token_counts import TokenCounter
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
@@ -151,12 +152,12 @@ def test_a_tokenizer_out_of_reach_is_said_and_leaves_the_prompts_as_asked_for(
 
 def test_maxima_near_the_context_are_exact_among_many_texts() -> None:
     # One text in a thousand takes many more tokens a character than the others.
-    gauge = Gauge(Chat(TinyModel(name="tiny").tokenizer()), 700, 10)
+    counter = TokenCounter(Chat(TinyModel(name="tiny").tokenizer()), 700, 10)
     texts = [asked("x" * (500 + place % 7)) for place in range(3000)]
     texts[1230] = asked("é" * 470)  # two bytes each, so two tokens
-    frame = len(gauge.chat.prompts([""])[0])
-    assert gauge._longest(texts, 500)[0] == 2 * 470 + frame
-    assert gauge._longest(texts, np.inf)[0] == 506 + frame  # far from it, the longest of a sample
+    frame = len(counter.chat.prompts([""])[0])
+    assert counter._longest(texts, 500)[0] == 2 * 470 + frame
+    assert counter._longest(texts, np.inf)[0] == 506 + frame  # far from it, the longest of a sample
 
 
 def test_lists_of_values_are_counted_as_they_are_tuned_and_asked(tmp_path: Path) -> None:

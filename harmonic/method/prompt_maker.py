@@ -1,0 +1,140 @@
+"""The prompts of a training table, and the choice of how many rows they show so that they fit the model's context.
+
+The choice is made before anything is tuned. If prompts with k rows are too long, all prompts show fewer rows; the label
+filter still looks at k neighbours. No text is ever cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmonic.decoding.settings import Sampling
+from harmonic.errors import ConfigError
+from harmonic.prompts.neighbors import Metric
+from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.prompt_fit import PromptFit, possible_fits
+from harmonic.prompts.prompt_style import PromptStyle
+from harmonic.prompts.row_format import RowTexts
+from harmonic.prompts.sampling_prompts import SamplingPrompts
+from harmonic.prompts.token_counts import TokenCounter
+from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts
+from harmonic.shell import override
+from harmonic.tables.table import Table
+from harmonic.tuning.settings import Tuning
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 256  # rows whose mean length is counted before any prompt is written
+
+PromptSets = tuple[list[Prompt], list[Prompt]]
+"""Tuning prompts and sampling prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptMaker:
+    """Makes the prompts of a training table for any number of rows shown, and any names of columns.
+
+    table: the training rows, in codes. around: their neighbours. learnt and kept_back: positions of the rows to learn
+    and to show, and of the rows for validation. k: rows to show, as the user asked. n: rows of the first round of
+    sampling.
+    """
+
+    table: Table
+    around: Neighborhoods
+    learnt: NDArray[np.int64]
+    kept_back: NDArray[np.int64]
+    style: PromptStyle
+    metric: Metric
+    tuning: Tuning
+    sampling: Sampling
+    k: int
+    n: int
+    seed: int
+
+    def row_texts(self, fit: PromptFit) -> list[str]:
+        """The texts of some rows, at most 256."""
+        table = fit.table(self.table)
+        places = np.linspace(0, len(table) - 1, min(len(table), _SAMPLE)).astype(np.int64)
+        return RowTexts(table, self.style.row_format_of(table.schema)).render(places)
+
+    def prompts(self, fit: PromptFit) -> PromptSets:
+        """The tuning prompts, and the sampling prompts of the first round."""
+        table = fit.table(self.table)
+        row_format, orders = self.style.row_format_of(table.schema), self.style.orders_of(table.schema)
+        if self.style.lists:
+            passes = self.tuning.passes or 1.0
+            training = lists(table, row_format, self.around, orders, shown=fit.k, passes=passes, seed=self.seed)
+        else:
+            training = answers(table, row_format, self.around, orders, shown=fit.k, seed=self.seed)
+        made = SamplingPrompts(
+            row_format=row_format, orders=orders, lists=self.style.lists, metric=self.metric, rows=self.learnt,
+            shown=self.sampling.rows_shown(fit.k), wanted=self.k, pool=self.sampling.pool,
+        )  # fmt: skip
+        context = made.context(self.sampling.first_context, self.seed, nearest=self.around.nearest, training=training)
+        return training, made.make(table, context, self.sampling.prompts_needed(self.n))
+
+    def validation(self, fit: PromptFit) -> list[Prompt]:
+        """The prompts that tell when to stop tuning; none if no rows are kept back."""
+        if not len(self.kept_back):
+            return []
+        table = fit.table(self.table)
+        return validation_prompts(
+            table, self.style.row_format_of(table.schema), self.around, self.style.orders_of(table.schema),
+            self.kept_back, shown=fit.k, document=self.style.lists, seed=self.seed,
+        )  # fmt: skip
+
+
+def fitting_prompts(
+    maker: PromptMaker, counter: TokenCounter | None, aliases: bool | str
+) -> tuple[PromptFit, PromptSets]:
+    """The first way to show rows whose prompts fit the context, and its prompts.
+
+    aliases: see `possible_fits`. Without a counter, lengths are not checked. Raises ConfigError if prompts are too long
+    even with one row.
+    """
+    fit: PromptFit | None = None
+    mean_rows: dict[bool, float] = {}
+    for fit in possible_fits(maker.table.schema, maker.k, aliases):
+        if counter is None:
+            logger.info("%s", fit.note())
+            return fit, maker.prompts(fit)
+        short = bool(fit.aliases)
+        if fit.k > 1:
+            if short not in mean_rows:
+                mean_rows[short] = counter.mean_row(maker.row_texts(fit))
+            if (fit.k + 1) * mean_rows[short] > counter.context:
+                continue  # the rows alone are too long: no need to write the prompts
+        prompts = maker.prompts(fit)
+        fit = counter.measured(fit, *prompts)
+        if fit.longest <= counter.context:
+            logger.log(logging.WARNING if fit.k < maker.k else logging.INFO, "%s", fit.note())
+            return fit, prompts
+    assert fit is not None and counter is not None
+    raise _too_long(fit, maker, counter)
+
+
+def _too_long(fit: PromptFit, maker: PromptMaker, counter: TokenCounter) -> ConfigError:
+    """The error for prompts that do not fit with one row."""
+    assert fit.tuning is not None and fit.sampling is not None and fit.row is not None
+    problem = (
+        f"a row takes up to {fit.row['max']:,} tokens; with one example a tuning prompt takes "
+        f"{fit.tuning['max']:,.0f} and a sampling prompt, with room for its answer, {fit.sampling['max']:,.0f}"
+    )
+    fixes = []
+    if not fit.aliases:
+        short = fit.shortened(maker.table.schema)
+        short = counter.measured(short, *maker.prompts(short))
+        saved = fit.longest - short.longest
+        enough = ", which is enough" if short.longest <= counter.context else ""
+        if saved > 0:
+            fixes.append(f"generator.aliases=true (short column names in prompts: saves {saved:,.0f} tokens{enough})")
+    if counter.largest is not None and fit.longest <= counter.largest:
+        fixes.append(f"llm.context={fit.longest:.0f} (the model allows {counter.largest:,})")
+    else:
+        fixes.append("use an llm with a longer context")
+    fixes.append(f"leave columns out ({override('dataset.kinds', {'COLUMN': 'drop'})})")
+    return ConfigError("llm.context", counter.context, problem, "; ".join(fixes))
