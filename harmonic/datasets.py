@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.settings import Count, Text, check_fields, text_of
-from harmonic.shell import override
 from harmonic.tables.canaries import Canaries, plant
-from harmonic.tables.column_types.ambiguities import find_codes, find_doubts
+from harmonic.tables.column_types.decided_kinds import decide_kinds
 from harmonic.tables.column_types.missing_markers import (
     MISSING_VALUES,
     marker_notes,
@@ -22,9 +21,10 @@ from harmonic.tables.column_types.missing_markers import (
     refuse_classes,
     settle_markers,
 )
-from harmonic.tables.columns import Column, InvalidValue, Kind
+from harmonic.tables.columns import Column, InvalidValue
 from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
+from harmonic.tables.missing_rows import usable_rows
 from harmonic.tables.naming import column_named, columns_named, file_label
 from harmonic.tables.reading.declared import Declared, read_declared, typed_table
 from harmonic.tables.reading.dialect import Dialect
@@ -43,7 +43,14 @@ from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.rules.text import Wanted, kept_rules
 from harmonic.tables.spellings.columns import Spelled, spell
 from harmonic.tables.splits import Splits
-from harmonic.tables.splitting import MIN_HELD_OUT, PARTS, Fractions, Positions, split_rows
+from harmonic.tables.splitting import (
+    PARTS,
+    Fractions,
+    check_learnable,
+    given_positions,
+    split_rows,
+    unseen_classes,
+)
 from harmonic.tables.table import Schema, Table
 from harmonic.tables.training_view import training_schema
 
@@ -56,21 +63,21 @@ FORMATS = ("any", "plain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """One table and everything about it that its rows do not say (conf/dataset/<name>.yaml).
+    """One table, with everything that its rows do not say about it (conf/dataset/<name>.yaml).
 
     The rows come from `path` if it is given, else from the splits in `data_dir`, else from `source`.
     """
 
-    name: Text | None = None  # what the table is called; None: as its file is
+    name: Text | None = None  # of the table; None: that of its file
     target: Text | None = None  # the column to predict; None: there is none
     task: str | None = None  # one of harmonic.tables.table.Task; None infers it from the target
     description: Text = "records"  # what the rows are about, in the words of the instruction
     source: str = "file"  # packaged | openml | scikit-learn | file (only `path` or `data_dir`)
     openml: Count | None = None  # the table's number on OpenML, for source=openml
-    classes: Mapping[Text, Text] | None = None  # class of the target on OpenML: what it is called here
+    classes: Mapping[Text, Text] | None = None  # class of the target on OpenML: its name here
     path: Text | None = None  # a CSV or Parquet file, split here
-    data_dir: Text | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv, taken as they are
-    kinds: Mapping[Text, str] | str | None = None  # column: what it is, where inference is not wanted; or `columns`
+    data_dir: Text | None = None  # a folder with <name>/raw/<name>_{train,val,test}.csv: splits that do not change
+    kinds: Mapping[Text, str] | str | None = None  # column: what it is, if it must not be inferred; or as `columns`
     columns: Text | None = None  # a YAML file that says what the columns are (harmonic.tables.reading.declared)
     labels: Mapping[Text, Text] | None = None  # class: words for it, in LLM evaluation
     headline: str | None = None  # the score to look at first
@@ -78,31 +85,31 @@ class Dataset:
     words: Mapping[Text, Mapping[Text, Text]] | None = None  # column: {value: words for it}, in LLM evaluation
     canaries: Canaries | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
     split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
-    group: Text | None = None  # a column that says whose a row is, for the split; None: if one is found
-    rules: Wanted = "off"  # what holds in every row: auto | off | a list (harmonic.tables.rules.rule)
-    formats: str = "any"  # any: as people write them; plain: numbers and categories, nothing else is looked for
-    decimal: str | None = None  # "." or ",", where both may be the decimal mark; None: as other columns have it
-    dates: str | None = None  # dayfirst | monthfirst, where both are possible
-    identifiers: str = "new"  # new | grouped | drop: what the synthetic file has in the place of identifiers
-    release: Sequence[Text] = ()  # columns whose values may come out though they look like identifiers
-    free_text: str = "blank"  # blank | drop: and in the place of free text
-    missing: str = "error"  # error | drop | keep: what to do about rows with missing values
+    group: Text | None = None  # a column that says whose a row is, for the split; None: one that is found, if any
+    rules: Wanted = "off"  # what is true in every row: auto | off | a list (harmonic.tables.rules.rule)
+    formats: str = "any"  # any: values as people write them; plain: only plain numbers and categories
+    decimal: str | None = None  # "." or ",", if both may be the decimal mark; None: as in other columns
+    dates: str | None = None  # dayfirst | monthfirst, if both are possible
+    identifiers: str = "new"  # new | grouped | drop: what the synthetic file has instead of identifiers
+    release: Sequence[Text] = ()  # columns whose values may be released although they look like identifiers
+    free_text: str = "blank"  # blank | drop: what the synthetic file has instead of free text
+    missing: str = "error"  # error | drop | keep: what to do with rows that have missing values
     missing_values: Sequence[Text | None] = MISSING_VALUES  # texts that stand for a missing value
     delimiter: str | None = None  # of a CSV file; None: found
     encoding: str | None = None
-    header: bool | None = None  # whether its first line names the columns; None: found
+    header: bool | None = None  # whether the first line names the columns; None: found
 
     @property
     def label(self) -> str:
-        """What the table is called: its name, or that of its file."""
+        """The name of the table, or of its file."""
         if self.name is not None:
             return text_of(self.name)
         return file_label(self.path) if self.path is not None else "table"
 
     def load(self, seed: int) -> Splits:
-        """Read, type and split the table; the same seed gives the same splits, whatever the generator.
+        """Read, type and split the table. The same seed gives the same splits for every generator.
 
-        `seed` does not change splits that `data_dir` gives. Raises ConfigError or DataError with the fix.
+        `seed` does not change splits from `data_dir`. Raises ConfigError or DataError with the fix.
         """
         check_fields(self, "dataset")
         texts, given, origin, file = self._read()
@@ -116,11 +123,11 @@ class Dataset:
             else:
                 positions, decided = split_by_group(groups, classes, fractions=own.split, seed=seed)
         else:
-            positions, decided = _given_positions(given[kept]), []
+            positions, decided = given_positions(given[kept]), []
         train, val, test = (table.take(rows) for rows in positions)
-        _check_learnable(train)
+        check_learnable(train)
         rules, found = own.rules_of(train, [val, test], said)
-        notes += [*([str(people)] if people else []), *decided, *_unseen_classes(train), *found]
+        notes += [*([str(people)] if people else []), *decided, *unseen_classes(train), *found]
         notes += likely_groups(rules, train) if people is None else []
         splits = Splits(
             train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules,
@@ -133,21 +140,20 @@ class Dataset:
     ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str]]:
         """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
 
-        `file`: how the file writes cells, or the dtypes that a data frame has. Raises ConfigError or DataError with
-        the fix.
+        `file`: how the file writes cells, or the dtypes of a data frame. Raises ConfigError or DataError with the fix.
         """
         return self._named(list(texts.columns))._typed(texts, file)[:4]
 
     def _typed(
         self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None
     ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str], Declared]:
-        """The same, and what is said of the columns that are learnt, by the user or by how the file writes them."""
+        """The same, and what the user, or the file's spelling, says of the columns that are learnt."""
         declared = self._declared(list(texts.columns))
         spelled, dtypes = self._spelled(texts, file, declared)
-        kept, gaps, notes = self._find_gaps(texts, spelled.gaps)
+        kept, notes = self._rows(texts, spelled.gaps)
         notes = [*(file.notes if isinstance(file, Dialect) else ()), *spelled.notes, *notes]
         written = texts[kept].reset_index(drop=True)
-        plain, gaps = spelled.texts[kept].reset_index(drop=True), gaps[kept].reset_index(drop=True)
+        plain, gaps = spelled.texts[kept].reset_index(drop=True), spelled.gaps[kept].reset_index(drop=True)
         plain, gaps, markers, settled = settle_markers(plain, gaps, declared.kinds)
         layout, remarks = find_layout(
             plain, gaps, target=self.target, kinds=declared.kinds, identifiers=self.identifiers,
@@ -155,7 +161,7 @@ class Dataset:
         )  # fmt: skip
         aside = {column.name for column in layout.asides}
         names = [name for name in layout.names if name not in aside]
-        decided, doubts = self._decided(plain[names], gaps, spelled, dtypes, declared.kinds)
+        decided, doubts = self._decided(plain[names], gaps, spelled, dtypes, declared)
         said = replace(declared, kinds={**decided, **declared.kinds})
         frame, schema, typing = typed_table(
             plain[names], gaps[names], said, target=self.target, task=self.task, description=text_of(self.description)
@@ -175,18 +181,18 @@ class Dataset:
     def _spelled(
         self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None, declared: Declared
     ) -> tuple[Spelled, FrameDtypes | None]:
-        """The plain texts behind the file's, and the dtypes of a data frame."""
+        """The file's texts as plain ones, and the dtypes of a data frame."""
         dtypes = file if isinstance(file, FrameDtypes) else None
         if self.formats not in FORMATS:
-            raise ConfigError("dataset.formats", self.formats, "is unknown", suggest(str(self.formats), FORMATS))
+            raise unknown("dataset.formats", self.formats, "value", FORMATS)
         markers = marker_texts(self.missing_values)
         gaps = dtypes.gaps(texts) if dtypes else texts.isin(list(markers))
         kinds = dict(declared.kinds)
         if self.formats == "plain":
             kinds = dict.fromkeys(map(str, texts.columns), "category")
-        elif dtypes is not None:  # its dtype says what a column is, but for strings
+        elif dtypes is not None:  # the dtype says what a column is, except for strings
             kinds |= {str(c.name): "category" for c in dtypes.columns if c.nature not in ("string", "period")}
-        for name, column in declared.columns.items():  # described in full, and as the texts stand
+        for name, column in declared.columns.items():  # declared in full, and the texts are plain
             if all(_reads(column, text) for text in texts.loc[~gaps[name], name].unique()):
                 kinds[name] = "category"
         spelled = spell(
@@ -196,67 +202,44 @@ class Dataset:
         return spelled, dtypes
 
     def _decided(
-        self, plain: pd.DataFrame, gaps: pd.DataFrame, spelled: Spelled, dtypes: FrameDtypes | None,
-        kinds: Mapping[str, str],
-    ) -> tuple[dict[str, str], list[str]]:  # fmt: skip
-        """The kinds that spellings, codes and dtypes decide, and notes on what columns may mean."""
-        decided = {name: kind for name, kind in spelled.kinds.items() if name in plain}
-        notes: list[str] = []
+        self, plain: pd.DataFrame, gaps: pd.DataFrame, spelled: Spelled, dtypes: FrameDtypes | None, declared: Declared
+    ) -> tuple[dict[str, str], list[str]]:
+        """The kinds that spellings, codes and dtypes decide, and notes; none if the formats are plain."""
         if self.formats == "plain":
-            return decided, notes
-        if dtypes is not None:
-            own = dtypes.kinds(plain.assign(**{str(c.name): "" for c in dtypes.columns if str(c.name) not in plain}))
-            decided |= {name: kind for name, kind in own.items() if name in plain and name not in spelled.spellings}
-        for name in plain.columns:
-            values = plain.loc[~gaps[name], name]
-            if name in kinds or name == self.target:
-                continue
-            if name in spelled.spellings:
-                notes += find_doubts(str(name), values, spelled.spellings[name].write)
-                continue
-            if decided.get(name) in (None, Kind.INTEGER):
-                codes = find_codes(str(name), values)
-                if codes:
-                    decided[name] = Kind.CATEGORY
-                    notes.append(codes)
-                    continue
-            if decided.get(name) != Kind.CATEGORY:
-                notes += find_doubts(str(name), values)
-        if self.target in decided:  # the task decides
-            del decided[self.target]
-        return decided, notes
+            return {}, []
+        return decide_kinds(plain, gaps, spelled, dtypes, declared=declared.kinds, target=self.target)
 
     def rules_of(
         self, train: Table, held_out: Sequence[Table] = (), declared: Declared | None = None
     ) -> tuple[Rules | None, list[str]]:
-        """The rules that training rows keep and new ones are to keep, as `rules` asks for them; and notes.
+        """The rules that the training rows keep and new rows must keep, as far as the setting `rules` asks; and notes.
 
-        They are found by what the training rows show of the columns; their schema is that of all rows.
+        Rules are found with the columns as the training rows show them. Their schema is that of all rows.
         """
         schema = training_schema(train, declared)
         rules, notes = kept_rules(self.rules, Table(schema.conform(train.frame), schema), held_out)
         return rules and replace(rules, schema=train.schema), notes
 
     def _named(self, names: list[str]) -> Dataset:
-        """The same with columns named as the file names them: YAML reads some names as numbers or truth values."""
+        """The same, with the column names of the file: YAML reads some names as numbers or truth values."""
         target, group = (None if one is None else column_named(one, names) for one in (self.target, self.group))
         kinds: Any = columns_named(self.kinds, names) if isinstance(self.kinds, Mapping) else self.kinds
         return replace(self, target=target, group=group, kinds=kinds)
 
     def _declared(self, names: list[str]) -> Declared:
-        """What is said of the columns, in files and in `kinds`, which has the last word."""
+        """What the user says of the columns, in files and in `kinds`; `kinds` decides."""
         found = read_declared(self.columns, self.kinds, names)
         if self.group is not None and self.group != self.target:
             found.kinds.setdefault(self.group, "identifier")
         return found
 
     def _people(self, texts: pd.DataFrame, layout: FileLayout) -> tuple[NDArray[np.int64] | None, People | None]:
-        """Whose each row is, (n,), and how many they are; None where every row is another's."""
+        """The person of each row as a number, (n,), and how many people there are; None if every row is another's."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 
     def _read(self) -> tuple[pd.DataFrame, NDArray[np.int64] | None, str, Dialect | FrameDtypes | None]:
-        """The whole table as text, each row's part (0 train, 1 val, 2 test) if that is given, whence, and the file."""
+        """The whole table as text, each row's part (0 train, 1 val, 2 test) if given, the source, and the file."""
         if self.path is not None:
             path = text_of(self.path)
             texts, file = read_parquet(path) if is_parquet(path) else self._read_csv(path)
@@ -275,7 +258,7 @@ class Dataset:
             return self._download_openml(), None, f"openml {self.label}", None
         if self.source not in SOURCES:
             known = [*SOURCES, "openml", "file"]
-            raise ConfigError("dataset.source", self.source, "no such source", suggest(self.source, known))
+            raise unknown("dataset.source", self.source, "source", known)
         return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}", None
 
     def _download_openml(self) -> pd.DataFrame:
@@ -289,59 +272,23 @@ class Dataset:
 
     def _own_name(self, key: str) -> str:
         if self.name is None:
-            problem = f"is not given, and {key} goes by it"
+            problem = f"is not given, and {key} needs it"
             raise ConfigError("dataset.name", "null", problem, "dataset.name=adult, or another table's")
         return text_of(self.name)
 
     def _read_csv(self, path: str) -> tuple[pd.DataFrame, Dialect | FrameDtypes]:
         return read_csv(path, delimiter=self.delimiter, encoding=self.encoding, header=self.header)
 
-    def _find_gaps(self, texts: pd.DataFrame, gaps: pd.DataFrame) -> tuple[NDArray[np.bool_], pd.DataFrame, list[str]]:
-        """Which rows to keep (n,), where values are missing (n, columns), and notes. Errors as `missing` says."""
-        if self.missing not in ("error", "drop", "keep"):
-            fix = "error, drop: leave those rows out, or keep: generate missing values, too"
-            raise ConfigError("dataset.missing", self.missing, "unknown", fix)
-        if self.target in texts and self.formats == "any":
+    def _rows(self, texts: pd.DataFrame, gaps: pd.DataFrame) -> tuple[NDArray[np.bool_], list[str]]:
+        """Which rows to use, (n,), and notes. Raises ConfigError or DataError as `missing` says."""
+        anyhow = self.formats == "any"
+        if anyhow and self.target in texts:
             refuse_classes(texts[self.target], gaps[self.target], self.missing_values, self.task)
-        filled = ~gaps.all(axis=1).to_numpy()
-        empty_rows = int((~filled).sum())
-        if empty_rows == len(texts):
-            raise DataError("no row has a value\n  fix: give other rows, or see dataset.missing_values")
-        notes = [f"{empty_rows} rows without any value are left out"] if empty_rows else []
-        counts = gaps[filled].sum()
-        notes += marker_notes(self.missing_values, texts) if self.formats == "any" else []
-        if self.missing == "keep":
-            if self.target is None or self.target not in texts:  # the latter is told later, with the columns' names
-                return filled, gaps, notes
-            known = ~gaps[self.target].to_numpy()
-            lost = int((~known & filled).sum())
-            if not known.any():
-                raise DataError(f"the target {self.target!r} has no value\n  fix: choose another dataset.target")
-            notes += [f"dropped {lost} of {len(texts)} rows without a value of {self.target!r}"] if lost else []
-            return known & filled, gaps, notes
-        empty = [name for name, count in counts.items() if count == filled.sum()]
-        if empty:
-            raise DataError(
-                f"columns without any value: {empty}\n  fix: remove them from the table, or dataset.missing=keep"
-            )
-        complete = ~gaps.any(axis=1).to_numpy()
-        lost = int(filled.sum()) - int(complete.sum())
-        if not lost:
-            return complete, gaps, notes
-        where = ", ".join(f"{name!r} {count}" for name, count in counts.items() if count)
-        if self.missing == "error":
-            raise DataError(
-                f"missing values in {lost} of {len(texts)} rows: {where}\n"
-                "  fix: fill them in, or generate missing values, too: dataset.missing=keep, or leave those rows out: "
-                "dataset.missing=drop, or keep the texts as values of their own: "
-                + override("dataset.missing_values", [])
-            )
-        if lost == len(texts):
-            raise DataError(f"every row has a missing value: {where}\n  fix: remove the columns that lack most values")
-        return complete, gaps, [*notes, f"dropped {lost} of {len(texts)} rows with missing values: {where}"]
+        rows, notes = usable_rows(gaps, target=self.target, missing=self.missing)
+        return rows, notes + (marker_notes(self.missing_values, texts) if anyhow else [])
 
     def _check_labels(self, schema: Schema) -> None:
-        """The words for the classes must be about the classes that the target has."""
+        """Raises ConfigError if the words for the classes do not name exactly the classes of the target."""
         words = {text_of(name): words for name, words in (self.labels or {}).items()}
         if not schema.has_target:
             return
@@ -360,27 +307,3 @@ def _reads(column: Column, text: str) -> bool:
     except InvalidValue:
         return False
     return True
-
-
-def _given_positions(part: NDArray[np.int64]) -> Positions:
-    positions = (np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2))
-    for name, rows in zip(PARTS, positions, strict=True):
-        if len(rows) < MIN_HELD_OUT:
-            raise DataError(f"the given {name} split has {len(rows)} usable rows\n  fix: at least {MIN_HELD_OUT}")
-    return positions
-
-
-def _check_learnable(train: Table) -> None:
-    """Every column must have a value in the training rows."""
-    empty = [name for name in train.schema.names if not train.frame[name].notna().any()]
-    if empty:
-        fix = "give more rows, or leave the column out: " + override("dataset.kinds", {empty[0]: "drop"})
-        raise DataError(f"columns without any value in the {len(train)} training rows: {empty}\n  fix: {fix}")
-
-
-def _unseen_classes(train: Table) -> list[str]:
-    if not train.schema.has_target:
-        return []
-    column = train.schema[train.schema.target]
-    unseen = sorted(set(column.categories) - set(train.target))
-    return [f"classes of {column.name!r} that no training row has: {unseen}"] if unseen else []

@@ -23,7 +23,7 @@ from harmonic.errors import unknown
 from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
-from harmonic.tables.reading.dialect import read_text
+from harmonic.tables.reading.dialect_search import read_text
 
 logger = logging.getLogger(__name__)
 

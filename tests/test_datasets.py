@@ -213,7 +213,7 @@ def test_texts_for_missing_values_can_be_chosen(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"age": ""}, r"columns without any value: \['age'\]"),
-        ({"churn": "yes"}, "has one value only, 'yes'"),
+        ({"churn": "yes"}, "has only one value, 'yes'"),
         ({"churn": [f"id{n}" for n in range(40)]}, "40 classes in 40 rows"),
     ],
 )
@@ -265,7 +265,7 @@ def test_wrong_settings_name_key_value_and_fix(tmp_path: Path, fields: dict[str,
 @pytest.mark.parametrize("name", SIX)
 def test_data_dir_without_the_table_is_an_error_even_where_it_is_packaged(tmp_path: Path, name: str) -> None:
     (tmp_path / "toy" / "raw").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=rf"data_dir=.*has no dataset '{name}'\n.*available: toy"):
+    with pytest.raises(ConfigError, match=rf"data_dir=.*has no dataset '{name}'\n.*known: toy"):
         configured(name, tmp_path).load(0)
 
 

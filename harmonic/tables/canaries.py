@@ -22,7 +22,7 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 import pandas as pd
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.randomness import derive
 from harmonic.settings import Count, Natural
 from harmonic.tables.splits import Splits
@@ -78,7 +78,7 @@ def uproot(splits: Splits) -> Splits:
 def _checked(settings: Mapping[str, Any]) -> tuple[int, int]:
     for name in settings:
         if name not in ("count", "repeats"):
-            raise ConfigError(f"canaries.{name}", settings[name], "is no setting", suggest(name, ("count", "repeats")))
+            raise unknown(f"canaries.{name}", settings[name], "setting", ("count", "repeats"), name=name)
     count, repeats = settings.get("count", 0), settings.get("repeats", 1)
     if count < 0 or count == 1:
         raise ConfigError("canaries.count", count, "must be 0, or 2 at least", "canaries.count=20")

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError
-from harmonic.settings import near
+from harmonic.errors import unknown
 from harmonic.shell import override
 from harmonic.tables.rules.rule import Lookup
 from harmonic.tables.rules.rule_set import Rules
@@ -66,7 +65,7 @@ def people_of(
     the `blanks`) is nobody else's. Raises ConfigError for a group that is no column.
     """
     if group is not None and group not in texts:
-        raise ConfigError("dataset.group", group, "no such column", near("dataset.group", group, list(texts.columns)))
+        raise unknown("dataset.group", group, "column", texts.columns)
     name = group or find_group(texts, identifiers, blanks)
     if name is None:
         return None, None

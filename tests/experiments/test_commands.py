@@ -68,7 +68,7 @@ BAD: list[tuple[list[str], str, str]] = [  # the words, what is named, a part of
     (["dataset.kinds={Age: categry}"], "{Age: categry}", "category"),
     (["dataset.missing_values=null"], "dataset.missing_values=None: must be a list", "dataset.missing_values="),
     (["dataset.target=[Outcome]"], "dataset.target=['Outcome']: must be a text", "dataset.target=Outcome"),
-    (["dataset.target=7"], "dataset.target=7: no such column", "Outcome"),
+    (["dataset.target=7"], "dataset.target=7: unknown column", "Outcome"),
     (["dataset.split.train=a"], "dataset.split.train=a", "dataset.split.train="),
     (["dataset.split={train: 0.5, val: 0.5, test: 0.5}"], "dataset.split", "dataset.split="),
     (["dataset=csv", "dataset.path=3"], "dataset.path=3: no such file", ""),

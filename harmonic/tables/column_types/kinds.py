@@ -1,8 +1,8 @@
-"""What the columns of a text table are: kinds, target and task; then text to typed values, missing ones kept.
+"""What the columns of a text table are: their kinds, the target, the task; and the typed values, with missing ones.
 
-Nothing is guessed twice: a column is decided from all rows of the table (train, validation and test), so that
-the splits share one schema; generators are told less (harmonic.tables.training_view). What was decided silently comes
-back as notes for the report.
+A column is decided once, from all rows of the table (train, validation and test), so that the splits share one schema.
+Generators get to know less (harmonic.tables.training_view). Decisions that the user did not make are noted for the
+report.
 """
 
 from __future__ import annotations
@@ -16,24 +16,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.shell import override
 from harmonic.tables.columns import Style, format_number
 from harmonic.tables.spellings.date_formats import FORMATS, find_format, parse_date
 from harmonic.tables.table import Column, InvalidValue, Kind, Schema, Task
 
 MAX_CLASSES = 20  # an integer target with more values than this is a number to predict
-ASIDE = (
-    "identifier",
-    "text",
-    "constant",
-    "drop",
-)  # in dataset.kinds: columns that file_layout keeps aside
-DATE = "date"  # a kind in dataset.kinds: whole numbers, written as dates
-LARGEST = 1e100  # beyond it, squares of differences soon leave what a float holds: such a text is no quantity
-MAX_DIGITS = 18  # what fits an int64, sign included, and what Column.parse takes
+ASIDE = ("identifier", "text", "constant", "drop")  # in dataset.kinds: columns that are kept aside
+DATE = "date"  # a kind in dataset.kinds: whole numbers that are written as dates
+LARGEST = 1e100  # larger numbers are not quantities: squares of their differences may not fit in a float
+MAX_DIGITS = 18  # what fits in an int64, sign included, and what Column.parse takes
 
-# "007" is a code, not a seven: no leading zeros.
+# No leading zeros: "007" is a code, not a seven.
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d*)")
 _FIXED = re.compile(r"-?(0|[1-9]\d*)\.\d+")
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -48,26 +43,22 @@ def type_table(
     description: str = "records",
     gaps: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, Schema, list[str]]:
-    """Decide the columns of a text table and convert it.
+    """Decide what the columns of a text table are, and convert it.
 
-    `gaps` marks the missing values, (n, columns) of bool; None: there are none. Every column has a value at least,
-    and the target in every row. `target` None: there is nothing to predict. `task` and the kinds of the columns not
-    in `kinds` (of harmonic.tables.table.Kind, or "date") are inferred where they are not given. Returns the typed frame
-    (n, columns), its schema, and notes. Raises ConfigError for a target, task or kind that cannot be, DataError
-    for a target with one value.
+    `gaps` marks the missing values, (n, columns) of bool; None: there are none. Every column has at least one value,
+    the target one in every row. `target` None: there is nothing to predict. `task`, and the kinds of columns that are
+    not in `kinds` (harmonic.tables.columns.Kind, or "date"), are inferred if they are not given. Returns the typed
+    frame (n, columns), its schema, and notes. Raises ConfigError if the target, the task or a kind is invalid, and
+    DataError if the target has only one value.
     """
     names = list(texts.columns)
     wanted = _check_kinds(kinds or {}, names)
-    notes: list[str] = []
+    if target is not None and target not in names:
+        raise unknown("dataset.target", target, "column", names)
     if target is None:
-        decided = Task.NONE
-        notes.append("no target (dataset.target=null): utility is not measured")
-    elif target not in names:
-        raise ConfigError("dataset.target", target, "no such column", suggest(target, names))
+        decided, notes = Task.NONE, ["no target (dataset.target=null): utility is not measured"]
     else:
-        decided = infer_task(texts[target], wanted.get(target)) if task is None else _check_task(task)
-        if task is None:
-            notes.append(f"task inferred from column {target!r}: {decided} ({texts[target].nunique()} values)")
+        decided, notes = _decide_task(texts[target], task, wanted.get(target))
         wanted[target] = _target_kind(texts[target], decided, wanted.get(target))
     columns, values = [], {}
     for name in names:
@@ -80,14 +71,14 @@ def type_table(
 
 
 def infer_kind(values: Collection[str]) -> Kind:
-    """Integer if all values are integers without leading zeros, float if all are finite numbers, else category."""
+    """Integer if all values are whole numbers without leading zeros, float if all are numbers, else category."""
     if all(_INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS for text in values):
         return Kind.INTEGER
     return Kind.FLOAT if all(map(_is_number, values)) else Kind.CATEGORY
 
 
 def infer_task(target: pd.Series, kind: Kind | str | None = None) -> Task:
-    """Classification for a text target or at most 20 distinct whole numbers, else regression."""
+    """Classification if the target is text or has at most 20 different whole numbers, else regression."""
     values = target.unique()
     classes = kind is Kind.CATEGORY
     if kind is None:
@@ -101,58 +92,71 @@ def infer_task(target: pd.Series, kind: Kind | str | None = None) -> Task:
 def type_column(
     texts: pd.Series, kind: Kind | str | None = None, gaps: NDArray[np.bool_] | None = None
 ) -> tuple[Column, NDArray[Any], list[str]]:
-    """The column, its typed values (n,), and remarks on what a reader may want to mend.
+    """The column, its typed values (n,), and remarks on what the user may want to correct.
 
-    `gaps` (n,) marks missing values; the text that stands for most of them stands for all. With `kind` given, the
-    values must be of that kind; raises ConfigError (dataset.kinds) if they are not.
+    `gaps` (n,) marks missing values; the most frequent text of them stands for all. If `kind` is given and the values
+    are not of that kind, raises ConfigError (dataset.kinds).
     """
     name = str(texts.name)
     given = texts.to_numpy(dtype=object)
     known = np.ones(len(given), bool) if gaps is None else ~gaps
     codes, values = pd.factorize(given[known])
     missing = None if known.all() else str(pd.Series(given[~known]).mode()[0])
-    remarks = [f"is constant: {values[0]!r} in every row"] if len(values) == 1 and missing is None else []
-    form = find_format(values) if kind == DATE or (kind is None and infer_kind(values) is Kind.CATEGORY) else None
-    if kind == DATE and form is None:
-        other = override("dataset.kinds", {name: "category"})
-        fix = f"formats that are read: {', '.join(FORMATS[:4])} …, with times; or {other}"
-        raise ConfigError("dataset.kinds", f"{{{name}: date}}", f"column {name!r} holds {values[0]!r}", fix)
-    found = Kind.INTEGER if form else infer_kind(values) if kind is None else Kind(kind)
-    if form is None and missing is not None and found is Kind.INTEGER and _too_long_for_float(values):
+    date_format = _date_format(name, values, kind)
+    found = Kind.INTEGER if date_format else infer_kind(values) if kind is None else Kind(kind)
+    if found is Kind.INTEGER and date_format is None and missing is not None and _too_long_for_float(values):
         found = Kind.CATEGORY
+    remarks = [f"is constant: {values[0]!r} in every row"] if len(values) == 1 and missing is None else []
+    distinct: list[Any] = list(values)
     if found is Kind.CATEGORY:
-        if kind is None:
-            remarks += _doubts(values, len(texts))
         column = Column(name=name, kind=found, categories=tuple(sorted(values)), missing=missing)
-        numbers: list[Any] = list(values)
+        remarks += _category_doubts(values, len(texts)) if kind is None else []
     else:
-        numbers = [parse_date(text, form) if form else _convert(name, text, found) for text in values]
-        style, decimals, odd = infer_style(values, numbers) if found is Kind.FLOAT else (Style.SHORTEST, 0, [])
-        if odd:
-            again = format_number(float(odd[0]), style, decimals)
-            remarks.append(
-                f"has {len(odd)} of {len(values)} different numbers in another style than the rest, such as "
-                f"{odd[0]!r}, which is written {again!r}"
-            )
+        distinct = [parse_date(text, date_format) if date_format else _convert(name, text, found) for text in values]
+        style, decimals, odd = infer_style(values, distinct) if found is Kind.FLOAT else (Style.SHORTEST, 0, [])
         column = Column(
-            name=name, kind=found, minimum=float(min(numbers)), maximum=float(max(numbers)), decimals=decimals,
-            style=style, date_format=form, missing=missing,
+            name=name, kind=found, minimum=float(min(distinct)), maximum=float(max(distinct)), decimals=decimals,
+            style=style, date_format=date_format, missing=missing,
         )  # fmt: skip
+        remarks += _style_remarks(column, odd, len(values))
     empty: Any = {"object": None, "float64": np.nan, "int64": 0}[column.dtype]
     typed = np.full(len(given), empty, dtype=column.dtype)
-    typed[known] = np.array(numbers, dtype=column.dtype)[codes]
+    typed[known] = np.array(distinct, dtype=column.dtype)[codes]
     return column, typed, remarks
 
 
+def _date_format(name: str, values: NDArray[Any], kind: Kind | str | None) -> str | None:
+    """The format of a column of dates; None if it is none. Raises ConfigError if it is declared as one, but is not."""
+    if kind is None and infer_kind(values) is not Kind.CATEGORY:
+        return None
+    found = find_format(values) if kind in (None, DATE) else None
+    if kind == DATE and found is None:
+        other = override("dataset.kinds", {name: "category"})
+        fix = f"known formats: {', '.join(FORMATS[:4])} …, with times; or {other}"
+        raise ConfigError("dataset.kinds", f"{{{name}: date}}", f"column {name!r} holds {values[0]!r}", fix)
+    return found
+
+
+def _style_remarks(column: Column, odd: list[str], distinct: int) -> list[str]:
+    """What to say of `odd`, the texts of a float column that are not in its style."""
+    if not odd:
+        return []
+    again = format_number(float(odd[0]), column.style, column.decimals)
+    return [
+        f"has {len(odd)} of {distinct} different numbers in another style than the rest, such as {odd[0]!r}, which is "
+        f"written {again!r}"
+    ]
+
+
 def infer_style(texts: Collection[str], numbers: Collection[float]) -> tuple[Style, int, list[str]]:
-    """How most of the texts of a float column are written, with how many decimals, and the texts that are not."""
+    """The style and the decimals of most texts of a float column, and the texts that are not in that style."""
     needed = max(map(decimals_of, numbers))
     padded = max(len(text.partition(".")[2]) if _FIXED.fullmatch(text) else 0 for text in texts)
     best: tuple[Style, int, list[str]] | None = None
-    for style in Style:  # of those that fit alike the first
+    for style in Style:  # the first of those that fit equally well
         decimals = needed if style in (Style.SHORTEST, Style.PLAIN) else padded
         if decimals < needed:
-            continue  # it would lose digits
+            continue  # digits would be lost
         odd = [t for t, number in zip(texts, numbers, strict=True) if format_number(number, style, decimals) != t]
         if best is None or len(odd) < len(best[2]):
             best = style, decimals, odd
@@ -161,20 +165,20 @@ def infer_style(texts: Collection[str], numbers: Collection[float]) -> tuple[Sty
 
 
 def _too_long_for_float(values: NDArray[Any]) -> bool:
-    """Whether an integer does not survive as a float, which the integers beside missing values are."""
+    """Whether an integer loses digits as a float, which integers beside missing values are."""
     return any(int(float(text)) != int(text) for text in values)
 
 
 def _is_number(text: str) -> bool:
-    # An integer too long for int64 is an identifier: as a float it would lose digits.
+    # An integer that is too long for int64 would lose digits as a float: it is an identifier.
     long = len(text) > MAX_DIGITS and _INTEGER.fullmatch(text)
     return bool(_NUMBER.fullmatch(text)) and not long and abs(float(text)) <= LARGEST
 
 
-def _doubts(values: NDArray[Any], rows: int) -> list[str]:
-    """Why a column that became a category may not be one."""
+def _category_doubts(values: NDArray[Any], rows: int) -> list[str]:
+    """Why a column that became a category may be something else."""
     if rows > 1 and len(values) == rows:
-        return ["is another text in every row: an identifier teaches nothing; consider removing it"]
+        return ["has another text in every row: an identifier teaches nothing; consider removing it"]
     numbers = [text for text in values if _is_number(text)]
     if len(numbers) > len(values) / 2:
         odd = sorted(set(values) - set(numbers))
@@ -211,23 +215,30 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> dict[str, Kind |
     known = [*(kind.value for kind in Kind), DATE, *ASIDE]
     for name, kind in kinds.items():
         if name not in names:
-            raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", "no such column", suggest(name, names))
+            raise unknown("dataset.kinds", f"{{{name}: {kind}}}", "column", names, name=name)
         if kind not in known:
-            raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", "no such kind", suggest(str(kind), known))
+            raise unknown("dataset.kinds", f"{{{name}: {kind}}}", "kind", known, name=str(kind))
     return {name: DATE if kind == DATE else Kind(kind) for name, kind in kinds.items()}
 
 
-def _check_task(task: str) -> Task:
+def _decide_task(target: pd.Series, task: str | None, kind: Kind | str | None) -> tuple[Task, list[str]]:
+    """The task that was given, or the one that fits the target; and notes. Raises ConfigError if it is unknown."""
+    if task is None:
+        found = infer_task(target, kind)
+        return found, [f"task inferred from column {target.name!r}: {found} ({target.nunique()} values)"]
     if task not in list(Task):
-        raise ConfigError("dataset.task", task, "no such task", suggest(str(task), [known.value for known in Task]))
-    return Task(task)
+        raise unknown("dataset.task", task, "task", [known.value for known in Task])
+    return Task(task), []
 
 
 def _target_kind(target: pd.Series, task: Task, kind: Kind | str | None) -> Kind | str:
-    """A class is a category, whatever it looks like; a quantity is a number. Errors where the target is neither."""
+    """Category for a classification, whatever the values look like; a kind of number for a regression.
+
+    Raises ConfigError or DataError if the target does not fit the task.
+    """
     values = target.unique()
     if len(values) == 1:
-        problem = f"the target {target.name!r} has one value only, {values[0]!r}"
+        problem = f"the target {target.name!r} has only one value, {values[0]!r}"
         raise DataError(f"{problem}: nothing can be learnt\n  fix: choose another target, or give more rows")
     if task.is_classification:
         if kind not in (None, Kind.CATEGORY):

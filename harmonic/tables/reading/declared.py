@@ -1,11 +1,11 @@
-"""A table's columns as a file says what they are: `columns.yaml`, written by a dry run, edited, and read again.
+"""A file that says what the columns of a table are: `columns.yaml`, written by a dry run, edited, and read again.
 
     age: {kind: integer, minimum: 17, maximum: 90}
-    zip: category                     # the kind alone: the rest is read off the rows
+    zip: category                     # only the kind: the rest is taken from the rows
     patient: {kind: identifier}
 
-A column with all that its kind needs is declared: its categories, its range and its digits are those of the file, and
-nothing about it is inferred from the rows. So a table of secret rows can be described by what is public about it.
+A column with everything that its kind needs is declared in full: its categories, its range and its decimals are those
+of the file, and nothing about it is taken from the rows. So a table of secret rows can be described by public facts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, suggest, unknown
 from harmonic.settings import text_of
 from harmonic.shell import override
 from harmonic.tables.column_types.kinds import DATE, type_table
@@ -34,9 +34,9 @@ from harmonic.tables.table import Schema, Task
 HEADER = """\
 # What each column is: edit this file, and run again with {again}
 # kind: integer, float, category or date; identifier, text, constant or drop for a column that is not learnt.
-# Of a column that is described here in full, nothing is looked up in the rows, and synthetic rows may have any of its
-# values, also one that no row to learn from has. A column with its kind alone (zip: category) is read off the rows
-# again; so is one that is left out.
+# Nothing about a column that is described here in full is taken from the rows, and synthetic rows may have any of its
+# values, even one that no training row has. A column with only its kind (zip: category), or one that is left out, is
+# taken from the rows again.
 """
 _KEY = "dataset.columns"
 _NEEDED = {Kind.CATEGORY.value: {"categories"}, Kind.INTEGER.value: {"minimum", "maximum"}}
@@ -46,7 +46,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a file says: the kind of every column in it, and those that it describes in full."""
+    """What the user says of columns: the kinds, and the columns that are declared in full. By column."""
 
     kinds: dict[str, str]
     columns: dict[str, Column]
@@ -58,25 +58,26 @@ def write_columns(schema: Schema, layout: FileLayout | None, path: Path) -> None
 
     asides = {aside.name: aside.role.value for aside in layout.asides} if layout else {}
     names = layout.names if layout else tuple(schema.names)
-    told = {name: {"kind": asides[name]} if name in asides else _described(schema[name]) for name in names}
+    columns = {name: {"kind": asides[name]} if name in asides else _described(schema[name]) for name in names}
     style: Any = {"allow_unicode": True, "default_flow_style": True, "sort_keys": False, "width": 10**9}
     lines = [
-        f"{json.dumps(name, ensure_ascii=False)}: {yaml.safe_dump(one, **style).strip()}" for name, one in told.items()
+        f"{json.dumps(name, ensure_ascii=False)}: {yaml.safe_dump(one, **style).strip()}"
+        for name, one in columns.items()
     ]
     text = HEADER.format(again=override(_KEY, str(path))) + "\n".join(lines) + "\n"
     path.write_text(text, encoding="utf-8")
 
 
 def _described(column: Column) -> dict[str, Any]:
-    """Its kind, and what is not as it usually is."""
-    told: dict[str, Any] = {"kind": DATE if column.is_date else column.kind.value}
+    """The kind of the column, and every other field that differs from its default."""
+    found: dict[str, Any] = {"kind": DATE if column.is_date else column.kind.value}
     for field in fields(Column):
         value = getattr(column, field.name)
         usual = field.default if field.default is not MISSING else None
         if field.name in ("name", "kind") or value == usual or (isinstance(value, float) and math.isnan(value)):
             continue
-        told[field.name] = _simple(value)
-    return told
+        found[field.name] = _simple(value)
+    return found
 
 
 def _simple(value: Any) -> Any:
@@ -90,23 +91,22 @@ def _simple(value: Any) -> Any:
 
 
 def read_columns(path: str | Path) -> Declared:
-    """Read such a file. Raises ConfigError for one that is not there, is no mapping, or says what cannot be."""
+    """Read such a file. Raises ConfigError if it does not exist, is not a mapping, or has an invalid value."""
     import yaml
 
     given = Path(path).expanduser()
     try:
-        # The base loader leaves every value a text: a category "no" or "2024-01-01" is what it looks like.
+        # The base loader leaves every value a text, such as the category "no" or "2024-01-01".
         read = yaml.load(given.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError) as error:
         here = [entry.name for entry in given.parent.glob("*.yaml")] if given.parent.is_dir() else []
         fix = suggest(given.name, here) if here else "write one: dry_run=true"
         raise ConfigError(_KEY, path, "cannot be read as a text file", fix) from error
     except yaml.YAMLError as error:
-        raise ConfigError(
-            _KEY, path, f"is no YAML: {' '.join(str(error).split())}", "quote what YAML trips over"
-        ) from error
+        problem = f"is not YAML: {' '.join(str(error).split())}"
+        raise ConfigError(_KEY, path, problem, "put the text in quotes there") from error
     if not isinstance(read, dict):
-        raise ConfigError(_KEY, path, "is no mapping of columns", "write a line a column, such as zip: category")
+        raise ConfigError(_KEY, path, "must be a mapping of columns", "write a line a column, such as zip: category")
     kinds: dict[str, str] = {}
     columns: dict[str, Column] = {}
     for name, one in read.items():
@@ -119,25 +119,26 @@ def read_columns(path: str | Path) -> Declared:
 def _read_column(name: str, given: Any) -> tuple[str, Column | None]:
     from pydantic import TypeAdapter, ValidationError
 
+    """The kind of a column and, if it is declared in full, the column."""
     shown = f"{{{name}: {given}}}"
-    told: Mapping[str, Any] = {"kind": given} if isinstance(given, str) else given
+    said: Mapping[str, Any] = {"kind": given} if isinstance(given, str) else given
     known = [*(kind.value for kind in Kind), DATE, *(role.value for role in Role)]
-    if not isinstance(told, Mapping) or not isinstance(told.get("kind"), str):
-        raise ConfigError(_KEY, shown, "says not what the column is", f"give its kind: {', '.join(known)}")
-    kind = told["kind"]
+    if not isinstance(said, Mapping) or not isinstance(said.get("kind"), str):
+        raise ConfigError(_KEY, shown, "does not say what the column is", f"give its kind: {', '.join(known)}")
+    kind = said["kind"]
     if kind not in known:
-        raise ConfigError(_KEY, shown, f"no such kind: {kind}", suggest(kind, known))
+        raise unknown(_KEY, shown, "kind", known, name=kind)
     own = [field.name for field in fields(Column) if field.name != "name"]
-    for key in told:
+    for key in said:
         if key not in own:
-            raise ConfigError(_KEY, shown, f"a column has no {key!r}", suggest(str(key), own))
-    if not _NEEDED.get(kind, {""}) <= set(told):
-        return kind, None  # not all is said: the rest is read off the rows
+            raise unknown(_KEY, shown, "key", own, name=str(key))
+    if not _NEEDED.get(kind, {""}) <= set(said):
+        return kind, None  # the rest is taken from the rows
     category = kind == Kind.CATEGORY.value
     aside = {"minimum", "maximum", "decimals", "style", "date_format"} if category else {"categories"}
     if kind == Kind.INTEGER.value:
         aside |= {"decimals", "style", "date_format"}
-    values = {key: value for key, value in told.items() if key not in aside}
+    values = {key: value for key, value in said.items() if key not in aside}
     values |= {"name": name, "kind": Kind.INTEGER if kind == DATE else Kind(kind)}
     try:
         column: Column = TypeAdapter(Column).validate_python(values)
@@ -146,14 +147,14 @@ def _read_column(name: str, given: Any) -> tuple[str, Column | None]:
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(_KEY, shown, f"{where}: {first['msg']}", "correct the value in the file") from error
     if category and len(set(column.categories)) != len(column.categories):
-        raise ConfigError(_KEY, shown, "a category stands there twice", "name each once")
+        raise ConfigError(_KEY, shown, "a category is there twice", "name each once")
     return kind, column
 
 
 def read_declared(columns: str | None, kinds: Mapping[Any, str] | str | None, names: Sequence[str]) -> Declared:
-    """What is said of the columns `names`: by the file `columns`, and by `kinds`, which has the last word.
+    """What the file `columns` and the setting `kinds` say of the columns `names`; if both do, `kinds` decides.
 
-    `kinds` may be such a file, too. Raises ConfigError for a column that is not there.
+    `kinds` may be such a file, too. Raises ConfigError if a column is unknown.
     """
     paths = [] if columns is None else [text_of(columns)]
     if isinstance(kinds, str) and kinds.endswith((".yaml", ".yml")):
@@ -162,11 +163,11 @@ def read_declared(columns: str | None, kinds: Mapping[Any, str] | str | None, na
     for path, one in zip(paths, read, strict=True):
         for name in one.kinds:
             if name not in names:
-                raise ConfigError(_KEY, path, f"the table has no column {name!r}", suggest(name, names))
+                raise unknown(_KEY, path, "column", names, name=name)
     said = columns_named(kinds_in(kinds), names)
     for name, kind in said.items():
         if name not in names:
-            raise ConfigError("dataset.kinds", f"{{{name}: {kind}}}", "no such column", suggest(name, names))
+            raise unknown("dataset.kinds", f"{{{name}: {kind}}}", "column", names, name=name)
     found = {name: kind for one in read for name, kind in one.kinds.items()} | said
     return Declared(found, {n: column for one in read for n, column in one.columns.items() if n not in said})
 
@@ -180,7 +181,7 @@ def typed_table(
     task: str | None,
     description: str,
 ) -> tuple[pd.DataFrame, Schema, list[str]]:
-    """Type the rows: declared columns as they are declared, others as `type_table` does. Frame, schema and notes."""
+    """Type the rows: declared columns as declared, others as `type_table` does. Returns the frame, schema and notes."""
     names = list(texts.columns)
     said = {name: column for name, column in declared.columns.items() if name in names}
     left = [name for name in names if name not in said]
@@ -194,7 +195,7 @@ def typed_table(
             texts[left], target=here, task=None if target in said else task, kinds=kinds, description=description,
             gaps=gaps[left],
         )  # fmt: skip
-        # What it says of a table without a target is not meant where the target is declared.
+        # Here is a target: what is noted of a table without one is wrong.
         notes += [note for note in found if not (target in said and "dataset.target=null" in note)]
     columns = tuple(said[name] if name in said else schema[name] for name in names)
     schema = replace(schema, columns=columns)
@@ -205,7 +206,7 @@ def typed_table(
 
 
 def _task(target: Column, task: str | None) -> Task:
-    """The task of a declared target. Raises ConfigError where another is given."""
+    """The task of a declared target. Raises ConfigError if another task is given."""
     fitting = Task.MULTICLASS
     if target.is_numeric:
         fitting = Task.REGRESSION
@@ -220,9 +221,9 @@ def _task(target: Column, task: str | None) -> Task:
 def typed_as_declared(
     texts: pd.DataFrame, gaps: pd.DataFrame, columns: Mapping[str, Column]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of declared columns, {name: (n,)}, and notes on numbers beyond the declared range.
+    """The values of declared columns, {name: (n,)}, and notes on numbers outside of the declared range.
 
-    `gaps` marks missing values. Raises DataError for texts that are no values of their columns.
+    `gaps` marks missing values. Raises DataError if texts are not values of their columns.
     """
     typed: dict[str, Any] = {}
     notes: list[str] = []
@@ -241,9 +242,8 @@ def typed_as_declared(
         if column.is_numeric:
             beyond = int(((typed[name] < column.minimum) | (typed[name] > column.maximum)).sum())
             if beyond:
-                notes.append(
-                    f"column {name!r} has {beyond} values beyond the declared {column.minimum:g} to {column.maximum:g}"
-                )
+                span = f"{column.minimum:g} to {column.maximum:g}"
+                notes.append(f"column {name!r} has {beyond} values outside of the declared {span}")
     return typed, notes
 
 
@@ -251,7 +251,7 @@ def _undeclared(column: Column, wrong: Mapping[str, int], rows: int) -> DataErro
     shown = ", ".join(repr(text) for text in list(wrong)[:_SHOWN])
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     return DataError(
-        f"column {column.name!r} is declared as {column.kind.value}, and {sum(wrong.values())} of {rows} cells are "
-        f"none of its values: {shown}{more}\n"
-        "  fix: add them to its description, or give its kind alone: then it is read off the rows"
+        f"column {column.name!r} is declared as {column.kind.value}, but {sum(wrong.values())} of {rows} cells are "
+        f"not among its values: {shown}{more}\n"
+        "  fix: add them to its description, or give only its kind: then it is taken from the rows"
     )

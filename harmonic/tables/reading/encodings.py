@@ -1,4 +1,4 @@
-"""The text in the bytes of a file: taken out of a compressed one, and decoded."""
+"""The text in the bytes of a file: decompressed and decoded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from harmonic.errors import ConfigError, DataError
 
 _IN_WORDS = re.compile(r"[^\W\d_][£¥¹³¿¼¾Ÿ]|[£¥¹³¿¼¾Ÿ][^\W\d_]")  # letters of Central Europe, as cp1252 reads them
 _SAMPLE = 100_000  # bytes that an encoding is found from
-_SURE = 0.4  # share of the letters beyond ASCII beside another one from which a text is in no Western language
+_SURE = 0.4  # if more of the letters beyond ASCII stand side by side, the language is not a Western one
 
 
 def unusable(origin: str, problem: str, fix: str) -> DataError:
-    """The error of a file whose content is no table."""
+    """The error if the content of a file is not a table."""
     return DataError(f"{origin}: {problem}\n  fix: {fix}")
 
 
 def unpacked(data: bytes, origin: str) -> tuple[bytes, list[str]]:
-    """The bytes inside of a compressed file."""
+    """The decompressed bytes of a file, and a note if it was compressed."""
     plain = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\0": lzma.decompress}
     try:
         for magic, decompress in plain.items():
@@ -40,7 +40,8 @@ def unpacked(data: bytes, origin: str) -> tuple[bytes, list[str]]:
                     fix = "save the sheet as CSV (in Excel: Save as, CSV UTF-8)"
                     raise unusable(origin, "is an Excel workbook, not CSV", fix)
                 if len(names) != 1:
-                    raise unusable(origin, f"is an archive of {len(names)} files: {names[:5]}", "take the table out")
+                    fix = "unpack it, and give the table"
+                    raise unusable(origin, f"is an archive of {len(names)} files: {names[:5]}", fix)
                 return archive.read(names[0]), ["the file is compressed; synthetic.csv is not"]
     except (OSError, EOFError, lzma.LZMAError, ValueError, RuntimeError) as error:
         raise unusable(origin, f"cannot be decompressed: {error}", "decompress it and give the text") from error
@@ -48,7 +49,7 @@ def unpacked(data: bytes, origin: str) -> tuple[bytes, list[str]]:
 
 
 def decoded(data: bytes, origin: str, encoding: str | None) -> tuple[str, str, list[str]]:
-    """The text, its encoding, and a note where that is a guess."""
+    """The text, its encoding, and a note if the encoding is a guess."""
     if not data.strip():
         raise unusable(origin, "is empty", "give a CSV file with a header and rows")
     if encoding is None:
@@ -80,10 +81,10 @@ def decoded(data: bytes, origin: str, encoding: str | None) -> tuple[str, str, l
 
 
 def _in_another(data: bytes, error: UnicodeDecodeError) -> tuple[str, str, list[str]]:
-    """Text that is not UTF-8: as Windows writes Western languages, or Latin-1, or as its bytes tell.
+    """Text that is not UTF-8: in Windows' encoding of Western languages, in Latin-1, or in another encoding.
 
-    Letters beyond ASCII stand alone among others in Western languages; where they stand side by side, the language is
-    another, and charset_normalizer finds the encoding.
+    In Western languages letters beyond ASCII stand alone among others. If they stand side by side, it is another
+    language, and charset_normalizer finds the encoding.
     """
     try:
         text, encoding = data.decode("cp1252"), "cp1252"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -51,8 +51,9 @@ class FileLayout:
         """sha256 over all that `release` depends on, including the real identifiers that new ones must avoid."""
         real = {name: sorted(texts) for name, texts in sorted(self.guarded.items())}
         taken = [sorted(aside.new.taken) for aside in self.asides if aside.new]
+        dialect = None if self.dialect is None else replace(self.dialect, notes=())  # their wording changes no file
         own = (
-            self.names, self.asides, self.spellings, self.markers, self.dialect, self.grouped, real, taken,
+            self.names, self.asides, self.spellings, self.markers, dialect, self.grouped, real, taken,
             self.dtypes.described() if self.dtypes is not None else None,
         )  # fmt: skip
         return hashlib.sha256(repr(own).encode()).hexdigest()

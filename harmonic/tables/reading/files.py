@@ -1,7 +1,7 @@
-"""Rows as text, from wherever they are: a CSV file, given splits, the package, OpenML or scikit-learn.
+"""Rows as text, from any source: a CSV or Parquet file, given splits, the package, OpenML or scikit-learn.
 
-Every source gives a frame whose cells are all str; harmonic/tables/column_types/kinds.py decides what the columns are.
-The downloads come out in the names and the number format of the paper's files.
+Every source gives a frame of str. harmonic.tables.column_types.kinds decides what the columns are. Downloads get the
+column names and the number format of the paper's files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, suggest
 from harmonic.tables.dtypes import FrameDtypes
-from harmonic.tables.reading.dialect import Dialect, read_text
+from harmonic.tables.reading.dialect import Dialect
+from harmonic.tables.reading.dialect_search import read_text
 from harmonic.tables.reading.encodings import unusable
 from harmonic.tables.splitting import PARTS
 
@@ -39,10 +40,10 @@ CALIFORNIA = {  # scikit-learn's names to those of the paper's files, in the fil
 def read_csv(
     path: str | Path, *, delimiter: str | None = None, encoding: str | None = None, header: bool | None = None
 ) -> tuple[pd.DataFrame, Dialect]:
-    """Read a CSV file with a header as text, (rows, columns) of str, and how the file writes it.
+    """Read a CSV file as text, (rows, columns) of str, and how the file writes it.
 
-    `delimiter`, `encoding` and `header` (whether there is one) None: found. Raises ConfigError when the path is no
-    readable file, DataError when its content is no table.
+    `delimiter`, `encoding` and `header` (whether there is one) are found if they are None. Raises ConfigError if the
+    file cannot be read, DataError if its content is not a table.
     """
     path = _found(path)
     try:
@@ -60,7 +61,7 @@ def is_parquet(path: str | Path) -> bool:
 def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameDtypes]:
     """Read a Parquet file as text, (rows, columns) of str, and the dtypes of its columns.
 
-    Raises ConfigError when the path is no readable Parquet file, DataError when its content is no flat table.
+    Raises ConfigError if the file cannot be read as Parquet, DataError if its content is not a flat table.
     """
     from pyarrow import ArrowException
 
@@ -75,12 +76,12 @@ def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameDtypes]:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if not len(frame):
-        raise unusable(str(path), "a header and no rows", "give a table with rows")
+        raise unusable(str(path), "has a header and no rows", "give a table with rows")
     return dtypes.texts(frame), dtypes
 
 
 def write_parquet(frame: pd.DataFrame, path: str | Path, like: str | Path) -> None:
-    """Write a frame with the types that its columns have in the Parquet file `like`."""
+    """Write a frame with the column types of the Parquet file `like`."""
     import pyarrow as pa
     from pyarrow.parquet import read_schema, write_table
 
@@ -88,7 +89,7 @@ def write_parquet(frame: pd.DataFrame, path: str | Path, like: str | Path) -> No
     fields = [schema.field(name) for name in map(str, frame.columns) if name in schema.names]
     try:
         table = pa.Table.from_pandas(frame, pa.schema(fields), preserve_index=False)
-    except (pa.ArrowException, OverflowError):  # new identifiers may be beyond a type
+    except (pa.ArrowException, OverflowError):  # new identifiers may not fit in a type
         table = pa.Table.from_pandas(frame, preserve_index=False)
     write_table(table, path)
 
@@ -105,7 +106,7 @@ def _found(path: str | Path) -> Path:
 
 
 def parse_csv(data: bytes, origin: str, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
-    """The text table in the bytes of a CSV file; `origin` names it in errors. See harmonic.tables.reading.dialect."""
+    """The text table in the bytes of a CSV file; `origin` names it in errors."""
     return read_text(data, origin, delimiter=delimiter, encoding=encoding)[0]
 
 
@@ -113,27 +114,27 @@ def read_given_splits(data_dir: str | Path, name: str) -> list[pd.DataFrame]:
     """The train, validation and test rows in `<data_dir>/<name>/raw/<name>_{train,val,test}.csv`."""
     root = Path(data_dir).expanduser()
     layout = f"<data_dir>/{name}/raw/{name}_{{train,val,test}}.csv"
-    without = "data_dir=null takes the dataset's own source"
+    without = "data_dir=null uses the dataset's own source"
     if not root.is_dir():
         raise ConfigError("data_dir", data_dir, "no such folder", f"give the folder that holds {layout}; {without}")
     folder = root / name / "raw"
     if not folder.is_dir():
         there = sorted(entry.parent.name for entry in root.glob("*/raw")) or ["none"]
-        fix = f"available: {', '.join(there)}; the layout is {layout}; {without}"
+        fix = f"known: {', '.join(there)}; its files must be {layout}; {without}"
         raise ConfigError("data_dir", data_dir, f"has no dataset {name!r}", fix)
     lacking = [f"{name}_{part}.csv" for part in PARTS if not (folder / f"{name}_{part}.csv").is_file()]
     if lacking:
-        raise ConfigError("data_dir", data_dir, f"{name}/raw lacks {', '.join(lacking)}", f"the layout is {layout}")
+        raise ConfigError("data_dir", data_dir, f"{name}/raw lacks {', '.join(lacking)}", f"there must be {layout}")
     frames = [read_csv(folder / f"{name}_{part}.csv")[0] for part in PARTS]
     for part, frame in zip(PARTS[1:], frames[1:], strict=True):
         if list(frame.columns) != list(frames[0].columns):
             odd = sorted(set(frame.columns) ^ set(frames[0].columns)) or "the same names in another order"
-            raise unusable(f"{folder}/{name}_{part}.csv", f"other columns than train: {odd}", "use one header")
+            raise unusable(f"{folder}/{name}_{part}.csv", f"has other columns than train: {odd}", "use one header")
     return frames
 
 
 def read_packaged(name: str) -> pd.DataFrame:
-    """One of the two tables that travel with the package (harmonic/data/PROVENANCE.md)."""
+    """One of the two tables in the package (harmonic/data/PROVENANCE.md)."""
     if name not in PACKAGED:
         fix = f"packaged: {', '.join(PACKAGED)}; otherwise give dataset.path or data_dir"
         raise ConfigError("dataset.name", name, "is not packaged", fix)
@@ -145,10 +146,10 @@ def read_packaged(name: str) -> pd.DataFrame:
 def download_openml(
     number: int, name: str, target: str | None = None, classes: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """The table of this number on OpenML, cached by scikit-learn after the first time; `name` is for errors.
+    """The table with this number on OpenML; scikit-learn caches it. `name` is for errors.
 
-    Numbers come as floats ('32.0'), as in the paper's files, but for the `target`, which is left as it is; `classes`
-    says what its values are called here, {"<=50K": "0"}.
+    Numbers come as floats ('32.0'), as in the paper's files; the `target` does not change, except that `classes` says
+    what its values are called here: {"<=50K": "0"}.
     """
     from sklearn.datasets import fetch_openml
 
@@ -171,7 +172,7 @@ def download_california(name: str) -> pd.DataFrame:
 def _download(name: str, server: str, fetch: Any, **arguments: Any) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
-            # What scikit-learn warns of while it tries again, the error below says once.
+            # The error below says once what scikit-learn warns of at every try.
             warnings.filterwarnings("ignore", message="A network error occurred|Retry downloading")
             frame: pd.DataFrame = fetch(as_frame=True, n_retries=1, **arguments).frame
     except (OSError, ValueError, HTTPException) as error:

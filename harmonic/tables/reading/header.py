@@ -1,4 +1,4 @@
-"""What stands around a table's rows in a text file: titles above the header, the header, labels below it, footers."""
+"""What is around the rows in a text file: titles above the header, the header, labels below it, lines at the end."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from harmonic.tables.reading.encodings import unusable
 from harmonic.tables.spellings.date_formats import find_format
 from harmonic.tables.spellings.readings import LIKELY_MARKERS
 
-DELIMITERS = {  # what a header may be split by, as it is typed on the command line
+DELIMITERS = {  # what may be between cells, and the setting for it
     ",": override("dataset.delimiter", ","),
     ";": override("dataset.delimiter", ";"),
     "\t": override("dataset.delimiter", "tab"),
     "|": override("dataset.delimiter", "|"),
 }
-UNNAMED = "Unnamed: {}"  # a column without a name, counted from 0, as pandas calls it
+UNNAMED = "Unnamed: {}"  # a column without a name, counted from 0: pandas' name for it
 NAMELESS = "column_{}"  # a column of a file without a header, counted from 1
-_ABOVE = 20  # lines that may stand above the header
-_NARROW, _WIDE = 2, 4  # cells of a title such as "Account;123", and of a table below which it is none of its rows
+_ABOVE = 20  # lines that may be above the header
+_NARROW, _WIDE = 2, 4  # cells of a title such as "Account;123", and of a table, so that such a title is not a row of it
 _LABELLED = 2  # rows below the header that may hold units, or the header in other words
-_LEAST_BODY = 10  # rows from which it can be told
+_LEAST_BODY = 10  # rows that are needed to know
 _MOSTLY = 0.9
 _NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?")
 
@@ -36,7 +36,7 @@ def lines_of(record: list[str]) -> int:
 
 
 def header_place(records: list[list[str]]) -> int:
-    """The number of the record that is the header: those above it are titles, with one cell of many at most."""
+    """The number of the record that is the header; the records above it are titles, with at most one filled cell."""
     widths = [len(row) for row in records]
     if len(records) < 3 or max(widths) < 2:
         return 0
@@ -46,17 +46,20 @@ def header_place(records: list[list[str]]) -> int:
     for place, row in enumerate(records[:_ABOVE]):
         filled = [cell for cell in row if cell.strip()]
         if len(row) <= _NARROW and width >= _WIDE:
-            continue  # a title, and what it says
+            continue  # a title and its value
         comment = row[0].lstrip().startswith("#") and len(row) != width
         if not comment and (len(row) == width and (len(filled) > 1 or (filled and not row[0].strip()))):
             return place
         if len(filled) > 1 and not comment:
-            return 0  # no title: the file is odd, and what is odd is told below
+            return 0  # this is not a title: the file is odd, and gets its error later
     return 0
 
 
 def body_of(records: list[list[str]], at: list[int], header: list[str]) -> tuple[list[list[str]], list[int], list[str]]:
-    """The rows below the header; lines without any value, and notes below the table, are left out."""
+    """The rows below the header, the number of each one's last line, and notes on what is left out.
+
+    Left out: lines without any value, lines that repeat the header, and notes below the table.
+    """
     kept = [(row, line) for row, line in zip(records, at, strict=True) if any(cell.strip() for cell in row)]
     notes = []
     again = [row for row, _ in kept if [cell.strip() for cell in row] == header]
@@ -75,12 +78,12 @@ def body_of(records: list[list[str]], at: list[int], header: list[str]) -> tuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framed:
-    """A file's lines by what they are.
+    """A file's lines, sorted by what they are.
 
-    `above` and `below`: the texts around the header that new files have, too. `top`: the line of the header, counted
-    from 0. `columns`: its cells; made up where the file is `headless`, and an empty one in front where the header is
-    `short` of the first, as R writes row names. `body`: the rows, and in `places` the number of
-    each one's last line. `notes`: what is left out, and why.
+    `above`, `below`: the texts above and below the header that new files get, too. `top`: the line of the header,
+    counted from 0. `columns`: its cells; made up if the file is `headless`. `short`: the header lacks the first
+    column, as when R writes row names, and its first cell is empty. `body`: the rows. `places`: the number of each
+    one's last line. `notes`: what is left out, and why.
     """
 
     above: str
@@ -95,19 +98,19 @@ class Framed:
 
 
 def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start: int, header: bool | None) -> Framed:
-    """Find the header among records, of which each ends at line `at`; the lines before `start` are none of them.
+    """Find the header among the records. `at`: the line where each ends. `start`: the first line of the records.
 
     `header`: whether there is one; None: found.
     """
     first = header_place(records) if header is not False else 0
-    kept_above, notes = told_titles(records[:first])
+    kept_above, notes = check_titles(records[:first])
     top = at[first] - lines_of(records[first]) if first else start
     columns = [name.strip() for name in records[first]] if records else []
     headless = header is False
     if header is None and len(columns) > 1 and looks_like_a_row(columns, records[first + 1 :]):
         headless = True
         notes.append(
-            f"the first line holds values, and the columns have no names: they are called {NAMELESS.format(1)!r} to "
+            f"the first line has values, and the columns have no names: they are called {NAMELESS.format(1)!r} to "
             f"{NAMELESS.format(len(columns))!r}; if it is a header: {override('dataset.header', True)}"
         )
     if headless:
@@ -117,11 +120,11 @@ def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start:
     short = not headless and _has_row_names(columns, body)
     if short:
         columns = ["", *columns]
-        left.append("the header lacks the first column, as where R writes row names, and is written so")
+        left.append("the header lacks the first column, as when R writes row names, and is written like that")
     labels = 0 if headless else labels_below(body)
     if labels:
         shown = ", ".join(cell for cell in body[labels - 1] if cell)
-        left.append(f"{_lines(labels)} below the header, without values, kept as they stand: {shown[:40]!r}")
+        left.append(f"{_lines(labels)} below the header, without values, kept unchanged: {shown[:40]!r}")
     return Framed(
         above="".join(lines[: top if kept_above else start]), top=top, columns=columns, headless=headless, short=short,
         below="".join(lines[at[first] : places[labels - 1]]) if labels else "",
@@ -129,10 +132,10 @@ def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start:
     )  # fmt: skip
 
 
-def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
-    """Whether the lines above the header may stand above new rows, and a note on them.
+def check_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
+    """Whether the lines above the header may be above new rows, too, and a note on them.
 
-    What says something of someone in particular (an account and its number) is not for new rows.
+    They may not if they say something about one person, such as an account number.
     """
     if not records:
         return True, []
@@ -142,12 +145,12 @@ def told_titles(records: Sequence[list[str]]) -> tuple[bool, list[str]]:
     naming = any(len([cell for cell in row if cell.strip()]) > 1 for row in records)
     naming = naming or bool(count_patterns(words)) or any(re.search(r"\d[\d ]{8,}", cell) for cell in cells)
     if naming:
-        return False, [f"{count} left out of new files, for they may name someone: {cells[0][:40]!r}"]
-    return True, [f"{count} kept as written: {records[0][0][:40]!r}"]
+        return False, [f"{count} left out of new files, because they may name someone: {cells[0][:40]!r}"]
+    return True, [f"{count} kept unchanged: {records[0][0][:40]!r}"]
 
 
 def _has_row_names(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Whether every row has one cell more than the header, and in front a name of its own, or a growing number."""
+    """Whether every row has one cell more than the header, and the first one is a unique name or a growing number."""
     if len(body) < _LEAST_BODY or any(len(row) != len(header) + 1 for row in body):
         return False
     names = [row[0].strip() for row in body]
@@ -163,10 +166,10 @@ def _lines(count: int) -> str:
 
 
 def looks_like_a_row(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Whether the first line is a row like the others, and the file has no header.
+    """Whether the first line is a row like the others, so that the file has no header.
 
-    Numbers stand over numbers, and no text does; and either a text comes again in its column, or there are two decimals
-    or dates at least, or one number twice. Years, and numbers that count the columns, are names.
+    It must have a number in every column of numbers, and also a text that comes again in its column, or two decimals
+    or dates, or one number twice. Years, and numbers that count the columns, are names of columns.
     """
     if len(body) < _LEAST_BODY or any(len(row) != len(header) for row in body):
         return False
@@ -190,9 +193,10 @@ def looks_like_a_row(header: Sequence[str], body: Sequence[Sequence[str]]) -> bo
 
 
 def labels_below(body: Sequence[Sequence[str]]) -> int:
-    """How many rows below the header hold units, or the header in other words, and no values.
+    """How many rows below the header hold units, or the header in other words, but no values.
 
-    Where at least two columns hold numbers, none of theirs is one, and nothing of it comes again in its column.
+    There must be at least two columns of numbers; such a row has no numbers there, and none of its cells comes again in
+    its column.
     """
     if len(body) < _LEAST_BODY or any(len(row) != len(body[0]) for row in body):
         return 0
@@ -225,15 +229,15 @@ def checked_header(
         first = text.strip().splitlines()[0]
         other = next((words for mark, words in DELIMITERS.items() if mark in first and [first] != header), None)
         if other is None:
-            fix = "give a table with a header and two columns at least"
-            raise unusable(origin, "the first line names one column only, and one column has nothing to learn", fix)
-        raise unusable(origin, "the first line names one column only", other)
+            fix = "give a table with a header and at least two columns"
+            raise unusable(origin, "the first line names only one column, and one column has nothing to learn", fix)
+        raise unusable(origin, "the first line names only one column", other)
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise unusable(origin, f"column names must be unique; more than once: {twice}", "rename them in the file")
     names = [name or UNNAMED.format(place) for place, name in enumerate(header)]
     if len(set(names)) < len(names):
-        raise unusable(origin, "columns have no name, and the names for them are taken", "name every column")
+        raise unusable(origin, "columns have no name, and the usual names for them are taken", "name every column")
     renamed = tuple((new, old) for new, old in zip(names, header, strict=True) if new != old)
     notes = [f"column {names.index(new) + 1} has no name, and is called {new!r} here" for new, _ in renamed]
     return names, renamed, notes

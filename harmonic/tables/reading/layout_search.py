@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from harmonic.errors import ConfigError, DataError, suggest
+from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.shell import override
 from harmonic.tables.column_types.kinds import infer_kind
 from harmonic.tables.column_types.personal_patterns import count_patterns, with_patterns
@@ -80,10 +80,10 @@ def _check_settings(names: list[str], identifiers: str, free_text: str, release:
     settings = {"identifiers": (identifiers, IDENTIFIERS), "free_text": (free_text, FREE_TEXT)}
     for key, (value, allowed) in settings.items():
         if value not in allowed:
-            raise ConfigError(f"dataset.{key}", value, "is not known", suggest(str(value), allowed))
+            raise unknown(f"dataset.{key}", value, "value", allowed)
     for name in release:
         if name not in names:
-            raise ConfigError("dataset.release", name, "no such column", suggest(str(name), names))
+            raise unknown("dataset.release", name, "column", names)
 
 
 def _finding(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from harmonic.errors import ConfigError, suggest
+from harmonic.errors import ConfigError, unknown
 from harmonic.settings import Text, text_of
 from harmonic.shell import override
 from harmonic.tables.rules.relations import lookup, order, unit
@@ -160,7 +160,7 @@ def _begins(text: str, name: str) -> bool:
 
 def _no_rule(text: str, train: Table) -> ConfigError:
     parts = [part.strip() for part in re.split(r"<=|>=|->|=| \+ | - | \* ", text)]
-    unknown = [part for part in parts if part and part not in train.schema.names and not _NUMBER.fullmatch(part)]
-    if len(parts) > 1 and unknown:
-        return ConfigError(_KEY, text, f"there is no column {unknown[0]!r}", suggest(unknown[0], train.schema.names))
+    strange = [part for part in parts if part and part not in train.schema.names and not _NUMBER.fullmatch(part)]
+    if len(parts) > 1 and strange:
+        return unknown(_KEY, text, "column", train.schema.names, name=strange[0])
     return ConfigError(_KEY, text, "is no rule", f"rules are written like {override(_KEY, EXAMPLES)}")

@@ -231,16 +231,16 @@ def test_kinds_override_inference() -> None:
     ("options", "message"),
     [
         ({"target": "stauts"}, r"dataset.target=stauts(.|\n)*did you mean 'status'"),
-        ({"task": "binary"}, r"dataset.task=binary: no such task(.|\n)*known: binary classification, multi"),
+        ({"task": "binary"}, r"dataset.task=binary: unknown task(.|\n)*known: binary classification, multi"),
         ({"task": "multi classification"}, r"has 2 classes(.|\n)*dataset.task='binary classification'"),
         ({"target": "age", "task": "binary classification"}, r"has 3 classes(.|\n)*dataset.task='multi"),
         ({"target": "job", "task": "regression"}, r"dataset.task=regression: the target 'job' is text, .*'a'"),
-        ({"kinds": {"agee": "float"}}, r"dataset.kinds={agee: float}: no such column(.|\n)*'age'"),
+        ({"kinds": {"agee": "float"}}, r"dataset.kinds={agee: float}: unknown column .agee.(.|\n)*'age'"),
         (
             {"kinds": {"age": "number"}},
-            r"dataset.kinds={age: number}: no such kind(.|\n)*category, constant, date, drop, float",
+            r"dataset.kinds={age: number}: unknown kind .number.(.|\n)*category, constant, date, drop, float",
         ),
-        ({"kinds": {"age": "int"}}, r"no such kind(.|\n)*did you mean 'integer'"),
+        ({"kinds": {"age": "int"}}, r"unknown kind .int.(.|\n)*did you mean 'integer'"),
         ({"kinds": {"status": "integer"}, "task": "binary classification"}, "dataset.task=regression"),
         ({"kinds": {"age": "category"}, "target": "age", "task": "regression"}, "the target 'age' is text"),
     ],
@@ -253,5 +253,5 @@ def test_wrong_settings_name_key_and_fix(options: dict[str, object], message: st
 
 @pytest.mark.parametrize("task", [None, "regression", "binary classification"])
 def test_target_with_one_value_is_refused(task: str | None) -> None:
-    with pytest.raises(DataError, match="has one value only, '7'"):
+    with pytest.raises(DataError, match="has only one value, '7'"):
         type_table(TOY.assign(status="7"), target="status", task=task)

@@ -76,7 +76,7 @@ def test_what_stands_in_no_declaration_is_an_error_with_its_count(tmp_path: Path
     write_orders(tmp_path / "shop.csv", 100)
     (tmp_path / "columns.yaml").write_text("city: {kind: category, categories: [Graz, Wien, Linz, Wels]}\n")
     with pytest.raises(
-        DataError, match=r"'city' is declared as category, and \d+ of 100 cells are none of its values: 'Steyr'"
+        DataError, match=r"'city' is declared as category, but \d+ of 100 cells are not among its values: 'Steyr'"
     ):
         dataset(tmp_path / "shop.csv", columns=str(tmp_path / "columns.yaml")).load(0)
 
@@ -85,7 +85,7 @@ def test_numbers_beyond_the_declared_range_are_told(tmp_path: Path) -> None:
     write_orders(tmp_path / "shop.csv", 100)
     (tmp_path / "columns.yaml").write_text("count: {kind: integer, minimum: 1, maximum: 4}\n")
     splits = dataset(tmp_path / "shop.csv", columns=str(tmp_path / "columns.yaml")).load(0)
-    assert any("values beyond the declared 1 to 4" in note for note in splits.notes)
+    assert any("values outside of the declared 1 to 4" in note for note in splits.notes)
     assert splits.schema["count"].maximum == 4
 
 
@@ -100,12 +100,12 @@ def test_texts_that_yaml_would_read_as_something_else_stay_texts(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a, b]", "is no mapping of columns"), ("cty: category", "no column 'cty'(.|\n)*'city'"),
-        ("city: categry", "no such kind: categry(.|\n)*'category'"),
-        ("city: {kind: category, categoris: [a]}", "has no 'categoris'(.|\n)*'categories'"),
-        ("city: {categories: [a]}", "says not what the column is"),
-        ("count: {kind: integer, minimum: low, maximum: 3}", "minimum: "), ("city: [", "is no YAML"),
-        ("city: {kind: category, categories: [a, a]}", "stands there twice"),
+        ("[a, b]", "must be a mapping of columns"), ("cty: category", "unknown column 'cty'(.|\n)*'city'"),
+        ("city: categry", "unknown kind 'categry'(.|\n)*'category'"),
+        ("city: {kind: category, categoris: [a]}", "unknown key 'categoris'(.|\n)*'categories'"),
+        ("city: {categories: [a]}", "does not say what the column is"),
+        ("count: {kind: integer, minimum: low, maximum: 3}", "minimum: "), ("city: [", "is not YAML"),
+        ("city: {kind: category, categories: [a, a]}", "is there twice"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:

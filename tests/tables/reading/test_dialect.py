@@ -11,7 +11,8 @@ import zipfile
 import pytest
 
 from harmonic.errors import DataError
-from harmonic.tables.reading.dialect import Quoting, find_delimiter, read_text
+from harmonic.tables.reading.dialect import Quoting
+from harmonic.tables.reading.dialect_search import find_delimiter, read_text
 
 ROWS = [["1,5", "süd"], ["2,5", "ost"], ["3,25", "west"]]
 PLAIN = "zahl;ort\n1,5;süd\n2,5;ost\n3,25;west\n"

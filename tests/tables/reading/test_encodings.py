@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harmonic.tables.reading.dialect import read_text
+from harmonic.tables.reading.dialect_search import read_text
 
 TEXTS = {
     "cp1252": "nom;ville\nHélène;Orléans\nFrançois;Nîmes\nZoé;Besançon\n",

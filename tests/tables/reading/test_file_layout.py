@@ -1,4 +1,4 @@
-"""Columns that no generator sees, and the file they go back to: .venv/bin/pytest tests/test_layout.py."""
+"""Columns that no generator sees, and the file they go back to: .venv/bin/pytest tests/tables/reading/test_file_layout.py."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harmonic.tables.column_types.role import Role
 from harmonic.tables.column_types.role_search import find_role
 from harmonic.tables.new_identifiers import NewIdentifiers
 from harmonic.tables.reading.aside import Aside
+from harmonic.tables.reading.dialect import Dialect
 from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.reading.layout_search import find_layout
 
@@ -108,3 +109,9 @@ def test_wrong_settings_and_empty_tables_are_refused() -> None:
         layout(frame, identifiers="hash")
     with pytest.raises(ConfigError, match=r"the target must be learnt"):
         layout(frame, target="id", kinds={"id": "identifier"})
+
+
+def test_the_wording_of_notes_is_no_part_of_a_files_fingerprint() -> None:
+    plain, noted = (FileLayout(("a",), dialect=Dialect(notes=notes)) for notes in ((), ("the first line is a title",)))
+    assert plain.fingerprint() == noted.fingerprint()
+    assert plain.fingerprint() != FileLayout(("a",), dialect=Dialect(delimiter=";")).fingerprint()

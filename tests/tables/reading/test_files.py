@@ -82,7 +82,7 @@ def test_encoding_is_what_is_asked_for(encoding: str) -> None:
         (b"a,b\n1,2,3\n4,5,6\n", "line 2 has 3 fields"),  # pandas would take the first column for an index
         (b"a,a,b\n1,2,3\n", "more than once: ['a']"),
         (b"a, a,b\n1,2,3\n", "more than once: ['a']"),
-        (b"a\n1\n", "names one column only"),
+        (b"a\n1\n", "names only one column"),
         (b'{\n"a": 1}\n', "is JSON, not CSV"),
         (b'a,b\n1,"x\n', "is not CSV"),
         (b'a,b\n1,"x"y\n', "is not CSV"),
@@ -137,7 +137,7 @@ def test_given_splits_come_in_order(tmp_path: Path) -> None:
         ({"train": "a,b\n1,x\n"}, ConfigError, "lacks toy_val.csv, toy_test.csv"),
         ({"train": "a,b\n1,x\n", "val": "a,c\n1,x\n", "test": "a,b\n1,x\n"}, DataError, "['b', 'c']"),
         ({"train": "a,b\n1,x\n", "val": "b,a\nx,1\n", "test": "a,b\n1,x\n"}, DataError, "another order"),
-        ({"train": "a,b\n1,x\n", "val": "a,b\n", "test": "a,b\n1,x\n"}, DataError, "toy_val.csv: a header and no"),
+        ({"train": "a,b\n1,x\n", "val": "a,b\n", "test": "a,b\n1,x\n"}, DataError, "toy_val.csv: has a header and no"),
     ],
 )
 def test_incomplete_splits_are_refused(
@@ -151,7 +151,7 @@ def test_incomplete_splits_are_refused(
 
 def test_unknown_dataset_in_data_dir_names_the_available(tmp_path: Path) -> None:
     write_splits(tmp_path, "toy", train="a,b\n1,x\n")
-    with pytest.raises(ConfigError, match=r"data_dir=.*has no dataset 'german'\n.*available: toy"):
+    with pytest.raises(ConfigError, match=r"data_dir=.*has no dataset 'german'\n.*known: toy"):
         read_given_splits(tmp_path, "german")
     with pytest.raises(ConfigError, match="no such folder"):
         read_given_splits(tmp_path / "nowhere", "toy")

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harmonic.errors import DataError
-from harmonic.tables.reading.dialect import read_text
+from harmonic.tables.reading.dialect_search import read_text
 
 SPIN = random.Random(0)
 ROWS = [

@@ -19,7 +19,8 @@ from harmonic.datasets import Dataset
 from harmonic.errors import DataError
 from harmonic.tables.column_types.role import Role
 from harmonic.tables.dtypes import FrameDtypes
-from harmonic.tables.reading.dialect import Dialect, read_text
+from harmonic.tables.reading.dialect import Dialect
+from harmonic.tables.reading.dialect_search import read_text
 
 OUTCOMES: Counter[str] = Counter()
 
