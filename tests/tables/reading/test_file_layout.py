@@ -1,4 +1,4 @@
-"""Columns that no generator sees, and the file they go back to: .venv/bin/pytest tests/tables/reading/test_file_layout.py."""
+"""Columns that no generator sees, and the file: .venv/bin/pytest tests/tables/reading/test_file_layout.py."""
 
 from __future__ import annotations
 
