@@ -132,6 +132,8 @@ def test_a_metric_is_a_class_and_a_file(command: Callable[..., Any], folder: Pat
     assert found["metrics"]["repeats"] == pytest.approx(1 - rows["train"] / 900)  # each training row comes, and again
     assert found["metrics"]["repeats_real"] == 0 and found["stage_versions"]["evaluate_repeats"] == 1
     assert "repeats" in done.out
+    card = (Path(found["folder"]) / "privacy_card.md").read_text(encoding="utf-8")
+    assert re.search(r"^\| repeats \| 0\.\d+ \| → 0 \| share of rows that are equal", card, re.MULTILINE)
     make_report([Path("out")], Path("tables"), formats=["markdown", "data"])
     assert "repeats ↓" in Path("tables/tables.md").read_text(encoding="utf-8")
     told_of = pd.read_csv("tables/runs.csv").set_index("metric").loc["repeats"]

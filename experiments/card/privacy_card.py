@@ -29,8 +29,9 @@ from experiments.card.numbers import (
     worst_named,
 )
 from experiments.card.reading import reading
-from experiments.collect.declared_metrics import declared_metrics, find
+from experiments.collect.declared_metrics import find, metrics_of
 from experiments.collect.runs import read_runs
+from experiments.collect.shown_metrics import columns
 from harmonic.errors import HarmonicError
 from harmonic.evaluation.base import Metric
 from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, RATES
@@ -45,22 +46,17 @@ BESIDES = (
     "epsilon", "shadow", "nrs", "dcr/mean", "dcr/share", "nndr", "prompt_copy", "dlt", "dlt_holdout", "canary",
     "anonymeter",
 )  # fmt: skip
-"""Names, or first parts of names, of the metrics in the second table."""
+"""Names, or first parts of names, of harmonic's own metrics in the second table; others say so, with Shown("card")."""
 
 DETAILS = ("low", "high", "main", "control", "naive", "members", "non_members")
 """Last parts of names that need no row of their own: the value's interval or note has them."""
 
-SIDE_BY_SIDE = {
-    "worst attack, AUC": "mia/worst", "its TPR at 1% FPR": "tpr_at_1",
-    "epsilon, at least": "epsilon", "shadow models, AUC": "shadow/auc", "nrs": "nrs", "dcr/share": "dcr/share",
-    "prompt copies": "prompt_copy/rows", "dlt_holdout": "dlt_holdout", "canary AUC": "canary/auc",
-    "linkability": "anonymeter/linkability", "inference": "anonymeter/inference",
-}  # fmt: skip
-
 
 def concerns_privacy(report: Report) -> bool:
     """Whether the run measured anything that a card shows."""
-    return any(_belongs(name, (ATTACKS, *BESIDES)) for name in report["metrics"])
+    if any(_belongs(name, (ATTACKS, *BESIDES)) for name in report["metrics"]):
+        return True
+    return any(measure.metric in report["metrics"] for measure in columns(metrics_of([report]), "card"))
 
 
 def card(report: Report) -> str:
@@ -76,15 +72,16 @@ def card(report: Report) -> str:
 
 def overview(reports: Sequence[Report]) -> str:
     """The reports side by side as a Markdown table, a row each; metrics that no report has are left out."""
-    rows = []
+    rows, shown_side_by_side = [], columns(metrics_of(reports), "cards")
     for report in reports:
         worst, size = worst_attack(report), report.get("rows", {}).get("synthetic")
         run = f"{report['generator']} on {report['dataset']}, seed {report['seed']} ({report['run_id']})"
-        keys = [f"mia/{worst}/{key}" if key in RATES else key for key in SIDE_BY_SIDE.values()]
-        cells = [str(measured(report, key) or "–") for key in keys]
-        cells[0] += f" ({worst_named(report)})" if worst else ""
+        cells = []
+        for measure in shown_side_by_side:
+            text = str(measured(report, measure.metric.replace("*", str(worst))) or "–")  # *: of the worst attack
+            cells.append(f"{text} ({worst_named(report)})" if worst and measure.metric == "mia/worst" else text)
         rows.append([escape_markdown(run), "–" if size is None else f"{size:,}", *cells])
-    header = ["run", "synthetic rows", *SIDE_BY_SIDE]
+    header = ["run", "synthetic rows", *(measure.title for measure in shown_side_by_side)]
     shown = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]
     return markdown_table([header[place] for place in shown], [[row[place] for place in shown] for row in rows])
 
@@ -137,12 +134,13 @@ def _attacks(report: Report) -> list[str]:
 
 def _besides(report: Report) -> list[tuple[str, str, str, str]]:
     """Every other metric with a value: name, value with interval and note, direction, meaning."""
-    declared, rows = declared_metrics(), []
+    declared, rows = metrics_of([report]), []
+    further = [measure.metric for measure in columns(declared, "card")]
     places = {name: place for place, name in enumerate(BESIDES)}
     twice = f"canary/{report.get('notes', {}).get('canary/auc')}/"  # `canary/*` repeats this signal
-    names = [name for name in report["metrics"] if _belongs(name, BESIDES) and not name.startswith(twice)]
+    names = [name for name in report["metrics"] if _belongs(name, (*BESIDES, *further)) and not name.startswith(twice)]
     names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
-    for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], 0))):
+    for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], len(places)))):
         if (value := measured(report, name)) is not None:
             metric, note = find(name, declared), report.get("notes", {}).get(name)
             told = f"{value} ({escape_markdown(note)})" if note else str(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from experiments.collect.record import RunRecord
 from harmonic.evaluation.base import Evaluator, Metric
@@ -26,6 +27,11 @@ def find(name: str, metrics: Sequence[Metric]) -> Metric | None:
 
 
 def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
+    """`metrics_of` the runs' reports."""
+    return metrics_of(record.report for record in records)
+
+
+def metrics_of(reports: Iterable[Mapping[str, Any]]) -> list[Metric]:
     """What every evaluator says about its metrics, and what is known of time and memory.
 
     Those of harmonic, and those that the runs were measured by, wherever they are, if they can be imported.
@@ -36,7 +42,7 @@ def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
         for part in vars(importlib.import_module(module.name)).values():
             if isinstance(part, type) and issubclass(part, Evaluator):
                 found.extend(getattr(part, "metrics", ()))
-    for name in sorted({name for record in records for name in _foreign_evaluators(record)}):
+    for name in sorted({name for report in reports for name in _foreign_evaluators(report)}):
         try:
             found.extend(getattr(pkgutil.resolve_name(name), "metrics", ()))
         except (ImportError, AttributeError, ValueError):
@@ -44,9 +50,9 @@ def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
     return found
 
 
-def _foreign_evaluators(record: RunRecord) -> list[str]:
+def _foreign_evaluators(report: Mapping[str, Any]) -> list[str]:
     """The classes outside harmonic that a run was measured by."""
-    given = (record.report.get("config") or {}).get("evaluator")
+    given = (report.get("config") or {}).get("evaluator")
     parts = given.values() if isinstance(given, dict) else ()
     names = [str(part.get("_target_")) for part in parts if isinstance(part, dict)]
     return [name for name in names if not name.startswith("harmonic.")]

@@ -1,14 +1,16 @@
-"""Which metrics the tables show, under which titles, and how a number is written there."""
+"""The columns of tables, as the metrics declare them, and how a number is written there."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from harmonic.evaluation.base import Metric, Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,53 +32,26 @@ class Measure:
         return frame[frame["metric"] == pd.Series(names, index=frame.index, dtype=object)]
 
 
-MAIN = (
-    Measure("DM", "data_mismatch"),
-    Measure("WD", "wasserstein"),
-    Measure("CS", "correlation_similarity"),
-    Measure("MLE", "mle/{headline}", interval=True),
-    Measure("LLE", "lle/{headline}", noted=True),
-)
+def columns(declared: Iterable[Metric], *tables: str) -> tuple[Measure, ...]:
+    """The columns of these tables, in their places, as the metrics declare them; those of "ablation" are a choice."""
+    found: dict[tuple[str, str], list[tuple[Shown, str]]] = {}
+    for metric in {metric.name: metric for metric in declared}.values():
+        for shown in metric.shown:
+            if shown.table in tables or ("ablation" in tables and (shown.ablated or shown.table == "main")):
+                found.setdefault((shown.table, shown.title or metric.name), []).append((shown, metric.name))
+    ordered = sorted(found.items(), key=lambda one: (TABLES.index(one[0][0]), one[1][0][0].place))
+    return tuple(
+        Measure(title, _together([name for _, name in own]), own[0][0].interval, own[0][0].noted)
+        for (_, title), own in ordered
+    )
 
 
-FIDELITY = (
-    Measure("column shapes", "column_shapes"),
-    Measure("contingency", "contingency_similarity"),
-    Measure("WD, marginal", "wasserstein_marginal"),
-    Measure("α-precision", "alpha_precision"),
-    Measure("β-recall", "beta_recall"),
-    Measure("authenticity", "authenticity"),
-    Measure("C2ST", "c2st"),
-    Measure("global utility", "global_utility"),
-)
+def _together(names: Sequence[str]) -> str:
+    """One name for the metrics of a column: several of them are the scores of learners, under one path."""
+    return names[0] if len(names) == 1 else f"{names[0].rpartition('/')[0]}/{{headline}}"
 
 
-PRIVACY = (
-    Measure("NRS", "nrs"),
-    Measure("DCR", "dcr/mean"),
-    Measure("DCR share", "dcr/share"),
-    Measure("DLT", "dlt"),
-    Measure("DLT holdout", "dlt_holdout"),
-    Measure("MIA worst", "mia/worst", interval=True),
-    Measure("ε, at least", "epsilon"),
-    Measure("prompt copy", "prompt_copy/rows"),
-    Measure("prompt numbers", "prompt_copy/cells"),
-    Measure("canary", "canary/exposure"),
-    Measure("singling out", "anonymeter/singling_out"),
-    Measure("linkability", "anonymeter/linkability"),
-    Measure("inference", "anonymeter/inference"),
-)
-
-
-ABLATION = (*MAIN, *PRIVACY[:6])
-
-
-HEADLINES = (
-    "mle/{headline}", "lle/{headline}", "mle/class_balance_gap", "column_shapes", "correlation_similarity",
-    "contingency_similarity", "c2st", "nrs", "dcr/share", "mia/worst", "prompt_copy/rows", "dlt_holdout", "canary/auc",
-    "anonymeter/singling_out", "anonymeter/linkability", "anonymeter/inference",
-)  # fmt: skip
-"""What a run shows at its end, the first MOST_HEADLINES that it has a value of."""
+TABLES = ("main", "fidelity", "privacy", "summary", "card", "cards")
 MOST_HEADLINES = 12
 
 
@@ -101,13 +76,16 @@ def headline_of(report: Mapping[str, Any]) -> str:
     return str((report["config"].get("dataset") or {}).get("headline") or ("r2" if regression else "f1_macro"))
 
 
-def headlines(metrics: Mapping[str, float | None], headline: str) -> list[str]:
-    """Names of the metrics to look at first: those of HEADLINES that have a value; all where there are few."""
+def headlines(metrics: Mapping[str, float | None], declared: Iterable[Metric], headline: str) -> list[str]:
+    """Names of the metrics that a run shows at its end, at most MOST_HEADLINES; all if there are few.
+
+    `declared`: those with a place in "summary" are shown, if they have a value.
+    """
     ends = ("/low", "/high")
     whole = [name for name, value in metrics.items() if value is not None and not name.endswith(ends)]
     if len(whole) <= MOST_HEADLINES:
         return whole
-    wanted = [name.format(headline=headline) for name in HEADLINES]
+    wanted = [measure.metric.format(headline=headline) for measure in columns(declared, "summary")]
     found = [name for name in wanted if metrics.get(name) is not None]
     return (found or whole)[:MOST_HEADLINES]
 

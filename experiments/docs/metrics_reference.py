@@ -27,7 +27,11 @@ def reference() -> str:
             for metric in pkgutil.resolve_name(part["_target_"]).metrics
         ]
         if found:
-            lines = ["| metric | better | range | what it is |", "|---|---|---|---|", *map(_row, found)]
+            lines = [
+                "| metric | better | range | what it is | where it is shown |",
+                "|---" * 5 + "|",
+                *map(_row, found),
+            ]
             parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -36,7 +40,8 @@ def _row(metric: Metric) -> str:
     better = {True: "↑", False: "↓", None: ""}[metric.higher_is_better]
     if metric.ideal is not None:
         better += f" → {metric.ideal:g}"
-    cells = (f"`{metric.name}`", better.strip(), _range(metric), metric.meaning)
+    places = ", ".join(f"{one.table}: {one.title}" if one.title else one.table for one in metric.shown)
+    cells = (f"`{metric.name}`", better.strip(), _range(metric), metric.meaning, places)
     return "| " + " | ".join(escaped(cell).replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -18,7 +18,7 @@ from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.frame import tidy, write_frames
 from experiments.collect.record import RunRecord
 from experiments.collect.runs import read_runs
-from experiments.collect.shown_metrics import MAIN, PRIVACY
+from experiments.collect.shown_metrics import columns
 from experiments.report.published import published_table
 from experiments.report.significance import significance_table
 from experiments.report.tables import Table, all_tables, measured
@@ -149,7 +149,7 @@ def _tables(values: pd.DataFrame, chosen: str | None, declared: Sequence[Metric]
     first = str(values["generator"][values["label"] == chosen].iloc[0]) if chosen else DEFAULT_AGAINST
     found: list[Table | None] = [*all_tables(values, first, declared)]
     if chosen:
-        found.append(significance_table(values, chosen, (*MAIN, *PRIVACY)))
+        found.append(significance_table(values, chosen, columns(declared, "main", "privacy")))
     found.append(published_table(values, first))
     return [table for table in found if table is not None]
 

@@ -14,15 +14,13 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.shown_metrics import (
-    ABLATION,
     EFFICIENCY,
-    FIDELITY,
-    MAIN,
-    PRIVACY,
     SECONDS,
     Measure,
     arrow,
+    columns,
     direction,
     number,
     spread,
@@ -33,6 +31,7 @@ from harmonic.evaluation.base import Metric
 ANCHORS = ("real", "copy", "holdout", "marginals")
 MISSING = "–"
 NOTED = "°"
+TITLES = {"main": "Main results", "fidelity": "Fidelity, further measures", "privacy": "Privacy"}
 ABLATED = r"(.+?)_no_."
 """What an ablation is called: its generator, and what it does without."""
 
@@ -230,26 +229,21 @@ def begin_blocks(rows: list[list[Cell]]) -> list[list[Cell]]:
     return kept
 
 
-def all_tables(values: pd.DataFrame, first: str = "harmonic", declared: Iterable[Metric] = ()) -> list[Table]:
+def all_tables(values: pd.DataFrame, first: str = "harmonic", declared: Sequence[Metric] | None = None) -> list[Table]:
     """Every table that these runs have a value for: main results, fidelity, privacy, ablations, cost.
 
-    `declared` metrics that name a table have a column there, behind those that it has anyway.
+    Their columns are those that the `declared` metrics say; None: those of harmonic.
     """
-    further: dict[str, list[Measure]] = defaultdict(list)
-    for metric in declared:
-        further[metric.table].append(Measure(metric.column or metric.name, metric.name))
+    declared = declared_metrics() if declared is None else declared
     bases = [re.match(ABLATED, name) for name in values["generator"]]
     ablated = pd.Series([found is not None for found in bases], index=values.index)
     whole = values[~ablated]
     found = [
-        result_table("main", "Main results", whole, [*MAIN, *further["main"]], first, SECONDS),
-        result_table(
-            "fidelity", "Fidelity, further measures", whole, [*FIDELITY, *further["fidelity"]], first, SECONDS
-        ),
-        result_table("privacy", "Privacy", whole, [*PRIVACY, *further["privacy"]], first, SECONDS),
+        result_table(name, title, whole, columns(declared, name), first, SECONDS) for name, title in TITLES.items()
     ]
+    chosen = columns(declared, "ablation")
     for base in sorted({found[1] for found in bases if found}):
         family = values[values["generator"].str.fullmatch(rf"{re.escape(base)}(_no_.+)?") | values["anchor"]]
-        found.append(result_table(f"ablation_{base}", f"Ablation of {base}", family, ABLATION, base, SECONDS))
+        found.append(result_table(f"ablation_{base}", f"Ablation of {base}", family, chosen, base, SECONDS))
     found.append(result_table("cost", "Time and memory", whole, EFFICIENCY, first))
     return [table for table in found if table is not None]

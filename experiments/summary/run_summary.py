@@ -93,7 +93,7 @@ def _print_metrics(report: dict[str, Any], metrics: Sequence[Metric], shown: str
     from rich.table import Table as Grid
 
     every = [name for name in report["metrics"] if not _DETAIL.search(name)]
-    names = every if shown == "all" else headlines(report["metrics"], headline_of(report))
+    names = every if shown == "all" else headlines(report["metrics"], metrics, headline_of(report))
     grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning")
     for name in names:
         metric = find(name, metrics)

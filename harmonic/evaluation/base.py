@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -61,13 +61,32 @@ class Refit:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a metric is shown.
+
+    `table`: "main", "fidelity" or "privacy", the tables of a report; "summary", the metrics at the end of a run;
+    "card", the rows of a privacy card; "cards", the table of several cards. `title`: of the column. `place`: columns
+    are in the order of these numbers; those without one come last. `interval`: <metric>/low and <metric>/high are
+    shown, too. `noted`: a value that has a note is marked, and the note is below the table. `ablated`: the column is
+    in the tables of ablations, too; those of "main" always are.
+
+    Metrics with the same title share a column, which shows the one that ends with the dataset's headline score.
+    """
+
+    table: Literal["main", "fidelity", "privacy", "summary", "card", "cards"]
+    title: str = ""
+    place: int = 1000
+    interval: bool = False
+    noted: bool = False
+    ablated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's direction and range, declared beside the code that computes it.
+    """A metric's direction and range, and where it is shown, declared beside the code that computes it.
 
     `name` may have `*` for one part of the path: "mle/*/f1_macro". `higher_is_better` is None if neither end is good:
-    the ideal is between them, or the number only describes. `table` and `column`: the table of a report that shows the
-    metric ("main", "fidelity" or "privacy"), and the title of its column; "" for none. (The columns of harmonic's own
-    metrics, in their order: experiments/collect/shown_metrics.py.)
+    the ideal is between them, or the number only describes.
     """
 
     name: str
@@ -76,8 +95,7 @@ class Metric:
     maximum: float = float("inf")
     ideal: float | None = None
     meaning: str = ""
-    table: str = ""
-    column: str = ""
+    shown: tuple[Shown, ...] = ()
 
 
 class Measures(dict[str, float]):

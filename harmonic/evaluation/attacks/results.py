@@ -8,29 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.evaluation.attacks import roc
-from harmonic.evaluation.base import Measures, Metric
+from harmonic.evaluation.base import Measures, Metric, Shown
 
 RATES = {"tpr_at_0.1": 0.001, "tpr_at_1": 0.01, "tpr_at_10": 0.1}
 """False-positive rates at which true-positive rates are measured; the names are in percent."""
 
 
 def with_interval(
-    name: str, meaning: str, ideal: float | None = None, higher: bool | None = False
+    name: str,
+    meaning: str,
+    ideal: float | None = None,
+    higher: bool | None = False,
+    shown: tuple[Shown, ...] = (),
 ) -> tuple[Metric, ...]:
     """A share in [0, 1] and the ends of its interval; smaller is better unless `higher` says otherwise."""
     return (
-        Metric(name, higher, 0, 1, ideal, meaning),
+        Metric(name, higher, 0, 1, ideal, meaning, shown),
         Metric(f"{name}/low", None, 0, 1, meaning=f"lower end of the interval of {name}"),
         Metric(f"{name}/high", None, 0, 1, meaning=f"upper end of the interval of {name}"),
     )
 
 
-def declared(path: str) -> tuple[Metric, ...]:
-    """What `measure` records under this path."""
+def declared(path: str, area: tuple[Shown, ...] = (), rate: tuple[Shown, ...] = ()) -> tuple[Metric, ...]:
+    """What `measure` records under this path; where the area, and the rate at 1%, are shown."""
     return (
-        *with_interval(f"{path}/auc", "P(the attack scores a member above a non-member)", 0.5, None),
+        *with_interval(f"{path}/auc", "P(the attack scores a member above a non-member)", 0.5, None, area),
         *with_interval(f"{path}/tpr_at_0.1", "members found where 0.1% of non-members are taken for members", 0.001),
-        *with_interval(f"{path}/tpr_at_1", "members found where 1% of non-members are taken for members", 0.01),
+        *with_interval(
+            f"{path}/tpr_at_1",
+            "members found where 1% of non-members are taken for members",
+            0.01,
+            shown=rate,
+        ),
         *with_interval(f"{path}/tpr_at_10", "members found where 10% of non-members are taken for members", 0.1),
         Metric(f"{path}/members", None, 2, meaning="number of training rows in the attack"),
         Metric(f"{path}/non_members", None, 2, meaning="number of rows unseen in training in the attack"),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.boosting import tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.settings import Count
@@ -35,10 +35,19 @@ class SampleQuality(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("alpha_precision", True, 0, 1, 1, "how well synthetic rows stay where the real rows are"),
-        Metric("beta_recall", True, 0, 1, 1, "how well synthetic rows cover the real rows"),
-        Metric("authenticity", True, 0, 1, meaning="share of synthetic rows that are no noisy copy of a real row"),
-    )
+        Metric(
+            "alpha_precision", True, 0, 1, 1, shown=(Shown("fidelity", "α-precision", 40),),
+            meaning="how well synthetic rows stay where the real rows are",
+        ),
+        Metric(
+            "beta_recall", True, 0, 1, 1, shown=(Shown("fidelity", "β-recall", 50),),
+            meaning="how well synthetic rows cover the real rows",
+        ),
+        Metric(
+            "authenticity", True, 0, 1, shown=(Shown("fidelity", "authenticity", 60),),
+            meaning="share of synthetic rows that are no noisy copy of a real row",
+        ),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare `synthetic` with `splits.train`; `scorer` is not used."""

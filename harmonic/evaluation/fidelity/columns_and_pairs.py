@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.encoding import category_codes, subsample, usable_rows
 from harmonic.settings import Count
 from harmonic.tables.splits import Splits
@@ -39,15 +39,34 @@ class Fidelity(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("data_mismatch", False, 0, 1, 0, "columns with another type than in the schema / (columns + 1)"),
-        Metric("wasserstein", False, 0, ideal=0, meaning="joint Sinkhorn distance of the min-max scaled tables"),
-        Metric("wasserstein_marginal", False, 0, ideal=0, meaning="mean distance of single numeric columns, scaled"),
-        Metric("correlation_similarity", True, 0, 1, 1, "agreement of Pearson's r, mean over numeric pairs"),
-        Metric("contingency_similarity", True, 0, 1, 1, "agreement of joint shares, mean over category pairs"),
-        Metric("column_shapes", True, 0, 1, 1, "agreement of single columns, mean over all columns"),
+        Metric(
+            "data_mismatch", False, 0, 1, 0, shown=(Shown("main", "DM", 10),),
+            meaning="columns with another type than in the schema / (columns + 1)",
+        ),
+        Metric(
+            "wasserstein", False, 0, ideal=0, shown=(Shown("main", "WD", 20),),
+            meaning="joint Sinkhorn distance of the min-max scaled tables",
+        ),
+        Metric(
+            "wasserstein_marginal", False, 0, ideal=0, shown=(Shown("fidelity", "WD, marginal", 30),),
+            meaning="mean distance of single numeric columns, scaled",
+        ),
+        Metric(
+            "correlation_similarity", True, 0, 1, 1, shown=(Shown("main", "CS", 30), Shown("summary", place=50)),
+            meaning="agreement of Pearson's r, mean over numeric pairs",
+        ),
+        Metric(
+            "contingency_similarity", True, 0, 1, 1,
+            shown=(Shown("fidelity", "contingency", 20), Shown("summary", place=60)),
+            meaning="agreement of joint shares, mean over category pairs",
+        ),
+        Metric(
+            "column_shapes", True, 0, 1, 1, shown=(Shown("fidelity", "column shapes", 10), Shown("summary", place=40)),
+            meaning="agreement of single columns, mean over all columns",
+        ),
         Metric("column_shapes/numeric", True, 0, 1, 1, "KSComplement, mean over numeric columns"),
         Metric("column_shapes/categorical", True, 0, 1, 1, "TVComplement, mean over category columns"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare `synthetic` with `splits.train`; `scorer` is not used."""

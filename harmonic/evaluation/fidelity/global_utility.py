@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, category_codes, subsample, usable_rows
 from harmonic.progress import Progress
@@ -41,8 +41,11 @@ class GlobalUtility(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("global_utility", True, 0, ideal=1, meaning="each column predicted from the others: synthetic / real"),
-    )
+        Metric(
+            "global_utility", True, 0, ideal=1, shown=(Shown("fidelity", "global utility", 80),),
+            meaning="each column predicted from the others: synthetic / real",
+        ),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Train on `synthetic` and on `splits.train`, test on `splits.test`; `scorer` is not used.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.boosting import boosted_trees, tree_matrix
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
@@ -34,8 +34,11 @@ class Separability(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("c2st", True, 0, 1, 1, "1 - |2 AUC - 1| of boosted trees that tell synthetic from unseen real rows"),
-    )
+        Metric(
+            "c2st", True, 0, 1, 1, shown=(Shown("fidelity", "C2ST", 70), Shown("summary", place=70)),
+            meaning="1 - |2 AUC - 1| of boosted trees that tell synthetic from unseen real rows",
+        ),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare `synthetic` with `splits.test`; `scorer` is not used."""

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, unknown
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.encoding import FARTHEST, subsample, usable_rows
 from harmonic.evaluation.llm_effectiveness.answering import (
     greedy_answers,
@@ -48,6 +48,9 @@ ALIKE = "all test rows got the same answer"
 
 _KEY = "evaluator.language_model_effectiveness"
 _SLACK = 4  # a decoded answer may be this number of tokens longer than the longest one learnt
+
+
+_SHOWN = (Shown("main", "LLE", 50, noted=True), Shown("summary", "LLE", 20))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +89,11 @@ class LanguageModelEffectiveness(Evaluator):
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(
-            replace(score, name=f"lle/{score.name}", meaning=f"{score.meaning}; tuned language model")
+            replace(score, name=f"lle/{score.name}", meaning=f"{score.meaning}; tuned language model", shown=_SHOWN)
             for score in SCORES
         ),
         Metric("lle/missing", False, 0, 1, 0, "share of decoded answers that are no label or no number"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Tune on `synthetic`, test on `splits.test`; `scorer` is not used.

@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, unknown
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.comparison.gower import Gower
 from harmonic.evaluation.privacy.singling_out import singling_out
@@ -56,10 +56,10 @@ class Outcome:
     ceiling: float = 1.0
 
 
-def _declared(name: str, meaning: str) -> tuple[Metric, ...]:
+def _declared(name: str, meaning: str, *shown: Shown) -> tuple[Metric, ...]:
     path = f"anonymeter/{name}"
     return (
-        Metric(path, False, 0, 1, 0, f"risk that {meaning}, beyond what the data teach about anyone"),
+        Metric(path, False, 0, 1, 0, f"risk that {meaning}, beyond what the data teach about anyone", shown),
         Metric(f"{path}/low", False, 0, 1, meaning="above 0: training rows are at a higher risk than other rows"),
         Metric(f"{path}/high", None, 0, 1, meaning=f"upper end of the interval of {path}"),
         Metric(f"{path}/main", None, 0, 1, meaning="share of attacks on training rows that succeed"),
@@ -92,10 +92,19 @@ class Anonymeter(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *_declared("singling_out", "a predicate found in the synthetic rows fits one training row alone"),
-        *_declared("linkability", "two halves of a training row are put together"),
-        *_declared("inference", "a training row's value is inferred from its other values"),
-    )
+        *_declared(
+            "singling_out", "a predicate found in the synthetic rows fits one training row alone",
+            Shown("privacy", "singling out", 110), Shown("summary", place=140),
+        ),
+        *_declared(
+            "linkability", "two halves of a training row are put together", Shown("privacy", "linkability", 120),
+            Shown("cards", "linkability", 100), Shown("summary", place=150),
+        ),
+        *_declared(
+            "inference", "a training row's value is inferred from its other values", Shown("privacy", "inference", 130),
+            Shown("cards", "inference", 110), Shown("summary", place=160),
+        ),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Attack the rows of `splits` with the help of `synthetic`; `scorer` is not used.

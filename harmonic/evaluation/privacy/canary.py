@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.attacks import roc
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import Encoder, usable_rows
 from harmonic.evaluation.comparison.nearest import nearest_distances
 from harmonic.evaluation.llm_effectiveness.answering import answer_losses, in_all_tokens, tuned_on
@@ -56,16 +56,20 @@ _NONE = "no canaries were planted: add canaries.count=20 (this fits the run agai
 _KEY = "evaluator.canary_exposure"
 
 
-def _declared(path: str, whose: str) -> tuple[Metric, ...]:
+def _declared(path: str, whose: str, bits: tuple[Shown, ...] = (), area: tuple[Shown, ...] = ()) -> tuple[Metric, ...]:
+    """The metrics of one signal, or of the best; where the exposure and the area are shown."""
     return (
-        Metric(f"{path}/exposure", False, 0, ideal=CHANCE, meaning=f"mean exposure of a canary in bits; {whose}"),
+        Metric(
+            f"{path}/exposure", False, 0, ideal=CHANCE, shown=bits,
+            meaning=f"mean exposure of a canary in bits; {whose}",
+        ),
         Metric(f"{path}/exposure/low", None, 0, meaning=f"lower end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure/high", None, 0, meaning=f"upper end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure_max", False, 0, meaning=f"largest exposure of a canary in bits; {whose}"),
-        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {whose}"),
+        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {whose}", area),
         Metric(f"{path}/auc/low", None, 0, 1, meaning=f"lower end of the interval of {path}/auc"),
         Metric(f"{path}/auc/high", None, 0, 1, meaning=f"upper end of the interval of {path}/auc"),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +103,11 @@ class CanaryExposure(Evaluator):
 
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_declared("canary/*", "one signal"),
-        *_declared("canary", "the signal with the largest AUC"),
-    )
+        *_declared(
+            "canary", "the signal with the largest AUC", (Shown("privacy", "canary", 100),),
+            (Shown("cards", "canary AUC", 90), Shown("summary", place=130)),
+        ),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Rank `splits.learnt_canaries` among `splits.decoys`; `scorer` is the signal "model".

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.comparison.matching import matching_rows
 from harmonic.evaluation.comparison.nearest import nearest_distances
 from harmonic.settings import NotNegative
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
+
+_COPIES = (Shown("privacy", "NRS", 10, ablated=True), Shown("cards", "nrs", 50), Shown("summary", place=80))
+_SHARE = (Shown("privacy", "DCR share", 30, ablated=True), Shown("cards", "dcr/share", 60), Shown("summary", place=90))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,19 @@ class Privacy(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("nrs", True, 0, 1, 1, "share of synthetic rows that match no training row"),
-        Metric("dcr/mean", True, 0, meaning="mean distance from a synthetic row to its closest training row"),
+        Metric("nrs", True, 0, 1, 1, shown=_COPIES, meaning="share of synthetic rows that match no training row"),
+        Metric(
+            "dcr/mean", True, 0, shown=(Shown("privacy", "DCR", 20, ablated=True),),
+            meaning="mean distance from a synthetic row to its closest training row",
+        ),
         Metric("dcr/median", True, 0, meaning="median of those distances"),
         Metric("dcr/p5", True, 0, meaning="5th percentile of those distances"),
-        Metric("dcr/share", None, 0, 1, 0.5, "share of synthetic rows closer to training than to held-out rows"),
+        Metric(
+            "dcr/share", None, 0, 1, 0.5, shown=_SHARE,
+            meaning="share of synthetic rows closer to training than to held-out rows",
+        ),
         Metric("nndr", True, 0, 1, meaning="mean ratio of the distances to the closest and second training row"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare `synthetic` with `splits.train` and, for `dcr/share`, with `splits.test`.

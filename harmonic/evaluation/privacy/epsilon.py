@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.rates import Scores, best_rule, largest_bound, log_ratio
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.privacy.membership import ON_ROWS
 from harmonic.randomness import derive
@@ -52,13 +52,17 @@ class EmpiricalEpsilon(Evaluator):
     version: ClassVar[int] = 1
 
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("epsilon", False, 0, ideal=0, meaning="differential privacy with a smaller epsilon is refuted"),
+        Metric(
+            "epsilon", False, 0, ideal=0,
+            shown=(Shown("privacy", "ε, at least", 70), Shown("cards", "epsilon, at least", 30)),
+            meaning="differential privacy with a smaller epsilon is refuted",
+        ),
         Metric("epsilon/largest", None, 0, meaning="the bound that an attack without a mistake would give"),
         Metric("epsilon/tpr", None, 0, 1, meaning="share of members that the chosen rule takes for members"),
         Metric("epsilon/fpr", None, 0, 1, meaning="share of non-members that the chosen rule takes for members"),
         Metric("epsilon/members", None, 2, meaning="number of training rows that the rule was evaluated on"),
         Metric("epsilon/non_members", None, 2, meaning="number of unseen rows that the rule was evaluated on"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Tell `splits.members` from `splits.test` with the help of `synthetic`; `scorer` is not used.

@@ -14,12 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Count
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
+
+_HOLDOUT = (
+    Shown("privacy", "DLT holdout", 50, ablated=True), Shown("cards", "dlt_holdout", 80), Shown("summary", place=120),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,22 @@ class DataLeakageTest(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("dlt", True, meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test"),
+        Metric(
+            "dlt", True, shown=(Shown("privacy", "DLT", 40, ablated=True),),
+            meaning="PPL(train) - PPL(synthetic): the paper's Data Leakage Test",
+        ),
         Metric("dlt/low", None, meaning="lower end of the 95% bootstrap interval of dlt"),
         Metric("dlt/high", None, meaning="upper end of the 95% bootstrap interval of dlt"),
-        Metric("dlt_holdout", False, ideal=0, meaning="PPL(held out) - PPL(train): above 0 if the model remembers"),
+        Metric(
+            "dlt_holdout", False, ideal=0, shown=_HOLDOUT,
+            meaning="PPL(held out) - PPL(train): above 0 if the model remembers",
+        ),
         Metric("dlt_holdout/low", None, meaning="lower end of the 95% bootstrap interval of dlt_holdout"),
         Metric("dlt_holdout/high", None, meaning="upper end of the 95% bootstrap interval of dlt_holdout"),
         Metric("perplexity/train", None, 1, meaning="mean perplexity of training rows"),
         Metric("perplexity/holdout", None, 1, meaning="mean perplexity of held-out rows"),
         Metric("perplexity/synthetic", None, 1, meaning="mean perplexity of synthetic rows"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compute perplexities with `scorer`; without one every metric is NaN.

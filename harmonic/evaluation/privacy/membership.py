@@ -27,7 +27,16 @@ from harmonic.evaluation.attacks.rows_apart import real_rows, standing_apart
 from harmonic.evaluation.attacks.shown_rows import METRICS as SHOWN_METRICS
 from harmonic.evaluation.attacks.shown_rows import PARTS, measure_shown
 from harmonic.evaluation.attacks.text import levatt, levatt_digits
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence, check_names
+from harmonic.evaluation.base import (
+    Evaluator,
+    Measures,
+    Metric,
+    Scorer,
+    Shown,
+    TokenScorer,
+    check_confidence,
+    check_names,
+)
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count
@@ -49,6 +58,12 @@ ON_ROWS: dict[str, Attack] = {
 
 ON_LIKELIHOODS = ("loss", "min_k")
 """Attacks that use the likelihoods of a language generator."""
+
+
+_WORST = (
+    Shown("privacy", "MIA worst", 60, interval=True, ablated=True), Shown("cards", "worst attack, AUC", 10),
+    Shown("summary", place=100),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +98,17 @@ class MembershipInference(Evaluator):
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *declared("mia/*"),
+        *declared("mia/*", rate=(Shown("cards", "its TPR at 1% FPR", 20),)),
         *with_interval("mia/*/apart", "the AUC among rows that are unlike all others", 0.5, None),
         *with_interval(
-            "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that are unlike all others", 0.5
+            "mia/worst_apart", "largest AUC of an attack, or of its reverse, among rows that are unlike all others",
+            0.5,
         ),
         *SHOWN_METRICS,
-        Metric("mia/worst", False, 0.5, 1, 0.5, "largest AUC of an attack, or of its reverse"),
+        Metric("mia/worst", False, 0.5, 1, 0.5, shown=_WORST, meaning="largest AUC of an attack, or of its reverse"),
         Metric("mia/worst/low", False, 0.5, 1, meaning="above 0.5: members can be told from other rows"),
         Metric("mia/worst/high", None, 0.5, 1, meaning="upper end of the interval of mia/worst, for all attacks"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Attack `synthetic`, and with a TokenScorer also the language generator itself.

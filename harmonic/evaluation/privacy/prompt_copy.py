@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, TokenScorer, check_confidence
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, TokenScorer, check_confidence
 from harmonic.evaluation.comparison.encoding import usable_rows
 from harmonic.randomness import derive
 from harmonic.settings import Between, Count
@@ -24,6 +24,9 @@ from harmonic.tables.table import Table
 
 CELLS_AT_A_TIME = 1 << 22
 """Cells of prompts in memory at once."""
+
+
+_SHOWN = (Shown("privacy", "prompt copy", 80), Shown("cards", "prompt copies", 70), Shown("summary", place=110))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,19 @@ class PromptCopy(Evaluator):
     version: ClassVar[int] = 1
     takes_gaps: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("prompt_copy/rows", False, -1, 1, 0, "share of rows that equal a row of their prompt, minus chance"),
+        Metric(
+            "prompt_copy/rows", False, -1, 1, 0, shown=_SHOWN,
+            meaning="share of rows that equal a row of their prompt, minus chance",
+        ),
         Metric("prompt_copy/rows/low", None, -1, 1, meaning="lower end of the interval of prompt_copy/rows"),
         Metric("prompt_copy/rows/high", None, -1, 1, meaning="upper end of the interval of prompt_copy/rows"),
-        Metric("prompt_copy/cells", False, -1, 1, 0, "share of numbers that are in their prompt's rows, minus chance"),
+        Metric(
+            "prompt_copy/cells", False, -1, 1, 0, shown=(Shown("privacy", "prompt numbers", 90),),
+            meaning="share of numbers that are in their prompt's rows, minus chance",
+        ),
         Metric("prompt_copy/cells/low", None, -1, 1, meaning="lower end of the interval of prompt_copy/cells"),
         Metric("prompt_copy/cells/high", None, -1, 1, meaning="upper end of the interval of prompt_copy/cells"),
-    )
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare each row of `synthetic` with the training rows that `scorer.shown` names for it.

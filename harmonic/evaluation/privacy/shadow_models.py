@@ -21,7 +21,16 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.results import RATES, declared, measure, put
 from harmonic.evaluation.attacks.shadow import halves, shadow_attack
-from harmonic.evaluation.base import Measures, Metric, Refit, RefittingEvaluator, Scorer, check_confidence, check_names
+from harmonic.evaluation.base import (
+    Measures,
+    Metric,
+    Refit,
+    RefittingEvaluator,
+    Scorer,
+    Shown,
+    check_confidence,
+    check_names,
+)
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.privacy.membership import ON_ROWS
 from harmonic.progress import Progress
@@ -53,7 +62,7 @@ class ShadowModels(RefittingEvaluator):
 
     version: ClassVar[int] = 2
 
-    metrics: ClassVar[tuple[Metric, ...]] = declared("shadow")
+    metrics: ClassVar[tuple[Metric, ...]] = declared("shadow", (Shown("cards", "shadow models, AUC", 40),))
 
     def evaluate(
         self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None, refit: Refit | None = None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_confidence, check_names
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.comparison.resampling import resamples_of
 from harmonic.evaluation.utility.learners import CLASSIFIERS, REGRESSORS, Examples, Predict, Problem
@@ -52,9 +52,9 @@ _ENDS = tuple(
 )
 
 
-def _under(prefix: str, note: str) -> tuple[Metric, ...]:
+def _under(prefix: str, note: str, *shown: Shown) -> tuple[Metric, ...]:
     return tuple(
-        Metric(prefix + s.name, s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; {note}")
+        Metric(prefix + s.name, s.higher_is_better, s.minimum, s.maximum, s.ideal, f"{s.meaning}; {note}", shown)
         for s in SCORES
     )
 
@@ -86,17 +86,14 @@ class MachineLearningEfficacy(Evaluator):
     needs_target: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *_under("mle/*/", "one learner"),
-        *_under("mle/", "mean over learners"),
+        *_under("mle/", "mean over learners", Shown("main", "MLE", 40, interval=True), Shown("summary", "MLE", 10)),
         *_ENDS,
-        Metric("mle/class_balance_gap", False, 0, 1, 0, "total variation of label shares, synthetic against training"),
         Metric(
-            "mle/labels_missing",
-            False,
-            0,
-            ideal=0,
-            meaning="labels in the test rows that no synthetic row has",
+            "mle/class_balance_gap", False, 0, 1, 0, shown=(Shown("summary", place=30),),
+            meaning="total variation of label shares, synthetic against training",
         ),
-    )
+        Metric("mle/labels_missing", False, 0, ideal=0, meaning="labels in the test rows that no synthetic row has"),
+    )  # fmt: skip
 
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Train on `synthetic`, tune on `splits.reference`, test on `splits.test`; `scorer` is not used.

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from sweeps import failure, write_run
 
+from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.frame import tidy
 from experiments.collect.runs import read_runs
-from experiments.collect.shown_metrics import MAIN, PRIVACY, Measure, goodness, number
+from experiments.collect.shown_metrics import Measure, columns, goodness, number
 from experiments.report.published import published_figures, published_table
 from experiments.report.significance import MIN_PAIRS, compare, holm, significance_table
 from experiments.report.tables import Cell, Table, all_tables, measured, result_table
@@ -188,7 +189,7 @@ def test_a_missing_cell_is_a_dash_with_its_reason_below(tmp_path: Path) -> None:
 
 def test_a_column_without_any_value_is_left_out_and_told(tmp_path: Path) -> None:
     write_run(tmp_path, {"nrs": 1.0, "dlt": None}, unavailable={"dlt": "needs a language generator"})
-    table = table_of(tmp_path, *PRIVACY)
+    table = table_of(tmp_path, *columns(declared_metrics(), "privacy"))
     assert table.header == ["dataset", "generator", "NRS ↑"]
     assert "DLT: needs a language generator." in table.notes
 
@@ -280,7 +281,9 @@ def test_a_score_of_a_constant_answer_is_marked_and_the_note_says_why(tmp_path: 
     write_run(tmp_path, {"lle/f1_macro": 0.39, "nrs": 1.0}, notes={"lle/f1_macro": note, "nrs": "not shown"})
     write_run(tmp_path, {"lle/f1_macro": 0.39, "nrs": 1.0}, seed=1)
     write_run(tmp_path, {"lle/f1_macro": 0.66, "nrs": 1.0}, generator="tvae")
-    table = table_of(tmp_path, *(measure for measure in MAIN if measure.title == "LLE"), NRS)
+    table = table_of(
+        tmp_path, *(measure for measure in columns(declared_metrics(), "main") if measure.title == "LLE"), NRS
+    )
     cells = column(table, "LLE")
     assert cells["smote"].text.startswith("0.390 ± 0.000°") and cells["tvae"].text.startswith("0.660")
     assert "°" not in cells["tvae"].text + "".join(cell.text for cell in column(table, "NRS").values())
