@@ -25,7 +25,7 @@ Inputs = dict[str, Any]
 
 SHAPE_PROMPTS = {
     "tuning": ("passes", "max_tokens", "validation"),
-    "sampling": ("context", "first_round", "shown", "pool", "rows_per_prompt", "max_new_tokens"),
+    "sampling": ("context", "first_round", "label", "shown", "pool", "rows_per_prompt", "max_new_tokens"),
 }
 """The settings of tuning and sampling that prompts depend on."""
 

@@ -95,20 +95,21 @@ class RowConstraints:
     tokenizer: PreTrainedTokenizerBase
     end: int
     conditions: Conditions = field(default_factory=dict)
-    _compiled: dict[tuple[str, ...], tuple[Any, str]] = field(default_factory=dict, init=False, repr=False)
+    _compiled: dict[tuple[tuple[str, ...], str], tuple[Any, str]] = field(default_factory=dict, init=False, repr=False)
 
-    def start(self, order: Sequence[str]) -> RowConstraint:
-        """The constraint of a new row, columns in `order`."""
+    def start(self, order: Sequence[str], conditions: Conditions | None = None) -> RowConstraint:
+        """The constraint of a new row, columns in `order`, held to `conditions` (None: those of all rows)."""
         from llguidance import LLMatcher
 
-        names = tuple(order)
-        if names not in self._compiled:
-            grammar = self.row_format.grammar(order, self.conditions)
+        held = self.conditions if conditions is None else conditions
+        key = tuple(order), "; ".join(map(str, held.values()))
+        if key not in self._compiled:
+            grammar = self.row_format.grammar(order, held)
             matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
             if matcher.is_error():
                 raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")
-            self._compiled = {names: (matcher, grammar)}  # rows of one prompt follow each other
-        matcher, grammar = self._compiled[names]
+            self._compiled = {key: (matcher, grammar)}  # rows of one prompt follow each other
+        matcher, grammar = self._compiled[key]
         return RowConstraint(matcher.deep_copy(), grammar, self.end)
 
     @cached_property

@@ -35,7 +35,7 @@ from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import InvalidAnswer, RowFormat
 from harmonic.randomness import derive
 from harmonic.storage import canonical
-from harmonic.tables.conditions import Conditions, described
+from harmonic.tables.conditions import Condition, Conditions, described
 from harmonic.tables.table import Schema
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ class Sampler:
             except InvalidAnswer as error:
                 found.rejected[(error.reason, error.column) if answer.finished else ("too_long", "")] += 1
                 continue
-            if broken := [name for name, condition in self.conditions.items() if not condition.fits(row[name])]:
+            held = self._held(asked.prompts[number])
+            if broken := [name for name, condition in held.items() if not condition.fits(row[name])]:
                 found.rejected["condition", broken[0]] += 1
             else:
                 found.rows[number] = row
@@ -210,9 +211,10 @@ class Sampler:
         orders = [self.order(asked.prompts[row], draw) for row, draw in zip(batch, draws, strict=True)]
         constraints = self.constraints(asked.prompts[batch[0]].document)
         asked.share_prefix(self.decoder)
-        decoded = self.decoder.constrained(
-            [asked.ids[row] for row in batch], draws, [constraints.start(order) for order in orders]
-        )
+        started = [
+            constraints.start(order, self._held(asked.prompts[row])) for row, order in zip(batch, orders, strict=True)
+        ]
+        decoded = self.decoder.constrained([asked.ids[row] for row in batch], draws, started)
         rows = {
             row: self.row_format.parse(self.chat.text(answer.ids), order)
             for row, order, answer in zip(batch, orders, decoded, strict=True)
@@ -220,12 +222,23 @@ class Sampler:
         tokens, cut = sum(len(answer.ids) for answer in decoded), sum(not answer.finished for answer in decoded)
         return Answers(rows, tokens=tokens, cut=cut)
 
+    def _held(self, prompt: Prompt) -> Conditions:
+        """The conditions on a prompt's rows: those on all rows, and the label that the prompt says."""
+        if prompt.label is None:
+            return self.conditions
+        column = self.schema[self.schema.target]
+        label, given = column.parse(prompt.label), self.conditions.get(column.name)
+        if given is not None and not given.fits(label):  # no training row satisfies the conditions
+            return self.conditions
+        return {**self.conditions, column.name: Condition(column=column, values=(label,))}
+
     def _identity(self, asked: _Asked, n: int) -> str:
         """A hash of all that the rows depend on, except the model, which the folder stands for."""
         settings = {**asdict(self.settings), "orders": asdict(self.orders), "room": self.decoder.max_new_tokens}
         settings |= {"format": type(self.row_format).__name__, "log": LOG_VERSION}
         text = canonical({"prompts": asked.ids, "n": n, "seed": asked.seed, "settings": settings}) + repr(self.schema)
         text += repr(dict(self.conditions)) if self.conditions else ""
+        text += repr(labels) if any(labels := [prompt.label for prompt in asked.prompts]) else ""
         return sha256(text.encode()).hexdigest()[:16]
 
     def _shortfall(self, rows: RowCollector) -> Exception:

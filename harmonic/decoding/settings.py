@@ -25,9 +25,10 @@ class Sampling:
     that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
     (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
     context: the rows that prompts show (harmonic.prompts.contexts): "random", "neighbors" of a row that is left out,
-    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none". shown:
-    how many rows a prompt shows (None: as many as tuning prompts, and never more). pool: how many nearest rows the
-    neighbours that are shown are drawn from (None: the nearest ones are shown).
+    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none". label:
+    "drawn" by the model, or that of the row whose neighbours are shown, the "center". shown: how many rows a prompt
+    shows (None: as many as tuning prompts, and never more). pool: how many nearest rows the neighbours that are shown
+    are drawn from (None: the nearest ones are shown).
     batch_tokens: prompt and answer tokens held in the cache at once, of at most 64 rows. With another number rows have
     others beside them, and may differ for rounding (harmonic.decoding.decoder). rows_per_prompt: rows drawn from each
     prompt, which is read once for all of them. backend: "torch" decodes here (harmonic.decoding.decoder), "vllm" has
@@ -40,6 +41,7 @@ class Sampling:
     max_new_tokens: Count | None = None
     batch_tokens: Count = BATCH_TOKENS
     context: Context = "random"
+    label: Literal["drawn", "center"] = "drawn"
     first_round: Context = "neighbors"
     shown: Count | None = None
     pool: Count | None = None

@@ -62,7 +62,7 @@ class HarmonicGenerator(LanguageGenerator):
     """
 
     takes_gaps: ClassVar[bool] = True
-    versions: ClassVar[Versions] = Versions(prompts=3, fit=2, sample=3)
+    versions: ClassVar[Versions] = Versions(prompts=4, fit=2, sample=4)
 
     llm: LanguageModel
     neighbors: Neighbors
@@ -236,7 +236,7 @@ class HarmonicGenerator(LanguageGenerator):
         prompts = SamplingPrompts(
             row_format=self._style.row_format_of(schema), orders=self._style.orders_of(schema), lists=self._style.lists,
             metric=self._metric, rows=self.fitted.learnt(), shown=settings.rows_shown(fit.k), wanted=fit.wanted,
-            pool=settings.pool,
+            pool=settings.pool, label=settings.label == "center",
         )  # fmt: skip
         return SamplingRounds(fitted=self.fitted, prompts=prompts, settings=settings, conditions=conditions)
 
@@ -254,8 +254,9 @@ class HarmonicGenerator(LanguageGenerator):
                 rows=made.rows if len(made.rows) < len(train) else None,
             ).nearest  # fmt: skip
         context = made.context(
-            settings.first_context, seed, nearest=nearest, training=self.fitted.files.training(), among=among
-        )
+            settings.first_context, self.fitted.shown_table(train), seed, nearest=nearest,
+            training=self.fitted.files.training(), among=among,
+        )  # fmt: skip
         needed = settings.prompts_needed(n)
         return made.make(self.fitted.shown_table(train), context, needed, first=rounds.first_columns())
 

@@ -73,8 +73,11 @@ class PromptMaker:
         made = SamplingPrompts(
             row_format=row_format, orders=orders, lists=self.style.lists, metric=self.metric, rows=self.learnt,
             shown=self.sampling.rows_shown(fit.k), wanted=self.k, pool=self.sampling.pool,
+            label=self.sampling.label == "center",
         )  # fmt: skip
-        context = made.context(self.sampling.first_context, self.seed, nearest=self.around.nearest, training=training)
+        context = made.context(
+            self.sampling.first_context, table, self.seed, nearest=self.around.nearest, training=training
+        )
         return training, made.make(table, context, self.sampling.prompts_needed(self.n))
 
     def validation(self, fit: PromptFit) -> list[Prompt]:

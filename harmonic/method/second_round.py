@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.prompts.contexts import NeighborRows
+from harmonic.prompts.contexts import NeighborRows, target_groups
 from harmonic.prompts.neighbors import Metric, nearest
 from harmonic.randomness import derive
 from harmonic.tables.missing_values import Imputation
@@ -32,7 +32,8 @@ def first_rows(n: int, training_rows: int) -> int:
 def synthetic_context(drawn: Table, train: Table, *, k: int, pool: int, metric: Metric, seed: int) -> NeighborRows:
     """What the prompts of the second round show: k of the `pool` nearest rows of a row, among those of the first."""
     around = nearest(Imputation.of(drawn).table(drawn), min(max(pool, k), len(drawn) - 1), metric, seed)
-    return NeighborRows(around, k, derive(seed, "second round"), weights=balanced(drawn, train))
+    weights, groups = balanced(drawn, train), target_groups(drawn)
+    return NeighborRows(around, k, derive(seed, "second round"), weights=weights, groups=groups)
 
 
 def balanced(drawn: Table, train: Table) -> NDArray[np.float64]:

@@ -1,10 +1,12 @@
 """For every training row, the k nearest other rows; and the label filter over them (paper, section 3.1).
 
-Three metrics, all with the target among the columns:
+Four metrics, all with the target among the columns:
 
 - `mixed` (default): HEOM, Wilson & Martinez 1997, "Improved Heterogeneous Distance Functions", eq. 3-5:
   the root of the sum over columns of d², with d = |x - y| / range for a numeric column (0 when it is
   constant) and d = 0 or 1, equal or not, for a category.
+- `same_label`: `mixed` among the rows of the same label. For a label with k rows or fewer, and if the target is no
+  category, it is `mixed`. Where many columns agree, the nearest rows under `mixed` often have another label.
 - `reference`: what the published code does: numeric columns min-max scaled, categories as label-encoder
   codes (unscaled, so their alphabetical order weighs in), the target as is, Euclidean.
 - `random`: k random other rows, no distance at all (the ablation without nearest neighbours).
@@ -30,7 +32,7 @@ from harmonic.randomness import derive
 from harmonic.settings import Count
 from harmonic.tables.table import Table
 
-Metric = Literal["mixed", "reference", "random"]
+Metric = Literal["mixed", "same_label", "reference", "random"]
 
 
 class Neighbors(TypedDict):
@@ -55,6 +57,8 @@ def nearest(table: Table, k: int, metric: Metric = "mixed", seed: int = 0) -> ND
         return _random_others(len(table), k, seed)
     if metric == "reference":
         return _reference(table, k)
+    if metric == "same_label" and table.schema.task.is_classification:
+        return _same_label(table, k)
     return _mixed(table, k)
 
 
@@ -117,23 +121,41 @@ def _reference(table: Table, k: int) -> NDArray[np.int64]:
     return found[~own].reshape(len(table), k).astype(np.int64)
 
 
-def _mixed(table: Table, k: int) -> NDArray[np.int64]:
-    """HEOM by brute force: rows are searched in blocks, spans of rows in threads."""
+def _same_label(table: Table, k: int) -> NDArray[np.int64]:
+    """HEOM among the rows of the same label; where a label has k rows or fewer, among all rows."""
+    labels = pd.factorize(table.target)[0]
+    found = np.empty((len(table), k), dtype=np.int64)
+    rare = np.bincount(labels)[labels] <= k
+    if rare.any():
+        found[rare] = _mixed(table, k)[rare]
+    for label in np.unique(labels[~rare]):
+        rows = np.flatnonzero(labels == label)
+        found[rows] = _mixed(table, k, rows)
+    return found
+
+
+def _mixed(table: Table, k: int, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """HEOM by brute force: rows are searched in blocks, spans of rows in threads.
+
+    With `rows`, (m,) ascending positions, the neighbours of these among themselves, (m, k). Ranges are those of the
+    whole table.
+    """
     from threadpoolctl import threadpool_limits
 
-    n = len(table)
+    rows = np.arange(len(table)) if rows is None else rows
+    n, frame = len(rows), table.frame.iloc[rows]
     # Of identical rows only the first k + 1 can be anyone's neighbours: the later ones tie with them.
-    earlier = table.frame.groupby(table.schema.names, sort=False).cumcount().to_numpy()
+    earlier = frame.groupby(table.schema.names, sort=False).cumcount().to_numpy()
     searched = np.flatnonzero(earlier <= k)
-    numbers = [_unit_range(table.frame[name].to_numpy(np.float64)) for name in table.schema.numeric]
-    codes = [_smallest(pd.factorize(table.frame[name])[0]) for name in table.schema.categorical]
+    numbers = [_unit_range(table.frame[name].to_numpy(np.float64))[rows] for name in table.schema.numeric]
+    codes = [_smallest(pd.factorize(frame[name])[0]) for name in table.schema.categorical]
     search = _Search(numbers, codes, searched, k)
     workers = min(os.cpu_count() or 1, 8, n)
     edges = np.linspace(0, n, workers + 1).astype(int)
     # numpy releases the lock inside its loops, so spans run side by side. BLAS must not start threads of
     # its own beneath them: on a busy machine they wait for each other (ten times slower, measured).
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        return np.concatenate(list(pool.map(search.span, edges[:-1], edges[1:])))
+        return rows[np.concatenate(list(pool.map(search.span, edges[:-1], edges[1:])))]
 
 
 def _unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,12 +39,14 @@ class Prompt(NamedTuple):
 
     order: of the columns in the row that is to be drawn; None: the sampler draws one. document: the parts are a plain
     text, a line each, rather than the turns of a chat. center: of a list of neighbours the row that it was made around.
+    label: the text of the target in the rows that are to be drawn; None: the model decides.
     """
 
     parts: tuple[Part, ...]
     order: Order | None = None
     document: bool = False
     center: int | None = None
+    label: str | None = None
 
     @property
     def prompt(self) -> str:
@@ -107,7 +109,7 @@ def _plain(prompt: Prompt) -> dict[str, Any]:
     return {
         "prompt": prompt.prompt, "completion": prompt.completion, "rows": prompt.rows, "parts": cut,
         "orders": list(orders), "order": None if prompt.order is None else 0, "document": prompt.document,
-        "center": prompt.center,
+        "center": prompt.center, "label": prompt.label,
     }  # fmt: skip
 
 
@@ -127,4 +129,4 @@ def _read(plain: dict[str, Any]) -> Prompt:
     if start != len(text):
         raise ValueError(f"the parts have {start} characters, the text has {len(text)}")
     order = None if plain["order"] is None else orders[plain["order"]]
-    return Prompt(tuple(parts), order, bool(plain["document"]), plain.get("center"))
+    return Prompt(tuple(parts), order, bool(plain["document"]), plain.get("center"), plain.get("label"))

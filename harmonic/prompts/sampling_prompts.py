@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.prompts.column_orders import ColumnOrders
-from harmonic.prompts.contexts import Context, Contexts, NeighborRows, NoRows, RandomRows
+from harmonic.prompts.contexts import Context, Contexts, NeighborRows, NoRows, RandomRows, target_groups
 from harmonic.prompts.instruction import Shown, question, row_list
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Order, Prompt
@@ -23,7 +23,8 @@ class SamplingPrompts:
 
     lists: prompts are lists of rows. metric: of the neighbours. rows: positions of the training rows that prompts may
     show. shown: how many of them a prompt shows; wanted: as many as the user asked for in tuning. pool: how many
-    nearest rows the shown neighbours are drawn from (None: `shown`).
+    nearest rows the shown neighbours are drawn from (None: `shown`). label: the new rows have the label of the row at
+    the centre.
     """
 
     row_format: RowFormat
@@ -34,12 +35,13 @@ class SamplingPrompts:
     shown: int
     wanted: int
     pool: int | None = None
+    label: bool = False
 
     def context(
-        self, kind: Context, seed: int, *, nearest: NDArray[np.int64] | None = None, training: Iterable[Prompt] = (),
-        among: NDArray[np.int64] | None = None,
+        self, kind: Context, table: Table, seed: int, *, nearest: NDArray[np.int64] | None = None,
+        training: Iterable[Prompt] = (), among: NDArray[np.int64] | None = None,
     ) -> Contexts:  # fmt: skip
-        """Chooses the real rows that prompts show.
+        """Chooses the rows of `table`, the training rows, that prompts show.
 
         nearest: the neighbours of every row, (n, k) positions, for the kind "neighbors". training: the tuning prompts.
         among: positions of the rows to show, or to have at the centre, before others.
@@ -51,7 +53,9 @@ class SamplingPrompts:
         if kind == "neighbors":
             assert nearest is not None
             centers = self.rows if among is None or not len(among) else among
-            return NeighborRows(nearest[:, : self.pool or self.shown], self.shown, seed, centers=centers)
+            return NeighborRows(
+                nearest[:, : self.pool or self.shown], self.shown, seed, centers=centers, groups=target_groups(table)
+            )
         # Tuning prompts with one row show nearly every row: if those were excluded, only odd rows would be left. A list
         # teaches all of its rows, so none of them is an answer that a sampling prompt could give away.
         exclude = training if not self.lists and (self.shown > 1 or self.wanted == 1) else ()
@@ -62,19 +66,20 @@ class SamplingPrompts:
     ) -> list[Prompt]:
         """The n prompts that show rows of the table; see `sampling_prompts`."""
         return sampling_prompts(
-            table, self.row_format, context, self.orders, n, document=self.lists, first=first, real=real
-        )
+            table, self.row_format, context, self.orders, n, document=self.lists, first=first, real=real,
+            label=self.label,
+        )  # fmt: skip
 
 
 def sampling_prompts(
     table: Table, row_format: RowFormat, contexts: Contexts, orders: ColumnOrders, n: int, *, document: bool,
-    first: Sequence[str] = (), real: bool = True,
+    first: Sequence[str] = (), real: bool = True, label: bool = False,
 ) -> list[Prompt]:  # fmt: skip
     """The n prompts with the rows of `table` that `contexts` chooses; prompt i does not depend on n.
 
     document: rows stand in a list, not as examples of an instruction. first: names of columns that come first in the
     row that is asked for, if prompts decide its order. real: whether these are training rows; then each part names the
-    position of its row.
+    position of its row. label: a prompt says the label of the row at its centre, if the target is a category.
     """
     chosen = [contexts.shown(place) for place in range(n)]
     ahead = {row_format.schema.names.index(name) for name in first}
@@ -82,16 +87,27 @@ def sampling_prompts(
     flat = np.concatenate([rows for rows, _ in chosen])
     own_orders = np.array([order for own, _ in drawn for order in own], dtype=np.int64)
     written = iter(RowTexts(table, row_format).render(flat, own_orders.reshape(len(flat), orders.columns)))
+    labels = _labels(table, contexts, n) if label else [None] * n
     prompts = []
-    for (shown, _), (own, wanted) in zip(chosen, drawn, strict=True):
+    for (shown, _), (own, wanted), asked in zip(chosen, drawn, labels, strict=True):
         lines: Shown = [
             (next(written), row if real else None, order) for row, order in zip(shown.tolist(), own, strict=True)
         ]
         if document:
-            prompts.append(row_list(row_format, lines, [], wanted or tuple(range(orders.columns))))
+            prompt = row_list(row_format, lines, [], wanted or tuple(range(orders.columns)))
         else:
-            prompts.append(question(row_format, lines, None, wanted))
+            prompt = question(row_format, lines, None, wanted)
+        prompts.append(prompt._replace(label=asked))
     return prompts
+
+
+def _labels(table: Table, contexts: Contexts, n: int) -> list[str | None]:
+    """The label at the centre of each prompt, as text; None if there is no centre, or the target is no category."""
+    if not table.schema.task.is_classification:
+        return [None] * n
+    column, labels = table.schema[table.schema.target], table.target.tolist()
+    centers = [contexts.center(place) for place in range(n)]
+    return [None if center is None else column.format(labels[center]) for center in centers]
 
 
 def _orders(

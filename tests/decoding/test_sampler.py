@@ -373,3 +373,43 @@ def test_a_free_row_that_violates_a_condition_is_rejected_and_asked_for_again(tm
     made.decoder = Scripted(made.chat, [{length: row_text(36)}, {length: row_text(29)}])
     with pytest.raises(SamplingError, match=r"only 0 of 1 rows with age from 30 to 35 .*condition 2"):
         draw(made, 1, tmp_path / "b")
+
+
+# ---- labels
+
+
+def labelled(count: int) -> list[Prompt]:
+    labels = [COLOUR.categories[place % 3] for place in range(count)]
+    return [prompt._replace(label=label) for prompt, label in zip(some_prompts(count), labels, strict=True)]
+
+
+@pytest.mark.parametrize("mode", ["constrained", "auto"])
+def test_rows_have_the_label_that_their_prompt_says(tmp_path: Path, mode: str) -> None:
+    made = sampler(mode=mode, rows_per_prompt=2)
+    drawn = made.sample(labelled(6), 12, seed=0, directory=tmp_path).frame
+    assert drawn[COLOUR.name].tolist() == [COLOUR.categories[row // 2 % 3] for row in range(12)]
+
+
+def test_a_free_answer_with_another_label_is_refused(tmp_path: Path) -> None:
+    made = sampler(mode="reject", attempts=1)
+    texts = {
+        len(made.chat.text(ids)) % 100: '{"the \\"colour\\"": "blue", "age": "3", "dose": "1.00"}'
+        for ids, _ in made.chat.encode(labelled(3))
+    }
+    made.decoder = Scripted(made.chat, [texts])
+    with pytest.raises(SamplingError, match=r"only 1 of 3 rows.*condition"):
+        made.sample(labelled(3), 3, seed=0, directory=tmp_path)
+
+
+def test_conditions_go_before_a_label_that_does_not_satisfy_them(tmp_path: Path) -> None:
+    made = sampler(mode="constrained")
+    made.conditions = {COLOUR.name: Condition(column=COLOUR, values=("blue",))}
+    drawn = made.sample(labelled(6), 6, seed=0, directory=tmp_path).frame
+    assert set(drawn[COLOUR.name]) == {"blue"}
+
+
+def test_other_labels_are_another_run(tmp_path: Path) -> None:
+    first = sampler(mode="constrained").sample(labelled(3), 3, seed=0, directory=tmp_path).frame
+    assert first[COLOUR.name].tolist() == list(COLOUR.categories)
+    again = sampler(mode="constrained").sample(labelled(3)[::-1], 3, seed=0, directory=tmp_path).frame
+    assert again[COLOUR.name].tolist() != first[COLOUR.name].tolist()

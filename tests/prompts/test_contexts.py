@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from prompt_tables import make_table
 
 from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError
-from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows
+from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows, target_groups
 from harmonic.prompts.neighbors import nearest
+from harmonic.tables.table import Table, Task
 
 NEAREST = nearest(make_table(25), 4)
 
@@ -45,6 +48,33 @@ def test_a_place_gives_the_same_rows_whatever_was_asked_before() -> None:
     assert centers(NeighborRows(NEAREST, NEAREST.shape[1], 1), 25) != centers(
         NeighborRows(NEAREST, NEAREST.shape[1], 0), 25
     )
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 1.5, 25)])
+def test_every_part_of_a_turn_has_centres_of_all_groups_in_their_shares(weights: np.ndarray | None) -> None:
+    groups = np.array([0] * 15 + [1] * 8 + [2] * 2)
+    context = NeighborRows(NEAREST, NEAREST.shape[1], 3, weights=weights, groups=groups)
+    turns = [centers(context, 25, start) for start in (0, 25)]
+    assert turns[0] != turns[1]
+    for turn in turns:
+        wanted = np.bincount(groups[turn], minlength=3) / 25
+        for length in range(1, 26):
+            held = np.bincount(groups[turn[:length]], minlength=3)
+            assert (np.abs(held - wanted * length) < 2).all()  # each group is within one row of its time
+    if weights is None:
+        assert sorted(turns[0]) == list(range(25))
+
+
+def test_rows_are_grouped_by_label_or_by_tenths_of_a_number() -> None:
+    table = make_table(40)
+    labels = table.target.tolist()
+    groups = target_groups(table)
+    assert groups is not None and len(set(zip(labels, groups.tolist(), strict=True))) == len(set(labels))
+    numbers = Table(table.frame, replace(table.schema, target=table.schema.numeric[0], task=Task.REGRESSION))
+    tenths = target_groups(numbers)
+    assert tenths is not None and np.bincount(tenths).tolist() == [4] * 10
+    assert (np.diff(tenths[np.argsort(numbers.target.to_numpy(), kind="stable")]) >= 0).all()
+    assert target_groups(Table(table.frame, replace(table.schema, target="", task=Task.NONE))) is None
 
 
 def test_some_rows_alone_may_be_centres() -> None:

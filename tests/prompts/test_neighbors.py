@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -54,6 +55,28 @@ def tables_full_of_ties(draw: st.DrawFn) -> Table:
     categories = st.lists(st.sampled_from(["a", "b", "c"]), min_size=rows, max_size=rows)
     columns = draw(st.lists(st.one_of(integers, categories), min_size=1, max_size=4))
     return make_table({f"column {i}": values for i, values in enumerate(columns)})
+
+
+@settings(deadline=None, max_examples=100)
+@given(tables_full_of_ties(), st.integers(1, 6))
+def test_within_the_label_neighbours_are_the_nearest_that_have_it(table: Table, k: int) -> None:
+    if len(table) < k + 1:
+        return
+    labels = table.target.tolist()
+    everyone = defined_by_fractions(table, len(table) - 1)
+    expected = []
+    for row, order in enumerate(everyone):
+        same = [other for other in order if labels[other] == labels[row]]
+        expected.append(same[:k] if len(same) >= k else order[:k])
+    assert nearest(table, k, "same_label").tolist() == expected
+
+
+def test_within_the_label_means_nothing_for_a_number() -> None:
+    values = {"a": list(range(20)), "target": [row % 2 for row in range(19)] + [100]}
+    table = make_table(values)
+    number = Table(table.frame, replace(table.schema, task=Task.REGRESSION))
+    assert (nearest(number, 3, "same_label") == nearest(number, 3, "mixed")).all()
+    assert (nearest(table, 3, "same_label") != nearest(table, 3, "mixed")).any()
 
 
 @settings(deadline=None, max_examples=150)

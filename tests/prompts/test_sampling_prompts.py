@@ -125,6 +125,16 @@ def test_prompts_show_the_contexts_rows_in_the_prompts_order(
         assert len({prompt.order for prompt in prompts}) > 15
 
 
+def test_a_prompt_says_the_label_of_its_centre_if_it_has_one() -> None:
+    labels = [prompt.label for prompt in made(40, "neighbors", label=True)]
+    column = SCHEMA[SCHEMA.target]
+    found = [CONTEXTS["neighbors"].center(place) for place in range(40)]
+    assert labels == [column.format(TABLE.target.iloc[center]) for center in found] and len(set(labels)) > 1
+    for context in ("random", "none"):
+        assert {prompt.label for prompt in made(9, context, label=True)} == {None}
+    assert {prompt.label for prompt in made(9, "neighbors")} == {None}
+
+
 def test_an_empty_list_ends_where_its_first_row_begins() -> None:
     (prompt,) = made(1, "none")
     header = "|".join(SCHEMA.names[place] for place in prompt.order or ())
