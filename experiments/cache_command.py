@@ -1,9 +1,9 @@
-"""What the stage cache holds, for which runs, and what of it no run needs any more: `harmonic-cache outputs`.
+"""The command `harmonic-cache`: what is in the stage cache, which runs use it, and what can be deleted.
 
-    harmonic-cache outputs            every entry: stage, key, age, seconds, size, how many runs have it
-    harmonic-cache outputs --prune    delete the entries that no run's report names, and what is half-done
+    harmonic-cache outputs            all entries: stage, key, date, seconds, size, number of runs that use it
+    harmonic-cache outputs --prune    delete entries that no run's report names, and unfinished ones
 
-Why a stage is computed, though it was before with other settings, a run says in its log.
+A run's log says why it computes a stage again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="harmonic-cache", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="the output_dir of the runs")
-    options.add_argument("--prune", action="store_true", help="delete what no run needs")
+    options.add_argument("--prune", action="store_true", help="delete entries that no run uses")
     given = options.parse_args(arguments)
     cache = Cache(given.outputs)
     if not cache.root.is_dir():
-        options.exit(1, f"error: {cache.root} is no folder\n  fix: give the output_dir of the runs\n")
+        options.exit(1, f"error: no such folder: {cache.root}\n  fix: give the output_dir of the runs\n")
     used = keys_in_use(given.outputs)
     if given.prune:
         gone = cache.prune(list(used))
@@ -37,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def keys_in_use(outputs: Path) -> Counter[str]:
-    """How many runs below the folder name each key in their reports."""
+    """How many runs in the folder have each key in their reports."""
     used: Counter[str] = Counter()
     for path in outputs.rglob("report.json"):
         try:
             stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
             used.update({stage["key"] for stage in stages.values() if "key" in stage})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # no report of a run
+            continue  # not the report of a run
     return used
 
 
@@ -62,7 +62,7 @@ def show(cache: Cache, used: Counter[str]) -> None:
         row = (f"{entry.seconds:.1f}", f"{size:.1f}", str(used[entry.key]))
         grid.add_row(entry.stage, entry.key, entry.created[:19], *row)
     wide_console().print(grid)
-    print(f"{grid.row_count} entries, {total:.0f} MB; --prune deletes those of no run")
+    print(f"{grid.row_count} entries, {total:.0f} MB; --prune deletes those that no run uses")
 
 
 if __name__ == "__main__":

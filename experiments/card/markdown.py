@@ -9,7 +9,7 @@ _MARKDOWN = re.compile(r"[\\`*|<>\[\]]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def escape_markdown(text: str) -> str:
-    """The text without a meaning in Markdown; underscores within words have none."""
+    """The text with special characters of Markdown escaped; underscores within words are not special."""
     return _MARKDOWN.sub(lambda found: "\\" + found[0], text.replace("\n", " "))
 
 

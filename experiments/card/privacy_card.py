@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +29,7 @@ from experiments.card.numbers import (
     worst_named,
 )
 from experiments.card.reading import reading
-from experiments.collect.declared_metrics import find, metrics_of
+from experiments.collect.declared_metrics import declaration_of, metrics_of
 from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import columns
 from harmonic.errors import HarmonicError
@@ -104,7 +104,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
 
 
 def _attacks(report: Report) -> list[str]:
-    """A table of the attacks, the strongest first, and the worst of them."""
+    """A table of the attacks, the strongest first, and a paragraph about the strongest."""
     attacks = attacks_made(report)
     if not attacks:
         return [f"No attack gave a result: {escape_markdown(report['unavailable'].get('mia/worst', 'none was run'))}."]
@@ -113,23 +113,25 @@ def _attacks(report: Report) -> list[str]:
     rows = []
     for name in attacks:
         size = candidates(report, name)
-        told = f"{size[0]:,}, {size[1]:,}" if size else "not recorded"
+        numbers = f"{size[0]:,}, {size[1]:,}" if size else "not recorded"
         rates = [str(measured(report, f"mia/{name}/{key}") or "–") for key in RATES]
         areas = [str(measured(report, f"mia/{name}/{key}") or "–") for key in ("auc", "apart")]
-        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", told, *areas, *rates))
+        rows.append((name, "the model" if name in ON_LIKELIHOODS else "synthetic rows", numbers, *areas, *rates))
+    return [markdown_table(header, rows), " ".join(_about_attacks(report))]
+
+
+def _about_attacks(report: Report) -> Iterator[str]:
+    """What the intervals mean, and the strongest attack on all rows and on unusual rows."""
     level = f"{confidence(report):.0%}"
-    told = f"Intervals: {level}, each for one number. –: not available, see below."
+    yield f"Intervals: {level}, each for one number. –: not available, see below."
     if worst := measured(report, "mia/worst"):
-        told += (
-            f" Strongest: AUC {worst}, by {worst_named(report)}; this {level} interval holds for all attacks at once."
-        )
+        yield f"Strongest: AUC {worst}, by {worst_named(report)}; this {level} interval holds for all attacks at once."
     if (apart := measured(report, "mia/worst_apart")) and (size := candidates(report, "worst_apart")):
         name = report.get("notes", {}).get("mia/worst_apart")
-        told += (
-            f" Unusual rows: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
+        yield (
+            f"Unusual rows: those farthest from their neighbours, {size[0]:,} members and {size[1]:,} non-members; "
             f"strongest: AUC {apart}, by {name}, with a {level} interval for all attacks at once."
         )
-    return [markdown_table(header, rows), told]
 
 
 def _besides(report: Report) -> list[tuple[str, str, str, str]]:
@@ -142,9 +144,9 @@ def _besides(report: Report) -> list[tuple[str, str, str, str]]:
     names = [name for name in names if name.rpartition("/")[2] not in DETAILS and not name.startswith("epsilon/")]
     for name in sorted(names, key=lambda name: places.get(name, places.get(name.partition("/")[0], len(places)))):
         if (value := measured(report, name)) is not None:
-            metric, note = find(name, declared), report.get("notes", {}).get(name)
-            told = f"{value} ({escape_markdown(note)})" if note else str(value)
-            rows.append((name, told, _better(metric), metric.meaning if metric else ""))
+            metric, note = declaration_of(name, declared), report.get("notes", {}).get(name)
+            shown = f"{value} ({escape_markdown(note)})" if note else str(value)
+            rows.append((name, shown, _better(metric), metric.meaning if metric else ""))
     return rows
 
 

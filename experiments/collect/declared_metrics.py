@@ -16,13 +16,13 @@ EFFICIENCY = (
     Metric("*/tokens_per_s", True, 0, meaning="tokens a second"),
     Metric("*/rows_per_s", True, 0, meaning="rows a second"),
     Metric("peak_*_mb", False, 0, meaning="most memory held at once, MB"),
-    Metric("validity/raw", True, 0, 1, 1, "share of freely written answers that were rows"),
+    Metric("validity/raw", True, 0, 1, 1, "share of freely written answers that were valid rows"),
 )
-"""Directions of the numbers that a report holds besides its metrics."""
+"""The other numbers of a report, with their directions."""
 
 
-def find(name: str, metrics: Sequence[Metric]) -> Metric | None:
-    """The declaration that covers this metric name."""
+def declaration_of(name: str, metrics: Sequence[Metric]) -> Metric | None:
+    """The declaration of the metric with this name, if there is one."""
     return next((metric for metric in metrics if fnmatch.fnmatchcase(name, metric.name)), None)
 
 
@@ -32,9 +32,9 @@ def declared_metrics(records: Iterable[RunRecord] = ()) -> list[Metric]:
 
 
 def metrics_of(reports: Iterable[Mapping[str, Any]]) -> list[Metric]:
-    """What every evaluator says about its metrics, and what is known of time and memory.
+    """All declared metrics, and the numbers for time and memory.
 
-    Those of harmonic, and those that the runs were measured by, wherever they are, if they can be imported.
+    Those of harmonic's evaluators, and those of other evaluators that the runs used, if they can be imported.
     """
     package = importlib.import_module("harmonic.evaluation")
     found = list(EFFICIENCY)
@@ -46,12 +46,12 @@ def metrics_of(reports: Iterable[Mapping[str, Any]]) -> list[Metric]:
         try:
             found.extend(getattr(pkgutil.resolve_name(name), "metrics", ()))
         except (ImportError, AttributeError, ValueError):
-            continue  # its numbers are shown without a direction
+            continue  # then its numbers have no direction
     return found
 
 
 def _foreign_evaluators(report: Mapping[str, Any]) -> list[str]:
-    """The classes outside harmonic that a run was measured by."""
+    """The evaluator classes of a run that are not in harmonic."""
     given = (report.get("config") or {}).get("evaluator")
     parts = given.values() if isinstance(given, dict) else ()
     names = [str(part.get("_target_")) for part in parts if isinstance(part, dict)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.collect.declared_metrics import declared_metrics, find
+from experiments.collect.declared_metrics import declaration_of, declared_metrics
 from experiments.collect.record import RunRecord
 from harmonic.tracking import summary
 
@@ -26,11 +26,11 @@ METRIC_COLUMNS = ["metric", "value", "higher_is_better", "ideal", "reason", "not
 
 
 def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a run and metric, columns RUN_COLUMNS and METRIC_COLUMNS; a run without metrics has one row.
+    """One row for each run and metric, with RUN_COLUMNS and METRIC_COLUMNS. A run without metrics has one row.
 
-    `value` is NaN where a metric could not be computed, and `reason` says why; `note` is what its evaluator says
-    of it. `metric` is None in the row of a run
-    without metrics. `higher_is_better` is missing where neither end is good; `ideal` is NaN where there is none.
+    `value` is NaN if a metric could not be computed, and `reason` says why; `note` is the evaluator's note. `metric` is
+    None for a run without metrics. `higher_is_better` is missing if neither end is good; `ideal` is NaN if there is
+    none.
     """
     declared, rows = declared_metrics(records), []
     for record in records:
@@ -39,7 +39,7 @@ def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
         } | {name: record.report.get(name) or "" for name in ("data", "created", "finished")}
         run["folder"], run["revision"] = str(record.folder), _revision(record.report)
         for metric, value, reason in _numbers(record.report) or [(None, None, "")]:
-            known = find(metric, declared) if metric else None
+            known = declaration_of(metric, declared) if metric else None
             rows.append(
                 run
                 | {"metric": metric, "value": value, "reason": reason}
@@ -55,7 +55,7 @@ def tidy(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _numbers(report: dict[str, Any]) -> list[tuple[str | None, float | None, str]]:
-    """(name, value, why it is missing) of everything that was measured."""
+    """Everything that was measured: (name, value, why it is missing)."""
     if not report:
         return []
     found = {name: value for name, value in summary(report).items() if isinstance(value, int | float)}
@@ -66,13 +66,13 @@ def _numbers(report: dict[str, Any]) -> list[tuple[str | None, float | None, str
 
 
 def _revision(report: dict[str, Any]) -> str:
-    """The code's git revision, 12 digits, with + where it had been changed."""
+    """The code's git revision, 12 digits, with + if files were changed."""
     git = report.get("git") or {}
     return str(git.get("revision") or "")[:12] + ("+" if git.get("dirty") else "")
 
 
 def wide(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, RUN_COLUMNS and a column for each metric of the tidy frame."""
+    """One row for each run, with RUN_COLUMNS and a column for each metric of the tidy frame."""
     runs = frame.drop_duplicates("folder").set_index("folder", drop=False)[RUN_COLUMNS]
     measured = frame.dropna(subset="metric")
     values = measured.pivot(index="folder", columns="metric", values="value")
@@ -80,7 +80,7 @@ def wide(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_frames(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write the tidy frame as runs.parquet and runs.csv and the wide one as runs_wide.csv; their paths."""
+    """Write the tidy frame as runs.parquet and runs.csv, and the wide one as runs_wide.csv. Returns their paths."""
     paths = [folder / name for name in ("runs.parquet", "runs.csv", "runs_wide.csv")]
     frame.to_parquet(paths[0], index=False)
     frame.to_csv(paths[1], index=False)

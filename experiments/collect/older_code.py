@@ -1,4 +1,4 @@
-"""Which of several runs were made by older code than the others: their numbers are of another make."""
+"""Finds runs that were made by older code than other runs: their numbers cannot be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harmonic.runs.identity import class_name
 
 
 def mark_outdated(records: list[RunRecord]) -> list[RunRecord]:
-    """Results that are of older code than other results among these: they must not be averaged, nor compared."""
+    """Set `outdated` in the results of older code: they must not be averaged or compared with the others."""
     newest: dict[tuple[str, str], int] = {}
     for record in filter(lambda record: record.is_result, records):
         for of, version in _versions(record).items():
@@ -17,19 +17,19 @@ def mark_outdated(records: list[RunRecord]) -> list[RunRecord]:
     marked = []
     for record in records:
         older = {of: version for of, version in _versions(record).items() if version < newest.get(of, 0)}
-        said = ", ".join(f"{stage} {version}" for (_, stage), version in older.items())
-        marked.append(replace(record, outdated=said if record.is_result else ""))
+        stages = ", ".join(f"{stage} {version}" for (_, stage), version in older.items())
+        marked.append(replace(record, outdated=stages if record.is_result else ""))
     return marked
 
 
 def _versions(record: RunRecord) -> dict[tuple[str, str], int]:
-    """The version of each stage's code by (whose, stage); 0 for stages of runs from before there were any.
+    """The version of each stage's code by (generator, stage); 0 for runs from before there were versions.
 
-    A generator's stages are its own; the others are the same code for all.
+    Stages that all generators share have "" for the generator.
     """
-    config, told = record.report.get("config", {}), record.report.get("stage_versions", {})
+    config, versions = record.report.get("config", {}), record.report.get("stage_versions", {})
     own = class_name(str((config.get("generator") or {}).get("_target_", record.generator)))
-    named = {*told, "file", "completion", *record.report.get("stages", {})} - {"split", "evaluate"}
+    named = {*versions, "file", "completion", *record.report.get("stages", {})} - {"split", "evaluate"}
     return {
-        (own if stage in ("prompts", "fit", "sample") else "", stage): told.get(stage, 0) for stage in sorted(named)
+        (own if stage in ("prompts", "fit", "sample") else "", stage): versions.get(stage, 0) for stage in sorted(named)
     }

@@ -16,14 +16,14 @@ _FOLDER = re.compile(r"seed(-?\d+)-(\w+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run as its report tells it.
+    """One run as its report describes it.
 
-    status: done, failed, running (or killed), or damaged: the report cannot be read, and only the folder's name
-    says which run it was. `n_samples` None: as many rows as the training split has. `evaluated_on` is "test", or
-    "validation" for the trials of a search, whose metrics are no results. `variant` says in which settings the run
-    differs from others of its generator, "" in none. `dataset` is the table's name; where several files are called so,
-    `read_runs` adds which one it is. `superseded`: the same run was found elsewhere, finished or later.
-    `outdated`: the stages, with their versions, of which another of the runs has a newer one; "" if there is none.
+    `status`: done, failed, running (or killed), or damaged (the report cannot be read, and only the folder's name says
+    which run it was). `dataset`: the table's name; `read_runs` adds the path if several files have this name.
+    `n_samples`: None means as many rows as the training split has. `evaluated_on`: "test", or "validation" for trials
+    of a search, which are no results. `variant`: the settings in which the run differs from other runs of its
+    generator; "" if none. `superseded`: the same run was found elsewhere, finished or later. `outdated`: the stages
+    that another run made with newer code, with their versions; "" if none.
     """
 
     folder: Path
@@ -46,20 +46,20 @@ class RunRecord:
 
     @property
     def is_result(self) -> bool:
-        """Whether it belongs into tables: finished, on the test rows, and counted once."""
+        """Whether it belongs in tables: finished, measured on the test rows, and not a repetition."""
         return self.status == "done" and self.evaluated_on == "test" and not self.superseded
 
     @property
     def when(self) -> str:
-        """When it ended, or began: ISO 8601, UTC."""
+        """When it ended, or else began: ISO 8601, UTC."""
         return str(self.report.get("finished") or self.report.get("created") or "")
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The run in `folder`; its status is "damaged" if the report is not what a run writes."""
+    """The run in `folder`; its status is "damaged" if its report cannot be read."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        summary(report)  # raises where a part of the report has another shape
+        summary(report)  # raises if a part of the report has the wrong form
         record = _record(folder, report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return _damaged(folder, f"report.json cannot be read: {type(error).__name__}: {error}")
@@ -94,7 +94,7 @@ def _record(folder: Path, report: dict[str, Any]) -> RunRecord:
 
 
 def _damaged(folder: Path, problem: str) -> RunRecord:
-    """What the folder's name tells: <experiment>/<dataset>/<generator>/seed<seed>-<run id>."""
+    """A record from the folder's name alone: <experiment>/<dataset>/<generator>/seed<seed>-<run id>."""
     parts = ["", "", *folder.resolve().parts][-4:]
     named = _FOLDER.fullmatch(parts[3])
     return RunRecord(

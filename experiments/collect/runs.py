@@ -1,4 +1,4 @@
-"""Finds every run below some folders: its report.json, and what sets it apart from the other runs."""
+"""Finds all runs in some folders by their report.json, and says how each differs from the others."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _PRODUCTS = {"cache", "wandb", "prompts", "adapter", "series", "sweeps", "logs"}
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunRecord]:
-    """Every run below `folders`, sorted by name and seed.
+    """All runs in `folders` and below, sorted by name and seed.
 
-    Raises ConfigError for a folder that does not exist, and if there is no report at all.
+    Raises ConfigError if a folder does not exist, or if there is no report at all.
     """
     paths = {path.resolve(): path for folder in folders for path in _reports(folder)}
     records = _mark_superseded([read_run(path.parent) for path in paths.values()])
-    records = mark_outdated(_with_variants(_told_apart(records)))
+    records = mark_outdated(_with_variants(_with_file_names(records)))
     records += [record for folder in folders for record in _failed_jobs(folder)]
     if not records:
         shown = ", ".join(map(str, folders))
         fix = "name a folder that runs wrote to (output_dir, default outputs), or run something first: harmonic"
-        raise ConfigError("outputs", shown, "there is no report.json below", fix)
+        raise ConfigError("outputs", shown, "there is no report.json in it or below", fix)
     return sorted(records, key=lambda r: (r.dataset, r.generator, r.variant, r.seed or 0, r.when, str(r.folder)))
 
 
 def _reports(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise ConfigError("outputs", folder, "there is no such folder", "name a folder that runs wrote to: outputs")
+        raise ConfigError("outputs", folder, "no such folder", "name a folder that runs wrote to: outputs")
     for place, subfolders, files in os.walk(folder):
         if "report.json" in files:
             subfolders.clear()
@@ -45,7 +45,7 @@ def _reports(folder: Path) -> Iterator[Path]:
 
 
 def _mark_superseded(records: list[RunRecord]) -> list[RunRecord]:
-    """Of the same run in several output folders the finished one counts, of several the latest."""
+    """If several output folders have the same run, the finished one counts, and the latest of several."""
     best: dict[tuple[object, ...], RunRecord] = {}
     for record in sorted(records, key=lambda record: (record.status == "done", record.when)):
         best[_identity(record)] = record
@@ -58,21 +58,21 @@ def _identity(record: RunRecord) -> tuple[object, ...]:
 
 def _with_variants(records: list[RunRecord]) -> list[RunRecord]:
     finished = [record for record in records if record.is_result]
-    called = [(r.generator, r.llm, r.scale, r.n_samples) for r in finished]
-    variants = name_variants([(name, _called(r)) for name, r in zip(called, finished, strict=True)])
+    names = [(r.generator, r.llm, r.scale, r.n_samples) for r in finished]
+    variants = name_variants([(name, _config(r)) for name, r in zip(names, finished, strict=True)])
     named = {record.folder: variant for record, variant in zip(finished, variants, strict=True)}
     return [replace(record, variant=named.get(record.folder, "")) for record in records]
 
 
-def _called(record: RunRecord) -> dict[str, Any]:
-    """The run's configuration, with its dataset as the record calls it."""
+def _config(record: RunRecord) -> dict[str, Any]:
+    """The run's configuration, with the dataset's name from the record."""
     config: dict[str, Any] = record.report["config"]
     return {**config, "dataset": {**config["dataset"], "name": record.dataset}}
 
 
-def _told_apart(records: list[RunRecord]) -> list[RunRecord]:
-    """Runs of files that are called alike get another dataset each: no table, rank or test may mix their rows."""
-    files: dict[str, dict[tuple[str, str], str]] = {}  # dataset: {(what is in the file, its path): what to call it}
+def _with_file_names(records: list[RunRecord]) -> list[RunRecord]:
+    """Adds the path to the name of datasets if several files have this name, so that no table mixes their runs."""
+    files: dict[str, dict[tuple[str, str], str]] = {}  # dataset: {(contents of the file, its path): what to add}
     for record in records:
         files.setdefault(record.dataset, {})[_file(record)] = ""
     for found in files.values():
@@ -80,9 +80,9 @@ def _told_apart(records: list[RunRecord]) -> list[RunRecord]:
         if len(contents) < 2:
             continue
         for key, path in found:
-            named_so = {other for other, where in found if where == path}
-            found[key, path] = f" ({path}{f', {key[:6]}' if len(named_so) > 1 else ''})" if path else ""
-    # One file may be reached by several paths: the first in order names it.
+            with_this_path = {other for other, where in found if where == path}
+            found[key, path] = f" ({path}{f', {key[:6]}' if len(with_this_path) > 1 else ''})" if path else ""
+    # One file may have several paths: the first in sorted order names it.
     first = {
         (dataset, key): name
         for dataset, found in files.items()
@@ -92,25 +92,25 @@ def _told_apart(records: list[RunRecord]) -> list[RunRecord]:
 
 
 def _file(record: RunRecord) -> tuple[str, str]:
-    """What is in the file that the rows are from, and its path; two empty texts where they are from no file."""
+    """The contents (a digest) and the path of the file with the rows; two empty texts if there is no file."""
     path = str(((record.report.get("config") or {}).get("dataset") or {}).get("path") or "")
     return str(record.report.get("table") or path), path
 
 
 def _failed_jobs(folder: Path) -> list[RunRecord]:
-    """Jobs of sweeps that failed before they had a run's folder; of equal ones, the last sweep's."""
+    """Jobs of sweeps that failed before they had a folder; the last of several equal jobs."""
     found: dict[tuple[str, ...], RunRecord | None] = {}
     for path in sorted(folder.glob("sweeps/*/jobs/*.json")):
         try:
             job = json.loads(path.read_text(encoding="utf-8"))
             overrides = tuple(str(override) for override in job["overrides"])
             lost = job["status"] == "failed" and "run" not in job
-            said = dict(override.partition("=")[::2] for override in overrides)
-            seed = int(said.get("seed", "")) if said.get("seed", "").isdigit() else None
+            given = dict(override.partition("=")[::2] for override in overrides)
+            seed = int(given.get("seed", "")) if given.get("seed", "").isdigit() else None
             found[overrides] = None if not lost else RunRecord(
-                folder=path, status="failed", dataset=said.get("dataset", ""), generator=said.get("generator", ""),
+                folder=path, status="failed", dataset=given.get("dataset", ""), generator=given.get("generator", ""),
                 seed=seed, run_id=path.stem, error=f"before the run began: {job['error']} ({' '.join(overrides)})",
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a record of another version; the runs themselves have their reports
+            continue  # a record from another version; runs have their own reports
     return [record for record in found.values() if record is not None]

@@ -15,10 +15,10 @@ from harmonic.evaluation.base import Metric, Shown
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column: its title, and the metric in it. "{headline}" is the dataset's headline score, f1_macro or r2.
+    """A column: its title and its metric. "{headline}" is the dataset's headline score, f1_macro or r2.
 
-    `interval`: the metric's own, <metric>/low and <metric>/high, stands beside it. `noted`: a value of which its
-    evaluator says something is marked, and what it says stands below.
+    `interval`: show the metric's interval, <metric>/low and <metric>/high. `noted`: mark values with a note of their
+    evaluator, and show the note below the table.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Measure:
     noted: bool = False
 
     def of(self, frame: pd.DataFrame, end: str = "") -> pd.DataFrame:
-        """The rows of this metric; of the `end` of its interval, "/low" or "/high"."""
+        """The rows of this metric, or of an `end` of its interval, "/low" or "/high"."""
         names = [self.metric.format(headline=headline) + end for headline in frame["headline"]]
         return frame[frame["metric"] == pd.Series(names, index=frame.index, dtype=object)]
 
@@ -59,7 +59,7 @@ SECONDS = (
     Measure("fit, s", "time/fit_s"),
     Measure("sample, s", "time/sample_s"),
 )
-"""What a score took, beside it."""
+"""The time that a score took, beside it."""
 
 
 EFFICIENCY = (
@@ -71,7 +71,7 @@ EFFICIENCY = (
 
 
 def headline_of(report: Mapping[str, Any]) -> str:
-    """The score of learners to look at first: the dataset's, else r2 for a numeric target and f1_macro for classes."""
+    """The most important score of learners: the dataset's, or r2 for a numeric target and f1_macro for classes."""
     regression = any(name.endswith("/r2") for name in report["metrics"])
     return str((report["config"].get("dataset") or {}).get("headline") or ("r2" if regression else "f1_macro"))
 
@@ -91,14 +91,14 @@ def headlines(metrics: Mapping[str, float | None], declared: Iterable[Metric], h
 
 
 def number(value: float) -> str:
-    """Three decimals, fewer for large and more for small values."""
+    """The value with three decimals; fewer if it is large, more if it is small."""
     size = abs(value)
     digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.01 or size == 0 else 4
     return f"{value + 0.0:.{digits}f}".replace("-0.0000", "0.0000")
 
 
 def goodness(value: float, higher_is_better: bool | None, ideal: float) -> float | None:
-    """The larger the better; nothing is better than the ideal. None where no direction is declared."""
+    """A number that is larger for better values; nothing is better than the ideal. None if there is no direction."""
     if higher_is_better is None:
         return None if math.isnan(ideal) else -abs(value - ideal)
     if higher_is_better:
@@ -113,13 +113,13 @@ def direction(rows: pd.DataFrame) -> tuple[bool | None, float]:
 
 
 def arrow(higher_is_better: bool | None, ideal: float) -> str:
-    """How a column's title says what is good."""
+    """The arrow in a column's title: which direction is better."""
     if higher_is_better is None:
         return "" if math.isnan(ideal) else f" → {ideal:g}"
     return " ↑" if higher_is_better else " ↓"
 
 
 def spread(mean: float, std: float) -> str:
-    """The mean ± std, with as many decimals as the mean has."""
+    """Mean ± std, with as many decimals as the mean has."""
     text = number(mean)
     return text if np.isnan(std) else f"{text} ± {std:.{len(text.partition('.')[2])}f}"

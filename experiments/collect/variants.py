@@ -1,6 +1,6 @@
-"""In which settings do runs of one generator differ?
+"""In which settings do runs of the same generator differ?
 
-Without this, a sweep over a temperature would be averaged as if it were one over seeds.
+Without this, runs with different temperatures would be averaged as if only their seeds differed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Settings = dict[str, str]
 
 
 def name_variants(runs: Sequence[tuple[Hashable, Mapping[str, Any]]]) -> list[str]:
-    """For each run (what it is called by, its configuration) the settings in which it differs from its namesakes.
+    """For each run (name, configuration), the settings in which it differs from other runs with the same name.
 
-    "temperature=0.9, k=3", or "" where all of them agree. Settings of the dataset and of the evaluators count
-    within one dataset only, for they belong to it. The LLM, the scale, and what only says where files are, do
-    not count: runs are called by the former, and the latter is no matter.
+    "temperature=0.9, k=3", or "" if there is no difference. Settings of the dataset and of the evaluators are compared
+    only within one dataset. The LLM and the scale are not compared, because they are part of the name; neither are
+    settings that only say where files are.
     """
     generators = [_flatten({"generator": config["generator"]}) for _, config in runs]
     others = [_flatten(_of_the_data(config)) for _, config in runs]
@@ -38,7 +38,7 @@ def name_variants(runs: Sequence[tuple[Hashable, Mapping[str, Any]]]) -> list[st
 
 
 def _of_the_data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of dataset and evaluators; of a file, or a folder of given splits, only whether there is one."""
+    """Settings of dataset and evaluators; for a file, or a folder with splits, only whether there is one."""
     places = {name: config["dataset"].get(name) is not None for name in ("path", "data_dir")}
     dataset = {**config["dataset"], **places}
     return {"dataset": dataset, "evaluator": config.get("evaluator") or {}}
@@ -65,7 +65,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _varying(settings: Sequence[Settings]) -> set[str]:
-    """Keys with more than one value. A key that some lack (an evaluator, a setting of a later version) is none."""
+    """Keys with more than one value. Runs without the key (an evaluator, a newer setting) do not count."""
     seen: dict[str, set[str]] = defaultdict(set)
     for each in settings:
         for key, value in each.items():
@@ -74,7 +74,7 @@ def _varying(settings: Sequence[Settings]) -> set[str]:
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
-    """The last part of a generator's key, if no other key ends alike, else all of it."""
+    """The last part of a generator's key if no other key has the same last part, else the whole key."""
     last = key.rpartition(".")[2]
     alone = sum(other.rpartition(".")[2] == last for other in keys) == 1
     return last if alone and key.startswith("generator.") else key

@@ -1,4 +1,4 @@
-"""Builds the objects that a configuration names: for a run, for other programs, or again from a run's report."""
+"""Builds the objects of a configuration: for a run, for other programs, or from the report of a run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from experiments.configuration.hydra_errors import resolved
 
 
 def built(node: Any) -> Any:
-    """What a resolved node stands for: the object that its `_target_` names, and of its arguments the same.
+    """The object that a resolved node describes: `_target_` names the class, and its arguments are built first.
 
-    Hydra's own `instantiate` would resolve a text that looks like an interpolation, such as a column's name, again.
+    Hydra's `instantiate` would resolve texts that look like interpolations once more; a column may have such a name.
     """
     if isinstance(node, list | tuple):
         return [built(inner) for inner in node]
@@ -36,6 +36,6 @@ def configured(*overrides: str) -> dict[str, Any]:
 
 
 def reopened(folder: Path) -> dict[str, Any]:
-    """Build the parts of the run in `folder` from its report's configuration."""
+    """Build the dataset and the generator of the run in `folder` from its report, with its seed."""
     config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
-    return {"seed": config["seed"]} | {name: built(config[name]) for name in ("dataset", "generator", "evaluator")}
+    return {"seed": config["seed"]} | {name: built(config[name]) for name in ("dataset", "generator")}

@@ -1,7 +1,7 @@
-"""A run's configuration, checked whole before anything is built.
+"""Checks a run's whole configuration before anything is built.
 
-What a setting may be stands with the class that takes it (harmonic.settings). Here are the run's own settings, and the
-walk over its parts.
+The values that a setting may have are declared in its class (harmonic.settings). Here are the run's own settings, and
+the check of all parts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OTHERS = ("scale", "launcher", "experiment", "hydra")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The run's own settings: what conf/config.yaml has beside its parts."""
+    """The run's own settings: those in conf/config.yaml besides its parts."""
 
     experiment_name: Text
     seed: Annotated[int, Ge(0), Le(2**32 - 1)]
@@ -42,7 +42,7 @@ class RunSettings:
 
 
 def check_configuration(plain: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first value of a resolved configuration that cannot be."""
+    """Raise ConfigError for the first invalid value of a resolved configuration."""
     own = {field.name for field in fields(RunSettings)}
     for name, value in plain.items():
         if name not in own | {*PARTS, *OTHERS}:
@@ -56,31 +56,31 @@ def check_configuration(plain: Mapping[str, Any]) -> None:
 
 
 def check_folder(key: str, name: str) -> None:
-    """Raise ConfigError unless the name can be that of one folder."""
+    """Raise ConfigError if the name cannot be the name of a folder."""
     if not name.strip() or name in (".", "..") or re.search(r"[/\\\0]", name):
         better = re.sub(r"[^\w-]+", "_", name).strip("_") or "table"
         raise ConfigError(key, repr(name), "cannot be the name of a folder", override(key, better))
 
 
 def _check_part(given: Any, key: str) -> None:
-    """A node with a `_target_`; of evaluators a mapping of such nodes."""
+    """Check a node with a `_target_`, or for evaluators a mapping of such nodes."""
     if not isinstance(given, Mapping):
-        raise ConfigError(key, given, "is no choice of the group", f"choose one of the files in conf/{key}")
+        raise ConfigError(key, given, "is not one of the choices", f"choose one of the files in conf/{key}")
     if "_target_" in given:
         _check_call(given, key)
         return
     if key != "evaluator":
-        raise ConfigError(key, given, "says not what to build", f"choose one of the files in conf/{key}")
+        raise ConfigError(key, given, "has no _target_", f"choose one of the files in conf/{key}")
     if not given:
-        raise ConfigError(key, given, "names nothing to measure", override(key, "fidelity"))
+        raise ConfigError(key, given, "is empty: nothing would be measured", override(key, "fidelity"))
     for name, inner in given.items():
         if not (isinstance(inner, Mapping) and "_target_" in inner):
-            raise ConfigError(f"{key}.{name}", inner, "is no measure with its settings", f"leave it out: ~{key}.{name}")
+            raise ConfigError(f"{key}.{name}", inner, "is no evaluator with settings", f"leave it out: ~{key}.{name}")
         _check_call(inner, f"{key}.{name}")
 
 
 def _check_call(node: Mapping[Any, Any], key: str) -> None:
-    """The arguments of the node's class, and of those of the nodes within."""
+    """Check the arguments of the node's class, and those of the nodes in it."""
     try:
         target = pkgutil.resolve_name(str(node["_target_"]))
     except (ImportError, AttributeError, ValueError) as error:

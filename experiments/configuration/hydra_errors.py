@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say while they compose, resolve and build, in one sentence: what was typed, what to type."""
+"""Errors of Hydra and OmegaConf in plain words: what was typed, what is wrong, and what to type."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ GROUPS = ("dataset", "llm", "generator", "evaluator", "tracker", "scale", "launc
 
 @contextmanager
 def plain_errors(config: DictConfig | None = None, words: Sequence[str] = ()) -> Iterator[None]:
-    """Within it, an error of Hydra's or OmegaConf's becomes a ConfigError.
+    """Within this block, errors of Hydra and OmegaConf become ConfigErrors.
 
-    `words` are the command's, `config` what is resolved or built.
+    `words`: those of the command line; `config`: the configuration that is resolved.
     """
     try:
         yield
@@ -49,7 +49,7 @@ def plain_errors(config: DictConfig | None = None, words: Sequence[str] = ()) ->
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """The configuration in plain containers, checked. Raises ConfigError for the first value that cannot be."""
+    """The configuration in plain containers. Raises ConfigError for the first invalid value."""
     with plain_errors(config):
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     check_configuration(plain)
@@ -57,7 +57,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Raise ConfigError for a word that Hydra ends at with a traceback: no name, or a choice that is none."""
+    """Raise ConfigError for words for which Hydra would print a traceback: without a key, or with an odd choice."""
     parser = OverridesParser.create()
     for word in words:
         if word.startswith("-") or "=" not in word:
@@ -68,10 +68,10 @@ def check_words(words: Sequence[str]) -> None:
             continue  # Hydra says so itself
         group, value = given.key_or_group, given.value()
         if not group:
-            raise ConfigError("override", word, "names no setting", "write it as key=value")
+            raise ConfigError("override", word, "has no key", "write it as key=value")
         check_moved(group, value)
         if group in GROUPS and isinstance(value, int | float | dict):
-            raise ConfigError(group, value, "is no choice of the group", f"known: {', '.join(_choices(group))}")
+            raise ConfigError(group, value, "is not one of the choices", f"known: {', '.join(_choices(group))}")
 
 
 def _choices(group: str) -> list[str]:
@@ -79,7 +79,7 @@ def _choices(group: str) -> list[str]:
 
 
 def _unreadable(error: OverrideParseException) -> ConfigError:
-    """A word that is not of Hydra's grammar."""
+    """The error for a word that Hydra cannot parse."""
     key, equals, value = error.override.partition("=")
     problem = f"cannot be read ({str(error.__cause__ or error).strip().splitlines()[0]})"
     if not equals or not re.fullmatch(r"[+~]*[\w./@:-]+", key):
@@ -88,30 +88,30 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
         return ConfigError(key, value, problem, f"write a mapping like {override(key, {'name': 'value'})}")
     if value.startswith("[") and value.endswith("]"):
         items = [item.strip().strip("'\"") for item in value[1:-1].split(",")]
-        return ConfigError(key, value, problem, f"quote what is in it: {override(key, items)}")
+        return ConfigError(key, value, problem, f"quote its items: {override(key, items)}")
     return ConfigError(key, value, problem, f"quote it: {override(key, value)}")
 
 
 def _no_such_choice(error: MissingConfigException, words: Sequence[str]) -> ConfigError:
     group, _, name = str(error.missing_cfg_file or "").rpartition("/")
     if not group:
-        return ConfigError("configuration", name, "cannot be found", "leave out --config-name and --config-dir")
+        return ConfigError("configuration", name, "was not found", "leave out --config-name and --config-dir")
     return ConfigError(
         group, _typed(group, words) or name, f"unknown {group} {name!r}", near(group, name, error.options or [])
     )
 
 
 def _no_such_setting(error: ConfigCompositionException, words: Sequence[str]) -> ConfigError:
-    said = str(error).strip()
-    taken = re.search(r"An item is already at '([^']+)'", said)
+    message = str(error).strip()
+    taken = re.search(r"An item is already at '([^']+)'", message)
     if taken:
         key, value = taken[1], _typed(f"+{taken[1]}", words)
-        return ConfigError(f"+{key}", value, "is there already", f"leave out the +: {quoted(f'{key}={value}')}")
-    named = re.search(r"Could not (?:override|delete from config)[^']*'([^'\s]+)'", said)
+        return ConfigError(f"+{key}", value, "exists already", f"leave out the +: {quoted(f'{key}={value}')}")
+    named = re.search(r"Could not (?:override|delete from config)[^']*'([^'\s]+)'", message)
     if named is None or type(error.__cause__).__name__ in ("ValidationError", "UnsupportedValueType"):
-        first = str(error.__cause__ or said).strip().splitlines()[0]
+        first = str(error.__cause__ or message).strip().splitlines()[0]
         return ConfigError("configuration", " ".join(words), first, "harmonic --help lists every choice")
-    inner = re.search(r"full_key: (\S+)", f"{said}\n{error.__cause__}")
+    inner = re.search(r"full_key: (\S+)", f"{message}\n{error.__cause__}")
     key = inner[1] if inner and inner[1].startswith(f"{named[1]}.") else named[1]
     return ConfigError(key, _typed(key, words), f"unknown setting {key.rpartition('.')[2]!r}", _near(key, words))
 
@@ -123,20 +123,20 @@ def _typed(key: str, words: Sequence[str]) -> str:
 
 
 def _near(key: str, words: Sequence[str]) -> str:
-    """The settings that stand where it stands and are called alike, with the value that was typed."""
+    """Settings in the same place with a similar name, with the typed value."""
     value, (parent, _, name) = _typed(key, words), key.rpartition(".")
     start = f"{parent}." if parent else ""
     beside = {one[len(start) :].split(".")[0] for one in _settings(words) if one.startswith(start)}
     if not beside:
         return f"{parent} has no settings"
     known = sorted(one for one in beside if not one.startswith("_"))
-    told = suggest(name, known) if known else f"{parent} has no settings"
-    close = re.findall(r"'([^']+)'", told) if told.startswith("did you mean") else []
-    return " or ".join(quoted(f"{start}{one}={value}") if value else f"{start}{one}" for one in close) or told
+    advice = suggest(name, known) if known else f"{parent} has no settings"
+    close = re.findall(r"'([^']+)'", advice) if advice.startswith("did you mean") else []
+    return " or ".join(quoted(f"{start}{one}={value}") if value else f"{start}{one}" for one in close) or advice
 
 
 def _settings(words: Sequence[str]) -> list[str]:
-    """Every setting of the configuration that the choices among `words` make, dotted."""
+    """All dotted settings of the configuration with the choices in `words`."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -148,7 +148,7 @@ def _settings(words: Sequence[str]) -> list[str]:
             for given in (choices, []):
                 try:
                     return list(_dotted(OmegaConf.to_container(hydra.compose("config", given)), ""))
-                except HydraException:  # one of the choices is wrong, too
+                except HydraException:  # a choice is wrong, too
                     continue
     finally:
         GlobalHydra.instance().clear()
@@ -166,7 +166,7 @@ def _dotted(node: Any, path: str) -> Iterator[str]:
 
 
 def _not_built(error: Exception, config: DictConfig | None) -> ConfigError:
-    """A value that cannot be resolved, or a part that cannot be built."""
+    """The error for a value that cannot be resolved, or for a part that cannot be built."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, InstantiationException):
         named = re.search(r"full_key: (\S+)", str(error))
@@ -178,12 +178,12 @@ def _not_built(error: Exception, config: DictConfig | None) -> ConfigError:
     if isinstance(value, str) and value.startswith("${at_scale:"):
         return ConfigError(key, value, "has no value for this scale", "add one in its file, or choose scale=quick")
     if isinstance(value, str) and "${" in value:
-        return ConfigError(key, value, first, f"if it is a text: {override(key, value)}")
-    return ConfigError(key, value, first, "harmonic --cfg job shows the configuration as it is")
+        return ConfigError(key, value, first, f"if it is a text, write {override(key, value)}")
+    return ConfigError(key, value, first, "harmonic --cfg job prints the configuration")
 
 
 def _raw(config: DictConfig, key: str) -> Any:
-    """The value as it was typed, not resolved."""
+    """The value as typed, before it is resolved."""
     node: Any = OmegaConf.to_container(config, resolve=False)
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:

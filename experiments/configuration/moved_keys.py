@@ -1,4 +1,4 @@
-"""Settings that had another name before: who types the old one is told the new one."""
+"""Settings that have a new name: an old name gives an error with the new one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MOVED = (
     (r"scale\.(great|realtabformer)\.tuning", "generator.tuning"),
     (r"scale\.(tuning|dense|great|realtabformer)", "generator.tuning"),
 )
-"""The beginning of an old key, and what stands in its place; the first that fits."""
+"""The beginning of an old key, and its replacement. The first match counts."""
 
 
 def new_key(key: str) -> str | None:
-    """The key that the setting has now; None if it did not move."""
+    """The new key of the setting; None if it did not move."""
     for old, new in MOVED:
         if found := re.match(rf"{old}(?=\.|$)", key):
             return new + key[found.end() :]
@@ -32,4 +32,4 @@ def new_key(key: str) -> str | None:
 def check_moved(key: str, value: Any) -> None:
     """Raise ConfigError, with the new key, if the key is an old one."""
     if (now := new_key(key)) is not None:
-        raise ConfigError(key, value, "stands with its generator now", override(now, value))
+        raise ConfigError(key, value, "has moved to the generator's settings", override(now, value))

@@ -1,1 +1,1 @@
-"""Many runs as tables, charts, tests and a page."""
+"""A report on many runs: tables, charts, tests, and an HTML page."""

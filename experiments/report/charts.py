@@ -1,4 +1,4 @@
-"""Charts over a whole sweep: utility against privacy, and how near synthetic rows lie to real ones."""
+"""Charts of a whole sweep: utility against privacy, and the distances of synthetic rows to training rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAKS = (
     (Measure("MIA worst", "mia/worst"), "privacy: largest attack AUC (0.5: no leak)"),
     (Measure("DCR", "dcr/mean"), "privacy: mean distance to closest training row"),
 )
-"""Measures of privacy and their axis titles."""
+"""Metrics of privacy and their axis titles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,10 @@ class Point:
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Positions of the points that no other is as good as in both coordinates and better in one; larger is better."""
+    """Positions of the points for which no other is at least as good in both coordinates and better in one.
+
+    Larger is better.
+    """
     return [
         position
         for position, (x, y) in enumerate(points)
@@ -45,7 +48,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def utility_against_privacy(values: pd.DataFrame) -> list[str]:
-    """A figure for each measure of privacy: a panel a dataset, up and right is better, the Pareto front joined."""
+    """A figure for each privacy metric, with a panel for each dataset; a line joins the Pareto front."""
     utility, figures = UTILITY.of(values), []
     for measure, title in LEAKS:
         privacy = measure.of(values)
@@ -111,9 +114,9 @@ def _spread(pooled: Pooled) -> float | None:
 
 
 def distances(found: Mapping[str, Mapping[str, NDArray[np.float64]]], anchors: Collection[str]) -> str | None:
-    """Distances to the closest training row, a panel a dataset: {dataset: {label: distances}}.
+    """Distances to the closest training row, with a panel for each dataset. `found`: {dataset: {label: distances}}.
 
-    The box holds the middle half, the line the middle 90%, the bar is the median.
+    The box has the middle half of the distances, the line the middle 90%; the bar is the median.
     """
     drawn = {dataset: rows for dataset, rows in found.items() if rows}
     if not drawn:

@@ -1,7 +1,7 @@
-"""Sweeps as tables and a page: `harmonic-report outputs`.
+"""The command `harmonic-report`: tables and an HTML page of many runs, as in `harmonic-report outputs`.
 
-Reads every run below the given folders and writes runs.parquet, runs.csv and runs_wide.csv, tables.md, tables.tex,
-and report.html.
+Reads all runs in the given folders and writes runs.parquet, runs.csv and runs_wide.csv, tables.md, tables.tex, and
+report.html.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import columns
 from experiments.report.published import published_table
 from experiments.report.significance import significance_table
-from experiments.report.tables import Table, all_tables, measured
+from experiments.report.tables import ResultTable, all_tables, measured
 from experiments.report.typeset import latex, markdown
-from harmonic.errors import ConfigError, HarmonicError, suggest
+from harmonic.errors import ConfigError, HarmonicError, unknown
 from harmonic.evaluation.base import Metric
 
 FORMATS = ("html", "markdown", "latex", "data")
@@ -31,10 +31,10 @@ DEFAULT_AGAINST = "harmonic"
 
 EXAMPLES = """\
 examples:
-  harmonic-report outputs                            all of it, into outputs/report
+  harmonic-report outputs                            everything, into outputs/report
   harmonic-report outputs/main_results --to tables   one experiment
   harmonic-report outputs --against tabddpm          p-values of every other method against tabddpm
-  harmonic-report laptop/outputs cluster/outputs     several output folders; what is in both counts once
+  harmonic-report laptop/outputs cluster/outputs     several output folders; runs in both count once
 """
 
 
@@ -43,13 +43,13 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="harmonic-report", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
         description="Collect runs into tables (mean ± standard deviation over seeds, paired tests)\n"
-        "and one HTML page with charts. Runs that failed are listed, and never stop it.",
+        "and one HTML page with charts. Failed runs are listed.",
     )  # fmt: skip
-    options.add_argument("outputs", nargs="+", type=Path, help="folders that runs wrote to, or parts of them")
+    options.add_argument("outputs", nargs="+", type=Path, help="folders with runs")
     options.add_argument("--to", type=Path, help="where to write (default: report/ in the first of the folders)")
     options.add_argument(
         "--against", metavar="METHOD",
-        help=f"the method that the others are tested against, as the tables call it (default: {DEFAULT_AGAINST})",
+        help=f"the method that the others are compared with, by its name in the tables (default: {DEFAULT_AGAINST})",
     )  # fmt: skip
     options.add_argument(
         "--format", nargs="+", choices=FORMATS, default=list(FORMATS), dest="formats",
@@ -58,17 +58,17 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     options.add_argument(
         "--details", type=int, default=12, metavar="N",
-        help="show the columns of at most N runs on the page (default: 12; each is some 150 kB)",
+        help="show the columns of at most N runs on the page (default: 12; each takes about 150 kB)",
     )  # fmt: skip
     options.add_argument(
         "--wandb", metavar="PROJECT", nargs="?", const="harmonic",
-        help="also send tables and page to Weights & Biases, as a run of job type sweep (default project: harmonic)",
+        help="also send tables and page to Weights & Biases, as a run of type sweep (default project: harmonic)",
     )  # fmt: skip
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; exits with 2 where the folders hold nothing to report on."""
+    """The command line. Exits with 2 if the folders have no runs."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -95,9 +95,9 @@ def make_report(
     formats: Sequence[str] = FORMATS,
     details: int = 12,
 ) -> list[Path]:
-    """Read the runs below `outputs`, print the main table, write the formats into `to`; the files written.
+    """Read the runs in `outputs`, print the main table, and write the formats into `to`. Returns the written files.
 
-    Raises ConfigError where there is no run, and for a method in `against` that no finished run is called by.
+    Raises ConfigError if there is no run, or if no finished run has the name `against`.
     """
     records = read_runs(outputs)
     frame = tidy(records)
@@ -115,7 +115,7 @@ def make_report(
 
 
 def _chosen(values: pd.DataFrame, against: str | None) -> tuple[str | None, list[str]]:
-    """The label that the others are tested against, or none and why."""
+    """The label that the others are compared with, or None and a remark why."""
     labels = sorted(set(values["label"]))
     wanted = against or DEFAULT_AGAINST
     if wanted in labels:
@@ -124,30 +124,31 @@ def _chosen(values: pd.DataFrame, against: str | None) -> tuple[str | None, list
     if len(called) == 1:
         return called[0], []
     if against is None:
-        why = f"it ran in several settings: {'; '.join(called)}" if called else "there is no finished run of it"
+        why = f"it ran with several settings: {'; '.join(called)}" if called else "there is no finished run of it"
         return None, [f"No p-values against {wanted}: {why}. Choose a method with --against."]
-    fix = f'name one of them: --against "{called[0]}"' if called else suggest(wanted, labels) if labels else "run it"
-    problem = f"it ran in several settings: {'; '.join(called)}" if called else "no finished run is called that"
-    raise ConfigError("--against", against, problem, fix)
+    if not called:
+        raise unknown("--against", against, "method", labels)
+    problem = f"it ran with several settings: {'; '.join(called)}"
+    raise ConfigError("--against", against, problem, f'name one of them: --against "{called[0]}"')
 
 
 def _outdated(records: Sequence[RunRecord]) -> list[str]:
-    """A remark on runs of older code, if there are any."""
+    """A remark about runs of older code, if there are any."""
     found = sorted({record.outdated for record in records if record.outdated})
     if not found:
         return []
     count = sum(bool(record.outdated) for record in records)
     return [
-        f"{count} of the runs were made by older code than others ({'; '.join(found)}): they are rows of their own and "
-        "not ranked. Their commands again compute anew what has changed."
+        f"{count} of the runs were made by older code than others ({'; '.join(found)}): they have separate rows and "
+        "are not ranked. Run their commands again to compute what has changed."
     ]
 
 
-def _tables(values: pd.DataFrame, chosen: str | None, declared: Sequence[Metric]) -> list[Table]:
+def _tables(values: pd.DataFrame, chosen: str | None, declared: Sequence[Metric]) -> list[ResultTable]:
     if values.empty:
         return []
     first = str(values["generator"][values["label"] == chosen].iloc[0]) if chosen else DEFAULT_AGAINST
-    found: list[Table | None] = [*all_tables(values, first, declared)]
+    found: list[ResultTable | None] = [*all_tables(values, first, declared)]
     if chosen:
         found.append(significance_table(values, chosen, columns(declared, "main", "privacy")))
     found.append(published_table(values, first))
@@ -156,7 +157,7 @@ def _tables(values: pd.DataFrame, chosen: str | None, declared: Sequence[Metric]
 
 def _write(
     folder: Path, formats: Sequence[str], records: Sequence[RunRecord], frame: pd.DataFrame, values: pd.DataFrame,
-    found: Sequence[Table], remarks: Sequence[str], first: str, details: int,
+    found: Sequence[ResultTable], remarks: Sequence[str], first: str, details: int,
 ) -> list[Path]:  # fmt: skip
     written = write_frames(frame, folder) if "data" in formats else []
     for name, suffix, typeset in (("markdown", "md", markdown), ("latex", "tex", latex)):
@@ -172,8 +173,8 @@ def _write(
     return written
 
 
-def _print_overview(records: Sequence[RunRecord], found: Sequence[Table], remarks: Sequence[str]) -> None:
-    """Print the main table, and what has no part in it."""
+def _print_overview(records: Sequence[RunRecord], found: Sequence[ResultTable], remarks: Sequence[str]) -> None:
+    """Print the main table, the remarks, and the runs that are not in the tables."""
     main_tables = [table for table in found if table.name == "main"]
     if main_tables:
         print(markdown(main_tables))

@@ -1,4 +1,4 @@
-"""A sweep on Weights & Biases: one run that holds all its runs as a table, the report's page and its files."""
+"""A sweep on Weights & Biases: one W&B run with a table of all runs, the report's page and its files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def send(files: Sequence[Path], folder: Path, project: str) -> str | None:
-    """Log the report's `files`, all of them in `folder`, as a run of job_type "sweep"; the command to upload it later.
+    """Log the report's `files` in `folder` as a W&B run of job_type "sweep". Returns the command to upload it later.
 
-    The run's id is the folder's, so that a report made anew updates it. Online where this machine has credentials,
-    or as WANDB_MODE says; offline the run is kept in `folder`/wandb.
+    The run's id depends on the folder, so a new report updates the same run. Online if this machine has credentials, or
+    as WANDB_MODE says; offline, the run is kept in `folder`/wandb.
     """
     import wandb
 

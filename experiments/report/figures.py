@@ -1,7 +1,7 @@
-"""Figures as SVG that belongs into a page: its colours are the page's, for light and for dark; its text stays text.
+"""Figures as SVG for an HTML page: they use the page's colours, light or dark, and their text stays text.
 
-Matplotlib draws with the placeholder colours below; each becomes a CSS variable. The palette behind them
-(experiments/report/page.html.jinja) is that of Okabe and Ito, told apart by colour-blind readers too.
+Matplotlib draws with the placeholder colours below; each becomes a CSS variable. Their palette
+(experiments/report/page.html.jinja) is Okabe and Ito's, which colour-blind readers can distinguish, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VARIABLES = {
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
-    "text.parse_math": False,  # names are the user's, with dollars in them
+    "text.parse_math": False,  # names come from the user and may contain dollar signs
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
     "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.titlecolor": INK, "grid.color": FAINT,
     "axes.titlesize": 9, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
 
 
 def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` axes in rows of `columns`, each `size` inches; call it within `styled`."""
+    """A figure with `count` axes, `columns` in a row, each of `size` inches; call it within `styled`."""
     from matplotlib.figure import Figure
 
     columns = min(columns, count)
@@ -48,21 +48,21 @@ def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 
 def styled() -> Any:
-    """A context in which Matplotlib draws in this style; nothing of it stays behind."""
+    """A context in which Matplotlib uses this style; afterwards its settings are as before."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)
 
 
 def svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an <svg> element for a page that has other ones; call it within `styled`.
+    """The figure as an <svg> element for an HTML page; call it within `styled`.
 
-    `name` keeps its ids apart from theirs; `description` is what a screen reader reads.
+    `name` makes its ids different from those of other figures; screen readers read the `description`.
     """
     from html import escape
 
     buffer = io.StringIO()
-    with warnings.catch_warnings():  # letters that the measuring font lacks are still drawn by the browser's
+    with warnings.catch_warnings():  # the browser has fonts with these letters
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
@@ -75,7 +75,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
 
 
 def _own_ids(text: str, name: str) -> str:
-    """Drop the ids that nothing refers to, and put the name before the others."""
+    """Remove the ids that nothing refers to, and put the name before the others."""
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
@@ -84,9 +84,9 @@ def _own_ids(text: str, name: str) -> str:
 def place_labels(
     axes: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str]
 ) -> None:
-    """Write each label beside its point where it covers the fewest points and other labels.
+    """Write each label beside its point, in the place where it covers the fewest points and other labels.
 
-    Points are in data coordinates; the axes' limits and scales must be final.
+    Points are in data coordinates. Set the limits and scales of the axes before.
     """
     from matplotlib.transforms import Bbox
 
@@ -108,7 +108,7 @@ def place_labels(
             if best is None or cost < best[0] - 1e-6:
                 best = (cost, offset, box)
         assert best is not None
-        _label(axes, point, label, best[1], colour).set_in_layout(False)  # the layout measured with must stay
+        _label(axes, point, label, best[1], colour).set_in_layout(False)  # labels must not change the layout
         taken.append(best[2])
 
 
@@ -122,7 +122,7 @@ def _label(axes: Axes, point: tuple[float, float], label: str, offset: tuple[int
 
 
 def wrapped(label: str, width: int = 26) -> str:
-    """The label in lines of `width` letters, four at most."""
+    """The label in at most four lines of `width` letters."""
     return "\n".join(textwrap.wrap(label, width, max_lines=4, placeholder=" …"))
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page that holds everything it shows: text, tables, charts, the configuration of every run."""
+"""The report as one HTML page without other files: text, tables, charts, and the configuration of every run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from experiments.card.reading import reading
 from experiments.collect.record import RunRecord
 from experiments.collect.shown_metrics import number
 from experiments.report import charts, run_charts
-from experiments.report.run_files import RealRows, Unavailable, history, series
-from experiments.report.tables import ANCHORS, Table, ordered
+from experiments.report.run_files import RowsOfRuns, Unavailable, history, series
+from experiments.report.tables import ANCHORS, ResultTable, ordered
 from experiments.summary.answer import in_words
 from harmonic.progress import Progress
 
@@ -32,7 +32,7 @@ TEMPLATE = "page.html.jinja"
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """An <svg> element, and what it shows in words."""
+    """An <svg> element and its caption."""
 
     svg: str
     caption: str
@@ -40,7 +40,7 @@ class Chart:
 
 @dataclass(slots=True)
 class Detail:
-    """One run's charts, and why others of them are missing."""
+    """One run's charts, and notes on missing charts."""
 
     title: str
     charts: list[Chart] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Detail:
 
 
 def write_page(
-    path: Path, records: Sequence[RunRecord], values: pd.DataFrame, tables: Sequence[Table], remarks: Sequence[str],
-    *, first: str, most: int,
+    path: Path, records: Sequence[RunRecord], values: pd.DataFrame, tables: Sequence[ResultTable],
+    remarks: Sequence[str], *, first: str, most: int,
 ) -> None:  # fmt: skip
-    """Write the page: `values` from `tables.measured`, `first` the generator on top, `most` runs in detail."""
+    """Write the page. `values`: from `tables.measured`; `first`: the generator on top; `most`: runs in detail."""
     labels = dict(zip(values["folder"], values["label"], strict=True))
     sweep = _sweep_charts(records, values, labels, first)
     selected, selection = _selected(records, labels, most)
-    details, rows = [], RealRows()
+    details, rows = [], RowsOfRuns()
     with Progress("charts", len(selected), "runs") as progress:
         for record in selected:
             details.append(_detail(record, labels[str(record.folder)], rows))
@@ -69,7 +69,7 @@ def write_page(
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), contents=contents, summary=_summary(records),
         remarks=remarks, selection=selection, runs=[_run(record, labels) for record in records], **parts,
     )  # fmt: skip
-    path.write_text(html, encoding="utf-8", errors="replace")  # a lone surrogate is no text, but may be in a CSV
+    path.write_text(html, encoding="utf-8", errors="replace")  # a CSV may contain a lone surrogate
 
 
 def _template() -> Any:
@@ -86,7 +86,7 @@ def _sweep_charts(
     for scatter in charts.utility_against_privacy(values):
         caption = (
             "Utility against privacy, mean and standard deviation over seeds; up and to the right is better. Diamonds "
-            "on the line: the Pareto front, which no other generator beats in both. Hollow grey: anchors, older code."
+            "on the line: the Pareto front; no generator is better in both. Hollow grey: anchors, older code."
         )
         drawn.append(Chart(scatter, caption))
     found: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
@@ -104,14 +104,14 @@ def _sweep_charts(
     if boxes:
         caption = (
             "Distance of each synthetic row to its closest training row, all seeds together: median, middle half, "
-            "middle 90%. Grey: anchors. Rows nearer than those of holdout are nearer than fresh real rows would be."
+            "middle 90%. Grey: anchors. Rows closer than those of holdout are closer than fresh real rows."
         )
         drawn.append(Chart(boxes, caption))
     return drawn
 
 
 def _selected(records: Sequence[RunRecord], labels: dict[str, str], most: int) -> tuple[list[RunRecord], str]:
-    """The first run of each label on each dataset, anchors last, and a sentence on what was left out."""
+    """The first run of each label on each dataset, anchors last, and a sentence about what was left out."""
     first: dict[tuple[str, str], RunRecord] = {}
     for record in records:
         if label := labels.get(str(record.folder)):
@@ -122,14 +122,14 @@ def _selected(records: Sequence[RunRecord], labels: dict[str, str], most: int) -
     return found[:most], f"The first seed of each generator on each dataset.{more}"
 
 
-def _detail(record: RunRecord, label: str, rows: RealRows) -> Detail:
-    """The run's charts; what cannot be drawn is a note."""
+def _detail(record: RunRecord, label: str, rows: RowsOfRuns) -> Detail:
+    """The run's charts, with a note for each one that cannot be drawn."""
     detail, name = Detail(f"{record.dataset} · {label} · seed {record.seed}"), f"run-{record.generator}-{record.run_id}"
     losses = _history(record, detail)
     found = _series(record, detail)
     surprise = {key.partition("/")[2]: kept for key, kept in found.items() if key.startswith("perplexity/")}
-    _draw(detail, "Loss of the tuning on the answers.", losses, lambda: run_charts.losses(losses, name))
-    caption = "Perplexity of rows under the tuned model. Training rows left of held-out ones: they are remembered."
+    _draw(detail, "Tuning loss on the answers.", losses, lambda: run_charts.losses(losses, name))
+    caption = "Perplexity of rows under the tuned model. If training rows are left of held-out rows, it remembers them."
     _draw(detail, caption, surprise, lambda: run_charts.perplexities(surprise, name))
     try:
         real, synthetic = rows.beside(record)
@@ -140,15 +140,15 @@ def _detail(record: RunRecord, label: str, rows: RealRows) -> Detail:
     caption = "Every column, share of rows." + (f" {hidden} more columns are not drawn." if hidden > 0 else "")
     _draw(detail, caption, real, lambda: run_charts.column_distributions(real, synthetic, name))
     caption = (
-        "Association of every two columns, synthetic minus real: Pearson's r of numbers, Cramér's V of categories, "
-        "correlation ratio of one of each. Near 0 is better."
+        "Association of each pair of columns, synthetic minus real: Pearson's r for numbers, Cramér's V for "
+        "categories, correlation ratio for mixed pairs. Near 0 is better."
     )
     _draw(detail, caption, real, lambda: run_charts.relation_differences(real, synthetic, name))
     return detail
 
 
 def _draw(detail: Detail, caption: str, wanted: object, draw: Callable[[], str]) -> None:
-    """Add a chart, if there is anything to draw; a chart that fails on odd rows must not cost the page."""
+    """Add a chart if there is anything to draw. An error becomes a note, so that the page is still written."""
     if wanted:
         try:
             detail.charts.append(Chart(draw(), caption))
@@ -194,13 +194,11 @@ def _last_stage(record: RunRecord) -> str:
 
 def _counts(records: Sequence[RunRecord]) -> str:
     counted = Counter(record.status for record in records)
-    told = ", ".join(
+    counts = ", ".join(
         f"{counted[status]} {status}" for status in ("done", "failed", "running", "damaged") if counted[status]
     )
     repeated = sum(record.superseded for record in records)
-    return f"{len(records)} runs: {told}" + (
-        f"; {repeated} of them repeated elsewhere, counted once" if repeated else ""
-    )
+    return f"{len(records)} runs: {counts}" + (f"; {repeated} of them are repetitions" if repeated else "")
 
 
 def _summary(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
@@ -222,7 +220,7 @@ def _listed(names: set[str]) -> str:
 
 
 def _run(record: RunRecord, labels: dict[str, str]) -> dict[str, Any]:
-    """What is told of a run in the list of all."""
+    """What the list of all runs shows of a run."""
     report = record.report
     stages = ", ".join(
         f"{name} {stage['seconds']:.1f} s{' (cached)' if stage['cached'] else ''}"

@@ -1,4 +1,4 @@
-"""Paired tests, their correction where there are several, and what they bear out."""
+"""Paired tests over seeds, and their correction for several comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.collect.shown_metrics import goodness
 
 FEWEST_SEEDS = 3
-"""With fewer, no difference is borne out, however large."""
+"""With fewer seeds, no difference counts as significant."""
 LEVEL = 0.05
 
 
@@ -21,7 +21,7 @@ def paired_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> tup
     """Two-sided p-values of SciPy's Wilcoxon signed-rank and paired t test, uncorrected."""
     from scipy.stats import ttest_rel, wilcoxon
 
-    with warnings.catch_warnings():  # differences that are all alike: the t test's p is 0 then, and rightly
+    with warnings.catch_warnings():  # if all differences are equal, the t test's p is 0, which is right
         warnings.simplefilter("ignore", RuntimeWarning)
         return float(wilcoxon(first, second).pvalue), float(ttest_rel(first, second).pvalue)
 
@@ -37,10 +37,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def borne_out(rows: pd.DataFrame, higher: bool | None, ideal: float) -> set[tuple[str, str]]:
-    """(dataset, label) of what is better than every other ranked label of its dataset, by a paired test of each.
+    """(dataset, label) of labels that are significantly better than every other ranked label of their dataset.
 
-    The t test over the seeds that both have, on the same rows, Holm-corrected over the comparisons: with three seeds
-    Wilcoxon's cannot find anything. Nothing is found with fewer than FEWEST_SEEDS.
+    A paired t test over the seeds that both have, on the same rows, Holm-corrected over the comparisons. (With three
+    seeds, Wilcoxon's test cannot be significant.) Needs at least FEWEST_SEEDS.
     """
     found: set[tuple[str, str]] = set()
     if goodness(0.0, higher, ideal) is None:

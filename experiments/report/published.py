@@ -1,6 +1,6 @@
-"""The figures published with HARMONIC beside ours: for orientation, never for ranking.
+"""The results published with HARMONIC beside ours: for orientation, not for ranking.
 
-They come from another model (LLaMA-2-7b-chat), its full scale, the paper's own splits, and its own definitions.
+They come from another model (LLaMA-2-7b-chat) at full scale, with the paper's own splits and definitions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.collect.shown_metrics import Measure, spread
-from experiments.report.tables import MISSING, Cell, Pooled, Table, begin_blocks, ordered
+from experiments.report.tables import MISSING, Cell, Pooled, ResultTable, begin_blocks, ordered
 
 BESIDE = {
     "mle": Measure("MLE", "mle/{headline}"),
@@ -21,16 +21,16 @@ BESIDE = {
     "dcr": Measure("DCR", "dcr/mean"),
     "dlt": Measure("DLT", "dlt"),
 }
-"""The paper's metric, and our nearest one."""
+"""The paper's metrics, and the most similar one of ours."""
 
 
 def published_figures() -> pd.DataFrame:
-    """dataset, metric, generator, mean, std as published in arXiv 2408.02927; the file's first lines say more."""
+    """dataset, metric, generator, mean, std as published in arXiv 2408.02927; see the first lines of the file."""
     return pd.read_csv(Path(__file__).with_name("paper_tables.csv"), comment="#")
 
 
-def published_table(values: pd.DataFrame, first: str = "harmonic") -> Table | None:
-    """Ours and theirs, column by column, for the datasets that both have; None if there is none."""
+def published_table(values: pd.DataFrame, first: str = "harmonic") -> ResultTable | None:
+    """Ours and theirs side by side, for the datasets that both have; None if there is none."""
     theirs = published_figures()
     shared = sorted(set(values["dataset"]) & set(theirs["dataset"]))
     if not shared:
@@ -62,9 +62,9 @@ def published_table(values: pd.DataFrame, first: str = "harmonic") -> Table | No
         "Not comparable cell by cell with the column to its left, and not ranked.",
         "Ours: MLE and LLE are the dataset's headline score (macro F1, for regression R²), CS correlation_similarity, "
         "WD wasserstein, NRS nrs, DCR dcr/mean, DLT dlt with natural logarithms.",
-        f"{MISSING}: no such run of ours, or a figure that was not published or could not be read with certainty.",
+        f"{MISSING}: we have no such run, or the number was not published or could not be read with certainty.",
     ]
-    return Table(
+    return ResultTable(
         "published", "Published figures beside ours", ["dataset", "generator", *titles], begin_blocks(rows), notes
     )
 

@@ -1,4 +1,4 @@
-"""Charts of one run: its columns and their relations beside the real ones, perplexities, and the loss of its tuning."""
+"""Charts of one run: its columns and their relations compared with real rows, perplexities, and the tuning loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = "(other)"
 
 
 def column_distributions(real: Table, synthetic: Table, name: str) -> str:
-    """Each column's real values (filled) and synthetic ones (outlined), shares of rows; the first MOST_COLUMNS."""
+    """The distribution of each column in real rows (filled) and synthetic rows (outline), for up to MOST_COLUMNS."""
     shown = real.schema.columns[:MOST_COLUMNS]
     with styled():
         figure, axes = panels(len(shown), 4, (2.3, 1.9))
@@ -37,7 +37,7 @@ def column_distributions(real: Table, synthetic: Table, name: str) -> str:
 
 def _numbers(axes: Axes, real: pd.Series, synthetic: pd.Series) -> None:
     both = np.concatenate([real.to_numpy(dtype=float), synthetic.to_numpy(dtype=float)])
-    # A far-out synthetic value must not squeeze all others into one bin; what lies beyond is in the last one.
+    # An extreme synthetic value must not push all others into one bin. The last bin has all values beyond.
     low, high = np.percentile(both, [0.5, 99.5])
     low, high = min(low, real.min()), max(high, real.max())
     if high - low <= 1e-9 * abs(high):
@@ -67,12 +67,10 @@ def _categories(axes: Axes, real: pd.Series, synthetic: pd.Series) -> None:
 
 
 def association(frame: pd.DataFrame, schema: Schema) -> NDArray[np.float64]:
-    """How strongly every two columns go together, (columns, columns), symmetric.
+    """The association of each pair of columns, (columns, columns), symmetric.
 
-    0 where one is constant, NaN where numbers are so large that their squares overflow.
-
-    Pearson's r of two numeric columns, in [-1, 1]; Cramér's V of two category columns, and the correlation ratio of
-    a mixed pair, in [0, 1].
+    Pearson's r for two numeric columns, in [-1, 1]; Cramér's V for two category columns, and the correlation ratio for
+    a mixed pair, in [0, 1]. 0 if a column is constant; NaN if squares of numbers overflow.
     """
     size = len(schema.columns)
     strength = np.zeros((size, size))
@@ -105,14 +103,14 @@ def _cramers_v(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
 
 
 def _correlation_ratio(numbers: NDArray[np.float64], groups: NDArray[np.float64]) -> float:
-    """Square root of the share of variance that lies between the groups."""
+    """Square root of the share of the variance between the groups."""
     means = pd.Series(numbers).groupby(groups).transform("mean").to_numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.sqrt(means.var() / numbers.var()))
 
 
 def relation_differences(real: Table, synthetic: Table, name: str) -> str:
-    """Association of every two columns in the synthetic rows minus that in the real rows, as a heat map."""
+    """A heat map of the association of each pair of columns: synthetic rows minus real rows."""
     schema = real.schema
     difference = association(synthetic.frame, schema) - association(real.frame, schema)
     names = [_cut(column.name, 24) for column in schema.columns]
@@ -147,12 +145,12 @@ def perplexities(series: Mapping[str, NDArray[np.float64]], name: str) -> str:
             colour = colours.get(label, INK)
             axes.stairs(shares, edges, color=colour, linewidth=1.5)
             axes.text(0.33 * row, 1.03, f"— {label} ({len(values)})", color=colour, transform=axes.transAxes)
-        axes.set(xlabel="perplexity of a row (natural base; the last bin holds all beyond)", ylabel="rows, %")
+        axes.set(xlabel="perplexity of a row (natural base; the last bin has all larger ones)", ylabel="rows, %")
         return svg(figure, f"{name}-perplexity", "Perplexities of training, held-out and synthetic rows")
 
 
 def losses(history: Sequence[Mapping[str, float]], name: str) -> str:
-    """The loss on the answers over the tuning's steps."""
+    """The tuning loss on the answers, by step."""
     steps = [point["step"] for point in history]
     values = [point["train/loss"] for point in history]
     with styled():

@@ -1,4 +1,4 @@
-"""What a run holds besides its report: series, loss history, rows. They are in its folder, else in the stage cache."""
+"""Other files of a run than its report: series, loss history, rows. They are in its folder or in the stage cache."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from harmonic.tables.table import Table
 
 
 class Unavailable(Exception):
-    """A product of a run that cannot be had; the message says why."""
+    """A file of a run is not available; the message says why."""
 
 
 def series(record: RunRecord) -> dict[str, NDArray[np.float64]]:
-    """Arrays that the evaluators kept for plots, by name ("dcr", "perplexity/train"); {} if there are none."""
+    """The evaluators' arrays for plots, by name ("dcr", "perplexity/train"); {} if there are none."""
     found: dict[str, NDArray[np.float64]] = {}
     for stage in record.report.get("stages", {}):
         name = stage.removeprefix("evaluate_")
@@ -48,7 +48,7 @@ def history(record: RunRecord) -> list[dict[str, float]]:
 
 
 def _product(record: RunRecord, name: str, stage: str, cached: str) -> Path | None:
-    """The file in the run's folder, else in the cache entry of the stage; None if it is nowhere."""
+    """The file in the run's folder, or else in the cache entry of the stage; None if it is in neither."""
     key = record.report.get("stages", {}).get(stage, {}).get("key", "")
     places = [record.folder / name]
     if key and len(record.folder.parents) > 3:
@@ -57,13 +57,13 @@ def _product(record: RunRecord, name: str, stage: str, cached: str) -> Path | No
 
 
 @dataclass(slots=True)
-class RealRows:
-    """Loads the real rows of runs again, each table once."""
+class RowsOfRuns:
+    """Loads the real and synthetic rows of runs; each real table is loaded once."""
 
     _loaded: dict[str, Splits | str] = field(default_factory=dict)
 
     def beside(self, record: RunRecord) -> tuple[Table, Table]:
-        """The run's training rows and its synthetic rows, imputed. Raises Unavailable if either cannot be had."""
+        """The run's training rows and its synthetic rows, imputed. Raises Unavailable if one cannot be loaded."""
         from experiments.stages.products import read_csv
 
         splits = self._splits(record)
@@ -85,17 +85,17 @@ class RealRows:
         if isinstance(splits, str):
             raise Unavailable(splits)
         if splits.fingerprint() != record.report["data"]:
-            raise Unavailable("the data are no longer those of the run")
+            raise Unavailable("the data have changed since the run")
         return uproot(splits)
 
 
 def _load(record: RunRecord) -> Splits | str:
-    """The splits, or why they cannot be had: the file has moved, the network is away, the settings are outdated."""
+    """The splits, or why they cannot be loaded: the file moved, there is no network, or settings changed."""
     from experiments.configuration.building import reopened
 
     try:
         parts: dict[str, Any] = reopened(record.folder)
         splits: Splits = parts["dataset"].load(parts["seed"])
         return splits
-    except Exception as error:  # whatever it is: the page says so, and has all the rest
+    except Exception as error:  # the page shows the error, and everything else
         return f"the real rows cannot be loaded: {type(error).__name__}: {error}".partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Is one generator better than the others, or was it luck? Paired tests over (dataset, seed), Holm-corrected."""
+"""Is one generator better than the others, or is it chance? Paired tests over (dataset, seed), Holm-corrected."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pandas as pd
 
 from experiments.collect.shown_metrics import Measure, direction, goodness, number
 from experiments.report.paired_tests import holm, paired_tests
-from experiments.report.tables import Cell, Table, begin_blocks
+from experiments.report.tables import Cell, ResultTable, begin_blocks
 
 MIN_PAIRS = 6
-"""With fewer, no two-sided Wilcoxon test can fall below 0.05 (2 / 2**5 = 0.0625): no number is better than that one."""
+"""With fewer pairs, a two-sided Wilcoxon test cannot be below 0.05 (2 / 2**5 = 0.0625), so no p-value is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One method against the chosen one in one measure.
+    """One method compared with the chosen one by one metric.
 
-    `difference` is the mean over pairs of (the chosen one's value - the other's); `wins` counts the pairs in which
-    the chosen one is better, `losses` those in which it is worse. The p-values are Holm-corrected within the
-    measure, NaN where `note` says why there is none.
+    `difference`: the mean over pairs of (value of the chosen method - value of the other). `wins`: pairs in which the
+    chosen method is better; `losses`: pairs in which it is worse. The p-values are Holm-corrected within the metric; if
+    they are NaN, `note` says why.
     """
 
     measure: str
@@ -38,10 +38,10 @@ class Comparison:
 
 
 def compare(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> list[Comparison]:
-    """The label `against` compared with every other, measure by measure; `values` from `tables.measured`.
+    """The label `against` compared with every other by each metric; `values` from `tables.measured`.
 
-    A pair is a (dataset, seed) on which both have a value, on the same rows. Anchors and older code are left out. Where
-    neither end of a metric is good, distances to its ideal are compared; a metric without direction is left out.
+    A pair is a (dataset, seed) for which both have a value, with the same rows. Anchors and older code are left out. If
+    neither end of a metric is good, distances to its ideal are compared; metrics without a direction are left out.
     """
     found = []
     for measure in measures:
@@ -70,13 +70,13 @@ def _compare(title: str, label: str, pairs: pd.DataFrame, higher: bool | None, i
     wins, losses = int((good[0] > good[1]).sum()), int((good[0] < good[1]).sum())
     tested = np.abs(np.stack([chosen, other]) - ideal) if higher is None else np.stack([chosen, other])
     difference = float((chosen - other).mean()) if len(pairs) else math.nan
-    told = Comparison(title, label, len(pairs), difference, wins, losses)
+    untested = Comparison(title, label, len(pairs), difference, wins, losses)
     if len(pairs) < MIN_PAIRS:
-        return replace(told, note=f"too few pairs: {len(pairs)}, of {MIN_PAIRS} needed")
+        return replace(untested, note=f"too few pairs: {len(pairs)}, of {MIN_PAIRS} needed")
     if np.array_equal(tested[0], tested[1]):
-        return replace(told, note="no difference in any pair")
+        return replace(untested, note="no difference in any pair")
     wilcoxon, t_test = paired_tests(tested[0], tested[1])
-    return replace(told, wilcoxon=wilcoxon, t_test=t_test)
+    return replace(untested, wilcoxon=wilcoxon, t_test=t_test)
 
 
 def _corrected(batch: list[Comparison]) -> list[Comparison]:
@@ -84,28 +84,28 @@ def _corrected(batch: list[Comparison]) -> list[Comparison]:
     return [replace(c, wilcoxon=w, t_test=t) for c, w, t in zip(batch, wilcoxon, t_test, strict=True)]
 
 
-def significance_table(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> Table | None:
+def significance_table(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> ResultTable | None:
     """`compare` as a table; None if there is nothing to compare."""
     comparisons = compare(values, against, measures)
     if not comparisons:
         return None
     rows = [_row(comparison) for comparison in comparisons]
-    header = ["measure", "compared with", "pairs", "difference", "better : worse", "p, Wilcoxon", "p, paired t"]
+    header = ["metric", "compared with", "pairs", "difference", "better : worse", "p, Wilcoxon", "p, paired t"]
     notes = [
-        f"{against} against each other method, paired over (dataset, seed) on the same rows; difference = {against} - "
-        f"the other, mean over pairs; better : worse counts the pairs in which {against} is so.",
-        "Two-sided, Holm-corrected over the methods of a measure; bold below 0.05. Seeds share one table: the pairs "
-        "of a dataset are not quite independent.",
+        f"{against} compared with each other method, in pairs of the same dataset, seed and rows; difference: mean "
+        f"over pairs of {against} - the other; better : worse: number of pairs in which {against} is better and worse.",
+        "Two-sided, Holm-corrected over the methods of a metric; bold below 0.05. Seeds share one table, so the pairs "
+        "of a dataset are not fully independent.",
     ]
-    return Table("significance", f"Is {against} different?", header, begin_blocks(rows), notes)
+    return ResultTable("significance", f"Is {against} different?", header, begin_blocks(rows), notes)
 
 
 def _row(comparison: Comparison) -> list[Cell]:
     pairs, difference = str(comparison.pairs), _signed(comparison.difference)
-    told = [comparison.measure, comparison.label, pairs, difference, f"{comparison.wins} : {comparison.losses}"]
+    texts = [comparison.measure, comparison.label, pairs, difference, f"{comparison.wins} : {comparison.losses}"]
     if comparison.note:
-        return [*map(Cell, told), Cell(comparison.note, quiet=True), Cell("")]
-    return [*map(Cell, told), _p_value(comparison.wilcoxon), _p_value(comparison.t_test)]
+        return [*map(Cell, texts), Cell(comparison.note, quiet=True), Cell("")]
+    return [*map(Cell, texts), _p_value(comparison.wilcoxon), _p_value(comparison.t_test)]
 
 
 def _signed(value: float) -> str:

@@ -1,7 +1,7 @@
-"""The frame of runs as the paper's tables: datasets by generators, mean ± standard deviation over seeds.
+"""Tables of results, as in the paper: datasets by generators, mean ± standard deviation over seeds.
 
-Bold is what a paired test over seeds bears out. Anchors (real, copy, holdout, marginals) show whether a metric is in
-place; they are in every table and never ranked. Nor are runs of older code, which are rows of their own.
+Bold results are significantly better by a paired test over seeds. Anchors (real, copy, holdout, marginals) show whether
+a metric works; they are in every table and never ranked. Runs of older code have separate rows and are not ranked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -33,12 +34,12 @@ MISSING = "–"
 NOTED = "°"
 TITLES = {"main": "Main results", "fidelity": "Fidelity, further measures", "privacy": "Privacy"}
 ABLATED = r"(.+?)_no_."
-"""What an ablation is called: its generator, and what it does without."""
+"""The name of an ablation: its generator, and what is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in a table: its text, whether it is bold, and whether it is only for orientation."""
+    """A cell: its text, whether it is bold, and whether it is only for orientation."""
 
     text: str
     best: bool = False
@@ -46,8 +47,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A table to be typeset. A row whose first cell has text begins a block; `name` is its file-safe key."""
+class ResultTable:
+    """A table of results. A row with text in its first cell begins a block. `name`: a key without special letters."""
 
     name: str
     title: str
@@ -58,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """One cell's values over seeds. `std` is the sample's (n - 1); NaN for one value. `note`: on one of them."""
+    """One cell's values over seeds. `std`: sample standard deviation (n - 1), NaN for one value. `note`: of a value."""
 
     mean: float = math.nan
     std: float = math.nan
@@ -68,7 +69,7 @@ class Pooled:
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Pooled:
-        """Pool the rows of one metric of one generator on one dataset, one a seed."""
+        """Pool the rows of one metric of one generator on one dataset; each row is a seed."""
         values = rows["value"].dropna().to_numpy()
         if len(values) == 0:
             return cls(reason=next((reason for reason in rows["reason"] if reason), "no finished run"))
@@ -78,23 +79,23 @@ class Pooled:
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """What tables are made of: finished runs on test rows, one row a (dataset, label, seed, metric).
+    """The results for tables: finished runs on test rows, one row for each (dataset, label, seed, metric).
 
-    Adds "anchor", "unranked", "usual" and "label": the generator, and what tells runs apart that must not be averaged:
-    other settings (`variant`), older code (`outdated`), and LLM, scale and number of rows where they are not those of
-    most runs, which "usual" says. Unranked are anchors and what older code made.
-    Of several runs of the same, the latest that has the metric counts.
+    Adds the columns "label", "anchor", "unranked" and "usual". The label is the generator, and everything that makes
+    runs different, so that they must not be averaged: other settings (`variant`), older code (`outdated`), and LLM,
+    scale and number of rows if they differ from those of most runs, which are in "usual". Anchors and results of older
+    code are unranked. If a run was repeated, the latest one with the metric counts.
     """
     results = (frame["status"] == "done") & (frame["evaluated_on"] == "test") & ~frame["superseded"]
     done = frame[results & frame["metric"].notna()].copy()
     drawn = ["as training" if pd.isna(n) else str(n) for n in done["n_samples"]]
-    told = pd.DataFrame({"llm": done["llm"], "scale": done["scale"], "rows": drawn}, index=done.index)
-    runs = told[~done["folder"].duplicated()]
-    usual = {name: runs[name].mode().iloc[0] for name in told} if len(runs) else {}
+    sizes = pd.DataFrame({"llm": done["llm"], "scale": done["scale"], "rows": drawn}, index=done.index)
+    runs = sizes[~done["folder"].duplicated()]
+    usual = {name: runs[name].mode().iloc[0] for name in sizes} if len(runs) else {}
     labels = []
-    names = zip(done["generator"], done["variant"], done["outdated"], told.to_dict("records"), strict=True)
-    for generator, variant, outdated, said in names:
-        parts = [f"{name}={value}" for name, value in said.items() if value != usual[name]]
+    names = zip(done["generator"], done["variant"], done["outdated"], sizes.to_dict("records"), strict=True)
+    for generator, variant, outdated, own in names:
+        parts = [f"{name}={value}" for name, value in own.items() if value != usual[name]]
         parts += [variant] if variant else []
         labels.append(", ".join([generator, *parts, *([f"outdated: {outdated}"] if outdated else [])]))
     done["label"], done["anchor"] = labels, done["generator"].isin(ANCHORS)
@@ -106,7 +107,7 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
-    """(label, is not ranked): those of the generator `first` on top, what is not ranked at the bottom."""
+    """(label, whether it is unranked), with the generator `first` on top and unranked labels at the bottom."""
     known = values.drop_duplicates("label")
     found = sorted(
         zip(known["unranked"], known["generator"] != first, known["label"], strict=True), key=lambda each: each
@@ -117,68 +118,102 @@ def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
 def result_table(
     name: str, title: str, values: pd.DataFrame, measures: Iterable[Measure], first: str = "harmonic",
     beside: Iterable[Measure] = (),
-) -> Table | None:  # fmt: skip
-    """Datasets × generators by measures, from `measured(…)`; None if none of the measures has a value.
+) -> ResultTable | None:  # fmt: skip
+    """A table with a row for each dataset and generator, and a column for each metric; None if there are no values.
 
-    `beside` are measures that stand at the end, and are never bold. A measure without any value is left out, and the
-    notes say why; so do they for each single cell without.
+    `values`: from `measured`. `beside`: columns at the end that are never bold. A metric without any value is left out;
+    the notes say why, and why single cells are empty.
     """
-    shown, notes = [], []
-    for measure in measures:
-        rows = measure.of(values)
-        if rows["value"].notna().any():
-            shown.append((measure, rows, *direction(rows)))
-        elif len(rows):
-            notes.append(f"{measure.title}: {Pooled.of(rows).reason}.")
+    shown, notes = _with_values(values, measures)
     if not shown:
         return None
-    aside = [(measure, rows, *direction(rows)) for measure in beside if (rows := measure.of(values))["value"].any()]
+    columns = [*shown, *(one for one in _with_values(values, beside)[0] if one.rows["value"].any())]
     index = [
         (str(dataset), label, anchor)
         for dataset, part in values.groupby("dataset", sort=True)
         for label, anchor in ordered(part, first)
     ]
-    columns: list[tuple[list[Pooled], list[bool], list[tuple[float, ...]]]] = []
-    missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
-    said: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, note) to labels
-    for measure, rows, higher, ideal in [*shown, *aside]:
-        pooled = _pooled(rows)
-        column = [pooled.get((dataset, label), Pooled(reason="not measured")) for dataset, label, _ in index]
-        for (_, label, _), cell in zip(index, column, strict=True):
-            if cell.n == 0:
-                missing[measure.title, cell.reason].add(label)
-            elif measure.noted and cell.note:
-                said[measure.title, cell.note].add(label)
-        if not measure.noted:
-            column = [replace(cell, note="") for cell in column]
-        bold = borne_out(rows, higher, ideal) if len(columns) < len(shown) else set()
-        ends = [_pooled(measure.of(values, end)) if measure.interval else {} for end in ("/low", "/high")]
-        intervals = [tuple(found.get((dataset, label), Pooled()).mean for found in ends) for dataset, label, _ in index]
-        columns.append((column, [(dataset, label) in bold for dataset, label, _ in index], intervals))
-    usual = Counter(cell.n for column, *_ in columns for cell in column if cell.n).most_common(1)[0][0]
-    cells = [[_cell(*parts, usual) for parts in zip(*column, strict=True)] for column in columns]
+    pooled = [_pooled_by(index, column.rows) for column in columns]
+    usual = Counter(cell.n for column in pooled for cell in column if cell.n).most_common(1)[0][0]
+    cells = []
+    for place, (column, values_of) in enumerate(zip(columns, pooled, strict=True)):
+        best = borne_out(column.rows, column.higher, column.ideal) if place < len(shown) else set()
+        cells.append(_cells(column, values_of, index, values, best, usual))
     body = [
         [Cell(dataset), Cell(label, quiet=anchor), *(replace(cell, quiet=anchor) for cell in row)]
         for (dataset, label, anchor), row in zip(index, zip(*cells, strict=True), strict=True)
     ]
-    with_interval = [measure.title for measure, *_ in shown if measure.interval]
     notes = [
         _about_seeds(usual),
-        *_about_intervals(with_interval),
+        *_about_intervals([column.measure.title for column in shown if column.measure.interval]),
         f"Unless a label says otherwise: {values['usual'].iloc[0]}.",
         *notes,
+        *_about_marks(columns, pooled, index),
     ]
-    notes += [*_explained(MISSING, missing), *_explained(NOTED, said)]
-    header = [
-        "dataset",
-        "generator",
-        *(measure.title + arrow(higher, ideal) for measure, _, higher, ideal in [*shown, *aside]),
-    ]
-    return Table(name, title, header, begin_blocks(body), notes)
+    titles = [column.measure.title + arrow(column.higher, column.ideal) for column in columns]
+    return ResultTable(name, title, ["dataset", "generator", *titles], begin_blocks(body), notes)
+
+
+class _Column(NamedTuple):
+    """A column of a table: its metric's rows, and the metric's direction and ideal."""
+
+    measure: Measure
+    rows: pd.DataFrame
+    higher: bool | None
+    ideal: float
+
+
+Index = Sequence[tuple[str, str, bool]]
+"""The rows of a table: dataset, label, and whether it is unranked."""
+
+
+def _with_values(values: pd.DataFrame, measures: Iterable[Measure]) -> tuple[list[_Column], list[str]]:
+    """The columns with at least one value, and for each without one a note that says why."""
+    found, notes = [], []
+    for measure in measures:
+        rows = measure.of(values)
+        if rows["value"].notna().any():
+            found.append(_Column(measure, rows, *direction(rows)))
+        elif len(rows):
+            notes.append(f"{measure.title}: {Pooled.of(rows).reason}.")
+    return found, notes
+
+
+def _pooled_by(index: Index, rows: pd.DataFrame) -> list[Pooled]:
+    """The values of one metric for each row of the table."""
+    found = _pooled(rows)
+    return [found.get((dataset, label), Pooled(reason="not measured")) for dataset, label, _ in index]
+
+
+def _cells(
+    column: _Column, pooled: Sequence[Pooled], index: Index, values: pd.DataFrame, best: set[tuple[str, str]],
+    usual: int,
+) -> list[Cell]:  # fmt: skip
+    """The cells of one column."""
+    ends = [_pooled(column.measure.of(values, end)) if column.measure.interval else {} for end in ("/low", "/high")]
+    cells = []
+    for (dataset, label, _), one in zip(index, pooled, strict=True):
+        shown = one if column.measure.noted else replace(one, note="")
+        interval = tuple(found.get((dataset, label), Pooled()).mean for found in ends)
+        cells.append(_cell(shown, (dataset, label) in best, interval, usual))
+    return cells
+
+
+def _about_marks(columns: Sequence[_Column], pooled: Sequence[Sequence[Pooled]], index: Index) -> list[str]:
+    """Notes on cells without a value, and on cells with a note of their evaluator."""
+    missing: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, reason) to labels
+    noted: dict[tuple[str, str], set[str]] = defaultdict(set)  # (title, note) to labels
+    for column, cells in zip(columns, pooled, strict=True):
+        for (_, label, _), cell in zip(index, cells, strict=True):
+            if cell.n == 0:
+                missing[column.measure.title, cell.reason].add(label)
+            elif column.measure.noted and cell.note:
+                noted[column.measure.title, cell.note].add(label)
+    return [*_explained(MISSING, missing), *_explained(NOTED, noted)]
 
 
 def _pooled(rows: pd.DataFrame) -> dict[tuple[str, str], Pooled]:
-    """Of one metric's rows, by dataset and label."""
+    """The values of one metric, by dataset and label."""
     return {
         (str(dataset), str(label)): Pooled.of(part) for (dataset, label), part in rows.groupby(["dataset", "label"])
     }
@@ -196,19 +231,20 @@ def _about_seeds(usual: int) -> str:
     seeds = "one seed" if usual == 1 else f"{usual} seeds"
     spreads = "" if usual == 1 else " ± standard deviation"
     return (
-        f"Mean{spreads} over {seeds}, another number is in brackets. Bold: better than every other of its dataset in a "
-        f"paired t test over seeds ({FEWEST_SEEDS} at least), Holm-corrected, p < {LEVEL}; anchors not ranked."
+        f"Mean{spreads} over {seeds}; another number of seeds is in brackets. Bold: better than every other method on "
+        f"the dataset, by paired t tests over at least {FEWEST_SEEDS} seeds, Holm-corrected, p < {LEVEL}. Anchors are "
+        "not ranked."
     )
 
 
 def _about_intervals(titles: Sequence[str]) -> list[str]:
     if not titles:
         return []
-    return [f"{', '.join(titles)}: in parentheses the ends of the 95% interval, what other test rows would do alone."]
+    return [f"{', '.join(titles)}: in parentheses the 95% interval over other test rows, with the same models."]
 
 
 def _explained(mark: str, missing: Mapping[tuple[str, str], set[str]]) -> list[str]:
-    """What a mark means: a note a reason and set of labels, with the titles that it holds for."""
+    """What a mark means: a note for each reason and set of labels, with the titles of the columns."""
     titles: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for (title, reason), labels in missing.items():
         titles[reason, tuple(sorted(labels))].append(title)
@@ -221,7 +257,7 @@ def _listed(labels: Sequence[str], most: int = 8) -> str:
 
 
 def begin_blocks(rows: list[list[Cell]]) -> list[list[Cell]]:
-    """The rows with the first cell's text kept only where it changes."""
+    """The rows, with the text of the first cell only where it changes."""
     kept, last = [], None
     for row in rows:
         kept.append([Cell(""), *row[1:]] if row[0].text == last else row)
@@ -229,10 +265,12 @@ def begin_blocks(rows: list[list[Cell]]) -> list[list[Cell]]:
     return kept
 
 
-def all_tables(values: pd.DataFrame, first: str = "harmonic", declared: Sequence[Metric] | None = None) -> list[Table]:
-    """Every table that these runs have a value for: main results, fidelity, privacy, ablations, cost.
+def all_tables(
+    values: pd.DataFrame, first: str = "harmonic", declared: Sequence[Metric] | None = None
+) -> list[ResultTable]:
+    """All tables that have values: main results, fidelity, privacy, ablations, cost.
 
-    Their columns are those that the `declared` metrics say; None: those of harmonic.
+    `declared`: the metrics, which declare their columns; None: those of harmonic.
     """
     declared = declared_metrics() if declared is None else declared
     bases = [re.match(ABLATED, name) for name in values["generator"]]

@@ -1,4 +1,4 @@
-"""Tables as Markdown and as LaTeX (booktabs). Names are the user's, so whatever has a meaning there is escaped."""
+"""Tables as Markdown and as LaTeX (booktabs). Special characters are escaped, since names come from the user."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 from collections.abc import Iterable
 
 from experiments.card.markdown import escape_markdown
-from experiments.report.tables import Cell, Table
+from experiments.report.tables import Cell, ResultTable
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "±": r"$\pm$", "–": "--", "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$",
     "†": r"\dag{}", "α": r"$\alpha$", "β": r"$\beta$", "²": r"\textsuperscript{2}", "×": r"$\times$", "\n": " ",
-    "[": "{[}", "]": "{]}",  # behind \\ a bracket would be its argument
+    "[": "{[}", "]": "{]}",  # after \\ a bracket would be its argument
 }  # fmt: skip
 
 
-def markdown(tables: Iterable[Table]) -> str:
-    """GitHub's Markdown, one heading a table."""
+def markdown(tables: Iterable[ResultTable]) -> str:
+    """GitHub's Markdown, with a heading for each table."""
     return "\n".join(_markdown(table) for table in tables)
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: ResultTable) -> str:
     lines = [f"## {escape_markdown(table.title)}", ""]
     lines.append(_line([escape_markdown(title) for title in table.header]))
     lines.append(_line([":--", ":--", *["--:"] * (len(table.header) - 2)]))
@@ -40,13 +40,13 @@ def _markdown_cell(cell: Cell) -> str:
     return f"**{text}**" if cell.best else f"*{text}*" if cell.quiet and text else text
 
 
-def latex(tables: Iterable[Table]) -> str:
-    r"""A file to \input: one table environment each."""
+def latex(tables: Iterable[ResultTable]) -> str:
+    r"""A file to \input, with an environment for each table."""
     head = "% Needs \\usepackage{booktabs} and, for text in other scripts, a Unicode engine (lualatex, xelatex).\n"
     return head + "\n".join(_latex(table) for table in tables)
 
 
-def _latex(table: Table) -> str:
+def _latex(table: ResultTable) -> str:
     label, columns = re.sub(r"[^A-Za-z0-9]+", "-", table.name), "ll" + "r" * (len(table.header) - 2)
     lines = [r"\begin{table}[htbp]", r"\centering\small"]
     lines += [rf"\caption{{{escape_latex(table.title)}}}", rf"\label{{tab:{label}}}"]
@@ -67,5 +67,5 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """The text with every character that LaTeX would act on written out."""
+    """The text with all special characters of LaTeX escaped."""
     return "".join(_LATEX.get(character, character) for character in text)

@@ -1,1 +1,1 @@
-"""The stages of one run: prompts, fit, sample, evaluate."""
+"""The stages of a run: prompts, fit, sample, evaluate."""

@@ -1,7 +1,7 @@
-"""What each stage of a run depends on: the inputs that its key in the stage cache is made of.
+"""What each stage of a run depends on: the inputs from which its key in the stage cache is made.
 
-Whatever can change a stage's result must be here: a setting or an input left out would let a run take up the result
-of another one. Settings of the machine (output_dir, launcher, tracker) are left out on purpose.
+Everything that can change a stage's result must be here: if a setting or an input were missing, a run would use the
+result of another run. Settings of the machine (output_dir, launcher, tracker) are left out on purpose.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHAPE_PROMPTS = {
 
 
 def stage_versions(generator: type[Generator], evaluators: Mapping[str, type[Evaluator]]) -> dict[str, int]:
-    """The versions of the code behind each stage of a run, from where they stand beside the code."""
+    """The version of each stage's code, as declared beside the code."""
     own = generator.versions
     found = {"prompts": own.prompts, "fit": own.fit, "sample": own.sample}
     found |= {"file": FileLayout.version, "completion": Imputation.version, "columns": training_view.VERSION}
@@ -39,7 +39,7 @@ def stage_versions(generator: type[Generator], evaluators: Mapping[str, type[Eva
 
 
 def configured_versions(config: Mapping[str, Any]) -> dict[str, int]:
-    """`stage_versions` of the classes that a run's resolved configuration names. Raises where there are none such."""
+    """`stage_versions` of the classes in a run's resolved configuration. Raises an error if a class does not exist."""
     from hydra.utils import get_class
 
     evaluators = {name: get_class(part["_target_"]) for name, part in config["evaluator"].items()}
@@ -48,9 +48,9 @@ def configured_versions(config: Mapping[str, Any]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """The inputs of each stage of one run; `versions` are its `stage_versions`, `n` the rows to draw.
+    """The inputs of each stage of one run. `versions`: its `stage_versions`; `n`: the number of rows to draw.
 
-    `config` is the run's resolved configuration; where its classes lie is no part of a key.
+    `config` is the run's resolved configuration. The modules of its classes are not part of a key.
     """
 
     config: dict[str, Any]
@@ -60,7 +60,7 @@ class StageInputs:
     versions: Mapping[str, int]
 
     def prompts(self) -> Inputs:
-        """The generator's settings, of tuning and sampling those that shape prompts; what it is told of columns."""
+        """The generator's settings (of tuning and sampling only those that shape prompts), and the columns it sees."""
         settings = without(self._settings("generator"), "tuning", "sampling")
         for part, names in SHAPE_PROMPTS.items():
             given = self._settings("generator").get(part) or {}
@@ -68,7 +68,7 @@ class StageInputs:
         return self._common("prompts") | self._columns | {"generator": settings, "n": self.n}
 
     def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
-        """All settings of the generator but sampling, and what train.jsonl and validation.jsonl hold, if they are."""
+        """All settings of the generator except sampling, and digests of train.jsonl and validation.jsonl, if any."""
         settings = without(self._settings("generator"), "sampling")
         return (
             self._common("fit")
@@ -77,14 +77,14 @@ class StageInputs:
         )
 
     def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:
-        """The fit, the sampling settings, what sample.jsonl holds, and the make of the file of rows."""
+        """The fit, the sampling settings, a digest of sample.jsonl, and the form of the synthetic file."""
         return self._common("sample") | {
             "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest,
             "n": self.n, "file": self._file(),
         }  # fmt: skip
 
     def evaluate(self, name: str, fit_key: str, sample_digest: str | None, csv_digest: str) -> Inputs:
-        """The evaluator's settings, the synthetic rows, and what their prompts showed."""
+        """The evaluator's settings, the synthetic rows, and their prompts."""
         return self._common(f"evaluate_{name}") | {
             "fit": fit_key, "sampling": self._settings("generator").get("sampling"), "prompts": sample_digest,
             "synthetic": csv_digest, "evaluator": self._settings("evaluator")[name], "on": self.config["evaluate_on"],
@@ -96,9 +96,9 @@ class StageInputs:
 
     @functools.cached_property
     def _columns(self) -> Inputs:
-        """What the generator is told of the columns, where that is less than there is in all rows."""
-        told, whole = (repr(schema) for schema in (for_generators(self.splits).schema, self.splits.schema))
-        return {} if told == whole else {"columns": hashlib.sha256(told.encode()).hexdigest()[:16]}
+        """The columns as the generator sees them, if it sees less than there is in all rows."""
+        seen, whole = (repr(schema) for schema in (for_generators(self.splits).schema, self.splits.schema))
+        return {} if seen == whole else {"columns": hashlib.sha256(seen.encode()).hexdigest()[:16]}
 
     @functools.cached_property
     def _rows(self) -> str:
@@ -111,11 +111,11 @@ class StageInputs:
         }  # fmt: skip
 
     def _file(self) -> Inputs:
-        """What decides the columns, the identifiers and the format of the synthetic file."""
+        """Everything that determines the columns, the identifiers and the format of the synthetic file."""
         layout = self.splits.layout
         return {"version": self.versions["file"], "layout": layout.fingerprint() if layout else None}
 
 
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The settings less these keys."""
+    """The settings without these keys."""
     return {key: value for key, value in settings.items() if key not in names}

@@ -1,4 +1,4 @@
-"""A run's rows before its evaluators: without gaps for those that know none, with likelihoods for those that ask."""
+"""What evaluators get from a run: rows without missing values if they need it, likelihoods, and a way to refit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def measured_by(
     evaluator: Evaluator, splits: Splits, synthetic: Table, imputation: Imputation, *, seed: int,
     scorer: TokenScorer | None, refit: Refit | None = None,
 ) -> Measures:  # fmt: skip
-    """What the evaluator finds in the tables, imputed unless it takes gaps; `refit` for one that asks for it."""
+    """The evaluator's results. Tables are imputed unless it takes gaps; only some evaluators get `refit`."""
     if imputation.needed and not evaluator.takes_gaps:
         splits, synthetic = imputation.splits(splits), imputation.table(synthetic)
         scorer = scorer and scorer.after(imputation.restore)
@@ -38,7 +38,7 @@ def measured_by(
 
 
 def refit_of(generator: Generator, splits: Splits, seconds: float) -> Refit:
-    """The generator, not yet fitted, for others to fit to rows of their own; each time a copy of it."""
+    """The unfitted generator, for evaluators that fit it to other rows. Each time it is copied first."""
 
     def draw(train: Table, n: int, seed: int) -> Table:
         known = for_generators(replace(splits, train=train, learnt=None, canaries=None, decoys=None))
@@ -75,14 +75,14 @@ def scorer_of(generator: Generator, load: Callable[[], None], prepared: Path) ->
 
 
 def sizes(splits: Splits, synthetic: Table) -> dict[str, int]:
-    """How many rows the evaluators had: training rows and those learnt, unseen ones, an attacker's, synthetic ones."""
+    """Numbers of rows: training rows, learnt rows, unseen rows, an attacker's reference rows, synthetic rows."""
     parts = {"train": splits.train, "learnt": splits.members, "test": splits.test, "reference": splits.reference}
     parts["synthetic"] = synthetic
     return {name: len(table) for name, table in parts.items()}
 
 
 def broken_rules(splits: Splits, synthetic: Table) -> list[dict[str, object]]:
-    """For each rule of the table how it is kept, and the share of rows that break it: training, held-out, synthetic."""
+    """For each rule: how it is kept, and which share of the training, held-out and synthetic rows breaks it."""
     rules = splits.rules
     if rules is None:
         return []

@@ -1,4 +1,4 @@
-"""The stages of one run, each from the cache where nothing that it depends on has changed."""
+"""The stages of one run. Each comes from the cache if nothing that it depends on has changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TUNED_ON = ("train.jsonl", "validation.jsonl")
 
 
 class Entries(NamedTuple):
-    """What the stages before `evaluate` left in the cache."""
+    """The cache entries of the stages before `evaluate`."""
 
     prompts: Entry
     fitted: Entry
@@ -51,7 +51,11 @@ class Entries(NamedTuple):
 
 @dataclass
 class Pipeline:
-    """Takes one run from its data to its report."""
+    """Takes one run from its data to its report.
+
+    `split_seconds`: how long loading and splitting the data took. `overrides`: the words of the command line for the
+    report; None if there was none. `table`: a digest of the file with the rows, since two files are two tables.
+    """
 
     run: Run
     splits: Splits
@@ -59,14 +63,14 @@ class Pipeline:
     generator: Generator
     evaluators: Mapping[str, Evaluator]
     tracker: Tracker
-    split_seconds: float = 0.0  # loading and splitting the data took this long
-    overrides: list[str] | None = None  # of the command line, for the report; None: there was none
-    table: str | None = None  # what tells the file that the rows are from: two files are two tables
-    _unfitted: Generator = field(init=False)  # for evaluators that fit it to rows of their own
+    split_seconds: float = 0.0
+    overrides: list[str] | None = None
+    table: str | None = None
+    _unfitted: Generator = field(init=False)  # for evaluators that fit it to other rows
     _loaded: bool = False
 
     def __post_init__(self) -> None:
-        """Fit the generator to the table as it is given it: its rules, and what it does not take itself."""
+        """Prepare the generator for the table: its rules, and the values that it cannot handle itself."""
         versions = stage_versions(type(self.generator), {name: type(one) for name, one in self.evaluators.items()})
         self.given = for_generators(self.splits)
         self.inputs = StageInputs(self.config, self.splits, self.n, self.run.seed, versions)
@@ -76,15 +80,15 @@ class Pipeline:
 
     @property
     def n(self) -> int:
-        """Rows to draw."""
+        """The number of rows to draw."""
         wanted = self.config["n_samples"]
         return len(self.splits.train) if wanted is None else int(wanted)
 
     def execute(self, last: str) -> None:
-        """Run the stages up to `last`; the tracker is closed whatever happens."""
+        """Run the stages up to `last`. The tracker is closed in any case."""
         if self.n < 2:
             raise ConfigError("n_samples", self.n, "a table needs at least 2 rows", "n_samples=100, or null")
-        if self.config["dataset"].get("path"):  # nobody has looked at these columns before
+        if self.config["dataset"].get("path"):  # a user's own file: show which types its columns got
             print_columns(self.splits, self.config["dataset"]["name"])
         self.tracker.start(self.run)
         try:
@@ -99,24 +103,24 @@ class Pipeline:
         self.show()
 
     def follow(self) -> None:
-        """Tune along with the first process of `accelerate launch`, which keeps the cache and the report."""
+        """Tune together with the first process of `accelerate launch`, which writes the cache and the report."""
         with TemporaryDirectory(prefix="harmonic-") as folder:
             prepared = Path(folder)
             self.generator.prepare(self.given, self.n, seed=self.run.seed, directory=prepared)
             digests = [_digest(file) if file.is_file() else None for file in map(prepared.joinpath, TUNED_ON)]
             inputs = self.inputs.fit(*digests)
             if self.run.force or self.run.cache.find("fit", inputs) is None:
-                shared = self.run.cache.partial("fit", inputs)  # checkpoints are read by every process
+                shared = self.run.cache.partial("fit", inputs)  # every process reads the checkpoints
                 self.generator.fit(self.given, seed=self.run.seed, prepared=prepared, directory=shared)
 
     def show(self) -> None:
-        """Print the run's metrics, its files, and how to upload it."""
+        """Print the run's results, its files, and how to upload it."""
         report = json.loads((self.run.folder / "report.json").read_text(encoding="utf-8"))
         metrics = [metric for evaluator in self.evaluators.values() for metric in evaluator.metrics]
         print_summary(report, self.run.folder, metrics, self.tracker.sync_hint(), self.config["summary"])
 
     def plan(self) -> None:
-        """Prepare the prompts in the cache, check them, and print what a run would do."""
+        """Prepare and check the prompts, and print what the run would do."""
         with self.run:
             prompts = self._prompts()
             expected = self.generator.estimate(self.given, self.n, prepared=prompts.path)
@@ -221,7 +225,7 @@ class Pipeline:
         return metrics, unavailable
 
     def _splits_to_measure(self, before: Entries) -> Splits:
-        """The splits without planted rows, with the rows that the generator learnt, and the held-out rows wanted."""
+        """The splits without planted rows, with the positions of the learnt rows, and with the held-out rows to use."""
         rows = len(self.splits.train)
         learnt = self.generator.learnt_rows(
             rows, seed=self.run.seed, prepared=before.prompts.path, directory=before.fitted.path
@@ -232,7 +236,7 @@ class Pipeline:
     def _measure(
         self, name: str, evaluator: Evaluator, splits: Splits, synthetic: Table, before: Entries
     ) -> dict[str, dict[str, Any]]:
-        """What one evaluator finds, from the cache if it is there: {"values", "reasons", "notes"}."""
+        """The results of one evaluator, from the cache if they are there: {"values", "reasons", "notes"}."""
         prompts, fitted, sampled = before
 
         def build(folder: Path) -> dict[str, Any]:
@@ -257,7 +261,7 @@ class Pipeline:
             self._loaded = False
 
     def _load(self, prompts: Entry, fitted: Entry) -> None:
-        """Restore the fitted generator, unless it is loaded."""
+        """Load the fitted generator, unless it is loaded already."""
         if not self._loaded:
             self.generator.load(self.given, prepared=prompts.path, directory=fitted.path)
             self._loaded = True

@@ -1,4 +1,4 @@
-"""Files that stages leave and take up: the synthetic rows, the measures, the course of the tuning."""
+"""Files that stages write and read: the synthetic rows, the metrics, the tuning history."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harmonic.tables.table import Table
 
 
 def released(table: Table, splits: Splits, seed: int, after: int = 0) -> pd.DataFrame:
-    """The rows' texts as the file they were learnt from has them: its columns, in its order. See FileLayout.release."""
+    """The rows as texts, with the columns of the original file in its order. See FileLayout.release."""
     return splits.layout.release(table.texts(), seed, after) if splits.layout else table.texts()
 
 
 def write_csv(texts: pd.DataFrame, path: Path, splits: Splits) -> None:
-    """Write released rows as the file they were learnt from is written: its delimiter, quotes, line ends, encoding."""
+    """Write released rows in the dialect of the original file: its delimiter, quotes, line ends, encoding."""
     path.write_bytes(_dialect(splits).write(texts))
 
 
@@ -40,7 +40,7 @@ def _dialect(splits: Splits) -> Dialect:
 
 
 def write_measures(measures: Measures, folder: Path) -> None:
-    """measures.json (NaN as null) and series.npz."""
+    """Write measures.json (NaN as null) and series.npz."""
     values = {name: value if value == value else None for name, value in measures.items()}
     content = json.dumps({"values": values, "reasons": measures.reasons, "notes": measures.notes}, allow_nan=False)
     (folder / "measures.json").write_text(content, encoding="utf-8")
@@ -50,6 +50,6 @@ def write_measures(measures: Measures, folder: Path) -> None:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The points of a tuning; none where there was no tuning."""
+    """The points of the tuning history; empty if nothing was tuned."""
     path = folder / "history.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

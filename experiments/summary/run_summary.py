@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.collect.declared_metrics import find
+from experiments.collect.declared_metrics import declaration_of
 from experiments.collect.shown_metrics import headline_of, headlines
 from experiments.summary.answer import answer
 from experiments.summary.console import wide_console
@@ -96,7 +96,7 @@ def _print_metrics(report: dict[str, Any], metrics: Sequence[Metric], shown: str
     names = every if shown == "all" else headlines(report["metrics"], metrics, headline_of(report))
     grid = Grid(Column("metric", no_wrap=True), "value", "better", "meaning")
     for name in names:
-        metric = find(name, metrics)
+        metric = declaration_of(name, metrics)
         grid.add_row(name, _value(name, report), _arrow(metric), metric.meaning if metric else "")
     console.print(grid)
     if hidden := len(report["metrics"]) - len(names):

@@ -1,4 +1,4 @@
-"""One GPU a process, where a sweep runs several jobs at once on a machine with several GPUs."""
+"""One GPU for each process, for sweeps that run several jobs at once on a machine with several GPUs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _held: list[Any] = []  # the lock of this process's GPU, kept until the process 
 
 
 def claim_gpu() -> None:
-    """Under HARMONIC_ONE_GPU (conf/launcher/joblib.yaml), leave this process one GPU that no other has claimed.
+    """If HARMONIC_ONE_GPU is 1 (conf/launcher/joblib.yaml), give this process one GPU that no other has claimed.
 
-    Sets CUDA_VISIBLE_DEVICES, which counts until CUDA is first used. A process that serves several jobs keeps
-    its GPU. With more processes than GPUs, those that come late share.
+    Sets CUDA_VISIBLE_DEVICES; call it before CUDA is used. A process that runs several jobs keeps its GPU. If there are
+    more processes than GPUs, the last ones share.
     """
     if os.environ.get("HARMONIC_ONE_GPU") != "1" or _held:
         return
@@ -29,7 +29,7 @@ def claim_gpu() -> None:
 
 
 def claim(gpus: Sequence[str], folder: Path) -> str:
-    """The first of these that no other process has claimed in `folder`; if there is none, one by process number."""
+    """The first GPU that no other process has claimed in `folder`; if all are claimed, one by process number."""
     from filelock import FileLock, Timeout
 
     for gpu in gpus:
@@ -44,7 +44,7 @@ def claim(gpus: Sequence[str], folder: Path) -> str:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES, else all of the machine's."""
+    """The GPUs that this process may use: those in CUDA_VISIBLE_DEVICES, or all of the machine."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [gpu for gpu in named.split(",") if gpu]

@@ -1,4 +1,4 @@
-"""What a preset prints when its sweep has ended: cards after an audit, tables after a comparison (conf/experiment)."""
+"""What a preset prints at the end of its sweep: cards after an audit, tables after a comparison (conf/experiment)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 
 
 class PrintCards(Callback):
-    """Hydra's hook: prints the privacy card of each run of the sweep, and a table of all."""
+    """Hydra callback: prints the privacy card of each run of the sweep, and a table of all."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print them; runs that failed have none, and the sweep's summary names them."""
+        """Print them. Failed runs have no card; the sweep's summary names them."""
         from experiments.card.privacy_card import print_cards
 
         if done := ended_well(config):
@@ -22,13 +22,13 @@ class PrintCards(Callback):
 
 
 class PrintTables(Callback):
-    """Hydra's hook: prints the tables called `names` (experiments.report.tables) of the runs of the sweep."""
+    """Hydra callback: prints tables of the runs of the sweep. `names`: those of experiments.report.tables."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print them, the ablations' too; those that the runs have no value for are left out."""
+        """Print the tables that have values, including those of ablations."""
         from experiments.collect.declared_metrics import declared_metrics
         from experiments.collect.frame import tidy
         from experiments.collect.runs import read_runs
@@ -39,7 +39,7 @@ class PrintTables(Callback):
             return
         records = read_runs(done)
         values = measured(tidy(records))
-        if values.empty:  # they went no further than fit, or measured on validation rows
+        if values.empty:  # runs that ended after fit, or that were measured on validation rows
             return
         found = [
             table
@@ -51,6 +51,6 @@ class PrintTables(Callback):
 
 
 def ended_well(config: DictConfig) -> list[Path]:
-    """The folders of the runs that the sweep's records name as done, now or before (experiments/sweeps/records.py)."""
+    """The folders of the sweep's runs that are done, now or before (experiments.sweeps.records)."""
     jobs = [json.loads(path.read_text("utf-8")) for path in Path(config.hydra.sweep.dir).glob("jobs/*.json")]
     return [Path(job["run"]) for job in jobs if job["status"] in ("done", "skipped") and "run" in job]

@@ -1,10 +1,10 @@
-"""A grid of jobs, less those that nothing needs to be done for: the re-check of a finished sweep takes seconds.
+"""A grid of jobs without those that are finished: checking a finished sweep again takes seconds.
 
-Hydra composes every job's configuration twice before the job can see that its run is done. This sweeper asks the
-records of earlier sweeps beside its own (experiments/sweeps/records.py) instead. A job is left out where one of them
-says that a job of the same key ended well, the data that it read are as they were, and its run's folder is whole. The
-key is over all that a composed configuration comes from, taken by the job itself after it was composed; whatever cannot
-be told makes the job run, and it finds out by itself. So a miss costs time, and nothing else.
+Hydra composes each job's configuration twice before the job can see that its run is finished. This sweeper reads the
+records of earlier sweeps instead (experiments.sweeps.records). A job is left out if a record says that a job with the
+same key succeeded, if its data have not changed, and if its run's folder is complete. The key covers everything that
+the configuration is composed from; the job itself records it. In doubt, the job runs, and finds out itself whether its
+run is finished. So a mistake costs only time.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ ENVIRONMENT = re.compile(r"oc\.env:\s*(\w+)")
 
 @dataclass
 class Grid(Sweeper):
-    """Launches the jobs that earlier sweeps have not done; see conf/hydra/sweeper/grid.yaml."""
+    """Launches the jobs that earlier sweeps have not finished; see conf/hydra/sweeper/grid.yaml."""
 
     max_batch_size: int | None = None
     params: dict[str, str] | None = None
     _launcher: Any = field(default=None, init=False)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what launching needs."""
+        """Store what launching needs."""
         self.hydra_context, self.config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Record the jobs that are done, and launch the others, each told its number in the whole grid."""
+        """Record the finished jobs, and launch the others, each with its number in the whole grid."""
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # once the plugins are loaded
 
         assert self.config is not None and self.hydra_context is not None
@@ -79,16 +79,16 @@ class Grid(Sweeper):
 
 
 def number_of(context: Any) -> int:
-    """The job's number in the whole grid; `context` is its HydraConf. The launcher counts what it launches."""
+    """The job's number in the whole grid. (The launcher counts only launched jobs.) `context`: its HydraConf."""
     name = str(context.job.name)
     return int(name) if name.isdigit() else int(context.job.num)
 
 
 def ground(hydra: Any) -> dict[str, Any] | None:
-    """What the jobs of a sweep are composed on, for `key_for`; None where a part of it cannot be read.
+    """What the jobs of a sweep are composed from, for `key_for`; None if a part cannot be read.
 
-    `hydra` is the HydraConf of a job or of its sweep. The files on the search path, the environment variables that
-    they name, the folder that relative paths start from, and the code.
+    These are the files on the search path, the environment variables in them, the folder for relative paths, and the
+    code. `hydra`: the HydraConf of a job or of its sweep.
     """
     try:
         files = [_contents(source) for source in hydra.runtime.config_sources if source.schema in ("file", "pkg")]
@@ -106,9 +106,9 @@ def ground(hydra: Any) -> dict[str, Any] | None:
 
 
 def key_for(overrides: Sequence[str], on: dict[str, Any] | None) -> str | None:
-    """The key of a job with these overrides (none of Hydra's) `on` its ground; None where they interpolate.
+    """The key of a job with these overrides (without Hydra's own) `on` its ground; None if they have interpolations.
 
-    Their order does not matter but within one part of the configuration, nor where one adds or deletes a part.
+    Their order matters only within one part of the configuration, or if one of them adds or deletes a part.
     """
     if on is None or any("${" in override for override in overrides):
         return None
@@ -118,9 +118,9 @@ def key_for(overrides: Sequence[str], on: dict[str, Any] | None) -> str | None:
 
 
 def data_read(dataset: dict[str, Any]) -> dict[str, str] | None:
-    """What a dataset's configuration reads its rows from: path and `signature`. None where that cannot be told.
+    """The files that a dataset's configuration reads, with their `signature`; None if unknown.
 
-    Packaged and downloaded rows need no entry: the code, and the version in it, says which they are.
+    Packaged and downloaded rows need no entry, because the code and its version determine them.
     """
     if dataset.get("_target_") != DATASET:
         return None
@@ -142,7 +142,7 @@ def signature(root: Path) -> str:
 
 
 def file_key(path: str | None) -> str | None:
-    """What tells a table's file from others, whatever it is called: 12 digits of its contents. None for other rows."""
+    """A digest of the contents of a table's file, 12 digits; None without a file."""
     if path is None:
         return None
     with Path(path).expanduser().open("rb") as file:
@@ -150,7 +150,7 @@ def file_key(path: str | None) -> str | None:
 
 
 def find_done(jobs: Sequence[Sequence[str]], hydra: Any, sweeps: Path) -> dict[int, dict[str, Any]]:
-    """The records, new ones, of the jobs that need not be launched, by number."""
+    """New records for the jobs that need not be launched, by number."""
     parser = OverridesParser.create()
     own = [[text for text in job if not parser.parse_override(text).is_hydra_override()] for job in jobs]
     on = ground(hydra)
@@ -169,16 +169,16 @@ def find_done(jobs: Sequence[Sequence[str]], hydra: Any, sweeps: Path) -> dict[i
 
 
 def _whole(folder: Path) -> bool:
-    """Whether the run in the folder is finished, by the code as it is now."""
+    """Whether the run in the folder is finished, by the current code."""
     try:
         config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
         return finished(folder, configured_versions(config))
-    except Exception:  # whatever cannot be told makes the job run
+    except Exception:  # in doubt, the job runs
         return False
 
 
 def _records(wanted: set[str], sweeps: Path) -> dict[str, dict[str, Any]]:
-    """The last record of a job that ended well, for each of the keys that has one."""
+    """For each key, the last record of a job that succeeded, if there is one."""
     found: dict[str, dict[str, Any]] = {}
     for folder in sorted(sweeps.glob("*/jobs"), reverse=True):
         for path in folder.glob("*.json"):
@@ -195,7 +195,7 @@ def _records(wanted: set[str], sweeps: Path) -> dict[str, dict[str, Any]]:
 
 
 def _contents(source: Any) -> dict[str, str]:
-    """The Yaml files of a source on Hydra's search path, by their paths in it."""
+    """The YAML files of a source on Hydra's search path, by their paths in it."""
     root = Path(source.path)
     if source.schema == "pkg":
         module = importlib.import_module(source.path)
@@ -205,7 +205,7 @@ def _contents(source: Any) -> dict[str, str]:
 
 @functools.cache
 def _code() -> str:
-    """The digest of what makes rows and a run's identity out of a configuration; taken once, when work begins."""
+    """The digest of the code that makes rows and a run's identity from a configuration; computed once."""
     return _digest("".join(f"{path.relative_to(CODE)} {_digest(path.read_text('utf-8'))}\n" for path in code_files()))
 
 
@@ -223,7 +223,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Hydra takes sweepers of its plugin package alone, so this module goes by that name, too.
+# Hydra accepts only sweepers in its plugin package, so this module also gets a name there.
 Grid.__module__ = "hydra_plugins.harmonic_grid"
 sys.modules[Grid.__module__] = sys.modules[__name__]
 Plugins.instance().register(Grid)

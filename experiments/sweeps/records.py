@@ -1,9 +1,9 @@
-"""What a sweep leaves behind: one small record a job, and a summary when all have ended, however they ended.
+"""Records of a sweep: a small file for each job, and a printed summary at the end.
 
-    <output_dir>/sweeps/<time>/jobs/<number>.json    overrides, status, the run's folder or what went wrong
+    <output_dir>/sweeps/<time>/jobs/<number>.json    overrides, status, the run's folder or the error
 
-A failing job never ends the sweep. The same command again runs what is missing: finished runs are left out
-(experiments/sweeps/grid.py), and of the others every finished stage is kept (harmonic.runs.run).
+A failed job does not stop the sweep. The same command again runs what is missing: finished runs are left out
+(experiments.sweeps.grid), and other runs keep their finished stages (harmonic.runs.run).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from harmonic.storage import write_json
 
 logger = logging.getLogger(__name__)
 
-_began: list[Path] = []  # the sweeps of this process; `concluded` takes them out again
+_began: list[Path] = []  # the sweeps of this process, for `concluded`
 
 
 class SweepRecords(Callback):
-    """Hydra's hook: remembers where the sweep keeps its records, for `concluded`."""
+    """Hydra callback: remembers the folder of the sweep's records, for `concluded`."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Make the folder of the records."""
@@ -40,10 +40,10 @@ class SweepRecords(Callback):
 
 @contextmanager
 def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[str, Any]]:
-    """Within it one job of a sweep runs; what it raises is recorded, not raised, unless it is an interrupt.
+    """Run one job of a sweep within this block: errors are recorded and not raised, except an interrupt.
 
-    Yields the record, for the job to say "run" (its folder), "key" and "data" (what a later sweep needs to leave it
-    out, experiments/sweeps/grid.py), and "skipped" (it was done already).
+    Yields the record. The job adds "run" (its folder), "key" and "data" (with which a later sweep can leave it out,
+    experiments.sweeps.grid), and "skipped" (whether it was finished before).
     """
     path = folder / "jobs" / f"{number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[s
     except Exception as error:
         record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         record |= {"traceback": "".join(traceback.format_exception(error))}
-        expected = isinstance(error, HarmonicError)  # its message says what to do; for others the trace does
+        expected = isinstance(error, HarmonicError)  # its message says what to do; other errors need the traceback
         logger.error("job %d failed: %s", number, error, exc_info=None if expected else error)
     except BaseException:
         record["status"] = "interrupted"
@@ -65,7 +65,7 @@ def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[s
 
 
 def concluded(work: Callable[[], Any]) -> None:
-    """Do `work`; if it was a sweep, print its summary, and exit with 1 where a job did not end well."""
+    """Do `work`. If it was a sweep, print its summary, and exit with 1 if a job failed."""
     _began.clear()
     try:
         work()
@@ -76,8 +76,8 @@ def concluded(work: Callable[[], Any]) -> None:
 
 
 def _summarize(folder: Path) -> int:
-    """Print what became of the jobs; how many did not end well."""
-    if not any(folder.glob("*.json")):  # the sweep could not be composed, and Hydra has said why
+    """Print how the jobs ended. Returns the number of jobs that are not done."""
+    if not any(folder.glob("*.json")):  # Hydra could not compose the sweep, and has printed why
         return 0
     records = sorted((json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")), key=lambda r: r["number"])
     counts = dict.fromkeys(("done", "skipped", "failed", "interrupted", "running"), 0)

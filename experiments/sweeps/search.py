@@ -1,8 +1,8 @@
-"""Search over hyper-parameters: Hydra's jobs, chosen by Optuna's ask and tell (arXiv 1907.10902).
+"""Search over hyper-parameters: Optuna (arXiv 1907.10902) chooses Hydra's jobs with ask and tell.
 
-hydra-optuna-sweeper wants optuna<3, which cannot live beside synthcity. This is the same idea and no more: the
-ranges are Hydra's sweep overrides, the jobs go to whatever launcher is configured, and the study is a file that an
-interrupted search goes on from.
+hydra-optuna-sweeper needs optuna<3, which conflicts with synthcity. This sweeper does the same: the ranges are Hydra's
+sweep overrides, the configured launcher runs the jobs, and the study is a file, so that an interrupted search can
+continue.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class Search(Sweeper):
     _launcher: Any = field(default=None, init=False)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what launching needs."""
+        """Store what launching needs."""
         self._context = hydra_context
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Ask, launch and tell until the study has its trials; says which was best. Raises ConfigError."""
+        """Ask, launch and tell until the study has its trials, and print the best one. Raises ConfigError."""
         try:
             import optuna
         except ImportError as error:
@@ -61,7 +61,7 @@ class Search(Sweeper):
             raise ConfigError("hydra/sweeper", "search", f"needs Optuna ({error})", fix) from error
         fixed, space = self._space(arguments)
         study = self._study()
-        for _ in range(self.n_trials):  # a study whose trials all fail ends, too
+        for _ in range(self.n_trials):  # also ends if all trials fail
             left = self.n_trials - len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE]))
             if left <= 0:
                 break
@@ -77,19 +77,19 @@ class Search(Sweeper):
             print(f"best of {len(done)}: {self.metric}={study.best_value:.4f} with {chosen}")
 
     def _space(self, arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
-        """The overrides that stay, and the distribution of each that is searched."""
+        """The fixed overrides, and the distribution of each searched setting."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         words = [*(f"{key}={value}" for key, value in (self.params or {}).items()), *arguments]
         found = {override.get_key_element(): override for override in parser.parse_overrides(words)}
         space = {key: distribution(key, one) for key, one in found.items() if one.is_sweep_override()}
         if not space:
             fix = f"name what to search over: {quoted('generator.neighbors.k=range(2, 8)')}"
-            raise ConfigError("hydra.sweeper.params", self.params, "there is nothing to search over", fix)
+            raise ConfigError("hydra.sweeper.params", self.params, "has nothing to search over", fix)
         fixed = [f"{key}={one.get_value_element_as_str()}" for key, one in found.items() if key not in space]
         return fixed, space
 
     def _study(self) -> Any:
-        """The study, made or taken up; a trial that a kill left open is asked for again."""
+        """The study, new or continued. Unfinished trials of an interrupted search are tried again."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -106,13 +106,13 @@ class Search(Sweeper):
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
-        # Another stream of draws for every start, or a resumed search would try the first values again.
+        # Each start draws with another seed; otherwise a continued search would try the first values again.
         study.sampler = samplers[self.sampler](seed=derive(self.seed, "search", len(study.trials)))
         return study
 
 
 def distribution(key: str, override: Override) -> Any:
-    """Optuna's distribution for a Hydra sweep: choice, range or interval, tagged "log" where that is meant."""
+    """Optuna's distribution for a Hydra sweep: choice, range or interval, with the tag "log" for a log scale."""
     from optuna import distributions
 
     sweep: Any = override.value()
@@ -120,7 +120,7 @@ def distribution(key: str, override: Override) -> Any:
     if isinstance(sweep, ChoiceSweep):
         return distributions.CategoricalDistribution(list(override.sweep_iterator()))  # type: ignore[arg-type]
     if isinstance(sweep, RangeSweep):
-        # Hydra's range leaves its end out, as Python's does.
+        # Like Python's, Hydra's range does not include its end.
         start, step = sweep.start, sweep.step
         if all(isinstance(number, int) for number in (start, sweep.stop, step)):
             return distributions.IntDistribution(int(start or 0), int(sweep.stop or 0) - 1, log=log, step=int(step))
@@ -131,7 +131,7 @@ def distribution(key: str, override: Override) -> Any:
 
 
 def objective(folder: Path, metric: str | None) -> float | None:
-    """The metric of the run in `folder`; None where nothing is searched for, or it could not be computed."""
+    """The metric of the run in `folder`; None if nothing is searched, or if it could not be computed."""
     if metric is None:
         return None
     metrics = json.loads((folder / "report.json").read_text(encoding="utf-8"))["metrics"]
@@ -150,7 +150,7 @@ def _text(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-# Hydra takes sweepers of its plugin package alone, so this module goes by that name, too.
+# Hydra accepts only sweepers in its plugin package, so this module also gets a name there.
 Search.__module__ = "hydra_plugins.harmonic"
 sys.modules[Search.__module__] = sys.modules[__name__]
 Plugins.instance().register(Search)

@@ -35,26 +35,26 @@ def label_scores(truth: NDArray[np.int64], degrees: NDArray[np.float64], counts:
     labels = degrees.shape[1]
     cells = np.eye(labels * labels)[truth * labels + degrees.argmax(axis=1)]
     confusion = (counts @ cells).reshape(-1, labels, labels)
-    hits, real, told = np.trace(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
+    hits, real, predicted = np.trace(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
     total = real.sum(axis=1)
-    both = real + told
+    both = real + predicted
     f1 = 2 * np.diagonal(confusion, axis1=1, axis2=2) / np.maximum(both, 1)
     found = {
         "f1_macro": f1.sum(axis=1) / (both > 0).sum(axis=1),  # a label that occurs nowhere is left out of the mean
         "f1_weighted": (f1 * real).sum(axis=1) / total,
         "accuracy": hits / total,
-        "mcc": _matthews(hits, real, told, total),
+        "mcc": _matthews(hits, real, predicted, total),
         "roc_auc": _area(truth, degrees, counts),
     }
     return found | ({"f1_binary": f1[:, 1]} if labels == 2 else {})
 
 
 def _matthews(
-    hits: NDArray[np.float64], real: NDArray[np.float64], told: NDArray[np.float64], total: NDArray[np.float64]
+    hits: NDArray[np.float64], real: NDArray[np.float64], predicted: NDArray[np.float64], total: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Gorodkin's form of Matthews' coefficient; 0 if all rows have, or are predicted to have, one label."""
-    spread = (total**2 - (real**2).sum(axis=1)) * (total**2 - (told**2).sum(axis=1))
-    covariance = hits * total - (real * told).sum(axis=1)
+    spread = (total**2 - (real**2).sum(axis=1)) * (total**2 - (predicted**2).sum(axis=1))
+    covariance = hits * total - (real * predicted).sum(axis=1)
     return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
 
 

@@ -82,13 +82,13 @@ def list_losses(
     starts, behind = [ids for ids, _ in tuned.chat.encode(contexts)], tuned.chat.lines(lines)
     known = dict.fromkeys(answers)
     written = dict(zip(known, tuned.chat.lines(list(known)), strict=True))
-    told = [written[answer] for answer in answers]
+    wanted = [written[answer] for answer in answers]
     longest = max(map(len, starts))
-    lengths = [longest + len(line) + len(answer) for line, answer in zip(behind, told, strict=True)]
+    lengths = [longest + len(line) + len(answer) for line, answer in zip(behind, wanted, strict=True)]
     check_lengths(lengths, limit, what="the list that ends with row")
     return np.array(
         [
-            pairs_nll(tuned.model, [start + line for line in behind], told, stage="lle", vocabulary=tuned.vocabulary)
+            pairs_nll(tuned.model, [start + line for line in behind], wanted, stage="lle", vocabulary=tuned.vocabulary)
             for start in starts
         ]
     )

@@ -68,8 +68,10 @@ class ShortRows:
 
         if len(self.features) <= count:
             return self
-        told = [adjusted_mutual_info_score(targets, self._codes(each, frame[each.name])) for each in self.features]
-        chosen = sorted(np.argsort(-np.array(told), kind="stable")[:count])
+        information = [
+            adjusted_mutual_info_score(targets, self._codes(each, frame[each.name])) for each in self.features
+        ]
+        chosen = sorted(np.argsort(-np.array(information), kind="stable")[:count])
         return replace(self, features=tuple(self.features[place] for place in chosen))
 
     @property

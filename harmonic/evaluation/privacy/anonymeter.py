@@ -180,7 +180,7 @@ class Anonymeter(Evaluator):
         secrets, guesses = np.broadcast_to(secrets, size), draw.integers(len(rows), size=size)
         gower = Gower.fit(splits.train)
 
-        def told(table: Table, naive: bool = False) -> float:
+        def inferred(table: Table, naive: bool = False) -> float:
             targets = table.frame.iloc[subsample(len(table), size, seed)]
             right = 0
             for secret in np.unique(secrets):
@@ -192,7 +192,7 @@ class Anonymeter(Evaluator):
                 right += int(_equal(values, targets[column.name].to_numpy()[mine], column, gower.span[secret]).sum())
             return float(right)
 
-        return Outcome(told(splits.members), told(splits.test), told(splits.members, naive=True), size)
+        return Outcome(inferred(splits.members), inferred(splits.test), inferred(splits.members, naive=True), size)
 
     def _measure(self, measures: Measures, name: str, outcome: Outcome) -> None:
         path = f"anonymeter/{name}"

@@ -56,17 +56,17 @@ _NONE = "no canaries were planted: add canaries.count=20 (this fits the run agai
 _KEY = "evaluator.canary_exposure"
 
 
-def _declared(path: str, whose: str, bits: tuple[Shown, ...] = (), area: tuple[Shown, ...] = ()) -> tuple[Metric, ...]:
+def _declared(path: str, signal: str, bits: tuple[Shown, ...] = (), area: tuple[Shown, ...] = ()) -> tuple[Metric, ...]:
     """The metrics of one signal, or of the best; where the exposure and the area are shown."""
     return (
         Metric(
             f"{path}/exposure", False, 0, ideal=CHANCE, shown=bits,
-            meaning=f"mean exposure of a canary in bits; {whose}",
+            meaning=f"mean exposure of a canary in bits; {signal}",
         ),
         Metric(f"{path}/exposure/low", None, 0, meaning=f"lower end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure/high", None, 0, meaning=f"upper end of the interval of {path}/exposure"),
-        Metric(f"{path}/exposure_max", False, 0, meaning=f"largest exposure of a canary in bits; {whose}"),
-        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {whose}", area),
+        Metric(f"{path}/exposure_max", False, 0, meaning=f"largest exposure of a canary in bits; {signal}"),
+        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {signal}", area),
         Metric(f"{path}/auc/low", None, 0, 1, meaning=f"lower end of the interval of {path}/auc"),
         Metric(f"{path}/auc/high", None, 0, 1, meaning=f"upper end of the interval of {path}/auc"),
     )  # fmt: skip

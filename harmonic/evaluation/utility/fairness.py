@@ -178,9 +178,9 @@ class Fairness(Evaluator):
         measures[f"{path}/gap"] = float(np.ptp(list(scores.values())))
         measures[f"{path}/gap_real"] = float(np.ptp(_scores(score, truth, real, parts)))
         measures[f"{path}/gap_by_chance"] = float(np.quantile(gaps, 0.95))
-        told = ", ".join(f"{name} {scores[name]:.3f}" for name in sorted(scores, key=scores.__getitem__))
+        listed = ", ".join(f"{name} {scores[name]:.3f}" for name in sorted(scores, key=scores.__getitem__))
         left_out = measures.notes.get(f"{path}/gap")
-        measures.notes[f"{path}/gap"] = f"{score}: {told}{f'; {left_out}' if left_out else ''}"
+        measures.notes[f"{path}/gap"] = f"{score}: {listed}{f'; {left_out}' if left_out else ''}"
 
 
 def _segment(name: str) -> str:

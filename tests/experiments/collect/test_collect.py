@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sweeps import failure, write_run
 
-from experiments.collect.declared_metrics import declared_metrics, find
+from experiments.collect.declared_metrics import declaration_of, declared_metrics
 from experiments.collect.frame import tidy, wide, write_frames
 from experiments.collect.record import RunRecord, read_run
 from experiments.collect.runs import read_runs
@@ -47,7 +47,7 @@ def test_a_metric_that_could_not_be_computed_keeps_its_reason(tmp_path: Path) ->
 def test_every_metric_that_an_evaluator_declares_is_known_by_name() -> None:
     declared = declared_metrics()
     for name in ("data_mismatch", "lle/f1_macro", "mle/xgboost/r2", "dlt_holdout", "mia/dcr/auc", "mia/worst"):
-        assert find(name, declared) is not None, name
+        assert declaration_of(name, declared) is not None, name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.card.limits import MEASURES
 from experiments.card.privacy_card import BESIDES
-from experiments.collect.declared_metrics import declared_metrics, find
+from experiments.collect.declared_metrics import declaration_of, declared_metrics
 from experiments.collect.shown_metrics import EFFICIENCY, SECONDS, columns
 from experiments.report.charts import LEAKS, UTILITY
 from experiments.report.published import BESIDE
@@ -78,7 +78,7 @@ def test_every_measure_of_tables_and_charts_is_declared(measure) -> None:
     for headline in ("f1_macro", "r2"):
         for end in ("", "/low", "/high") if measure.interval else ("",):
             name = measure.metric.format(headline=headline) + end
-            assert find(name, DECLARED) is not None, name
+            assert declaration_of(name, DECLARED) is not None, name
 
 
 def test_every_measure_of_cards_is_declared_by_name_or_as_the_beginning_of_one() -> None:
@@ -88,4 +88,4 @@ def test_every_measure_of_cards_is_declared_by_name_or_as_the_beginning_of_one()
 
 
 def test_a_name_that_nothing_measures_is_not_found() -> None:
-    assert find("prompt_copy", declared_metrics()) is None
+    assert declaration_of("prompt_copy", declared_metrics()) is None

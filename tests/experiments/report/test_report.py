@@ -22,7 +22,7 @@ from experiments.report.charts import pareto_front
 from experiments.report.command import main, make_report
 from experiments.report.figures import panels, styled, svg
 from experiments.report.run_charts import association, column_distributions, losses, perplexities, relation_differences
-from experiments.report.run_files import RealRows, Unavailable, history, series
+from experiments.report.run_files import RowsOfRuns, Unavailable, history, series
 from experiments.run import run_job
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
@@ -154,13 +154,13 @@ def test_a_page_is_made_whatever_is_missing_or_damaged(swept: Path, tmp_path: Pa
 
 def test_rows_that_are_no_longer_the_runs_are_not_drawn_beside_it(swept: Path, tmp_path: Path) -> None:
     folder = next(swept.glob("runs/diabetes/marginals/seed0*"))
-    real, synthetic = RealRows().beside(read_run(folder))
+    real, synthetic = RowsOfRuns().beside(read_run(folder))
     assert len(real) == 491 and len(synthetic) == 12
     shutil.copytree(folder, tmp_path / "run")
     report = json.loads((folder / "report.json").read_text()) | {"data": "another fingerprint"}
     (tmp_path / "run" / "report.json").write_text(json.dumps(report))
-    with pytest.raises(Unavailable, match="no longer those of the run"):
-        RealRows().beside(read_run(tmp_path / "run"))
+    with pytest.raises(Unavailable, match="the data have changed since the run"):
+        RowsOfRuns().beside(read_run(tmp_path / "run"))
 
 
 def test_runs_left_out_of_the_details_are_counted(swept: Path, tmp_path: Path) -> None:

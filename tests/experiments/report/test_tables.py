@@ -21,7 +21,7 @@ from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import Measure, columns, goodness, number
 from experiments.report.published import published_figures, published_table
 from experiments.report.significance import MIN_PAIRS, compare, holm, significance_table
-from experiments.report.tables import Cell, Table, all_tables, measured, result_table
+from experiments.report.tables import Cell, ResultTable, all_tables, measured, result_table
 from experiments.report.typeset import escape_latex, escape_markdown, latex, markdown
 
 WD, MLE, NRS = Measure("WD", "wasserstein"), Measure("MLE", "mle/{headline}"), Measure("NRS", "nrs")
@@ -34,7 +34,7 @@ def values_of(outputs: Path) -> pd.DataFrame:
     return measured(tidy(read_runs([outputs])))
 
 
-def table_of(outputs: Path, *measures: Measure) -> Table:
+def table_of(outputs: Path, *measures: Measure) -> ResultTable:
     table = result_table("name", "Title", values_of(outputs), measures)
     assert table is not None
     return table
@@ -48,7 +48,7 @@ def write_seeds(outputs: Path, metric: str, figures: dict[str, float], seeds: in
             write_run(outputs, {metric: value + float(noise)}, generator=generator, seed=seed, **given)  # type: ignore[arg-type]
 
 
-def column(table: Table, title: str) -> dict[str, Cell]:
+def column(table: ResultTable, title: str) -> dict[str, Cell]:
     """Cells under the title, by generator."""
     position = next(i for i, head in enumerate(table.header) if head.startswith(title))
     return {row[1].text: row[position] for row in table.rows}
@@ -375,9 +375,9 @@ def test_the_published_figures_are_whole_and_name_their_source() -> None:
     assert figures["mean"].notna().all() and set(figures["dataset"]) == {"german", "adult", "diabetes", "buddy"}
 
 
-def nasty_table() -> Table:
+def nasty_table() -> ResultTable:
     rows = [[Cell(NASTY), Cell("b", best=True), Cell("", quiet=True), Cell("±–", quiet=True)]]
-    return Table("na me/x", NASTY, ["dataset", "generator", NASTY, "d ↑"], rows, [NASTY])
+    return ResultTable("na me/x", NASTY, ["dataset", "generator", NASTY, "d ↑"], rows, [NASTY])
 
 
 def test_latex_escapes_every_character_that_it_would_act_on() -> None:

@@ -117,4 +117,4 @@ def test_a_run_with_shadow_models_reports_them(tmp_path: Path, command: Callable
         f"shadow/tpr_at_0.1{end}" for end in ("", "/low", "/high")
     }
     card = (found.parent / "privacy_card.md").read_text()
-    assert "Fitting the same generator 4 times" in card and "(shadow models)" not in card
+    assert "fits the same generator 4 times" in card and "(shadow models)" not in card
