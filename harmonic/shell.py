@@ -1,7 +1,7 @@
-"""Settings as they are typed in a shell, so that what a message advises can be pasted.
+"""Settings as a user types them in a shell, so that the advice of a message can be pasted.
 
-Two readers stand behind the shell: Hydra's, for `harmonic key=value`, and YAML's, for `harmonic-sample … key=value`.
-Names of columns may hold anything that a header can (quotes, colons, umlauts, "${"); each reader gets them whole.
+After the shell, Hydra reads `harmonic key=value`, and YAML reads `harmonic-sample … key=value`. Names of columns may
+have any character (quotes, colons, umlauts, "${"); both must read them unchanged.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*( [A-Za-z0-9_]+)*")  # what Hydra reads as a mapping's key, unquoted
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")  # what both read as a text, unquoted
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*( [A-Za-z0-9_]+)*")  # keys of a mapping that Hydra reads without quotes
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")  # texts that both read without quotes
 _OTHER = re.compile(r"(?i:null|true|false|nan|inf)")  # texts that Hydra reads as something else
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")  # words that no shell changes
 
@@ -20,8 +20,7 @@ _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")  # words that no shell changes
 def override(key: str, value: object) -> str:
     """`key=value` for `harmonic`, quoted for Hydra and for the shell.
 
-    A mapping whose keys Hydra cannot read is written as a text that holds it in JSON: `dataset.kinds` and the like
-    take both.
+    A mapping with keys that Hydra cannot read becomes a text in JSON: settings such as `dataset.kinds` accept both.
     """
     return quoted(f"{key}={_hydra(value)}")
 
@@ -59,7 +58,7 @@ def _reads_as_key(name: str) -> bool:
 
 
 def _hydra_text(text: str) -> str:
-    """In single quotes. A backslash counts as one unless a quote, or the end, follows it; "${" must not interpolate."""
+    r"""The text in single quotes. Before a quote or the end, Hydra reads \\ as one backslash; "${" is escaped, too."""
     text = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", text)
     text = re.sub(r"\\+$", lambda found: found[0] * 2, text)
     return "'" + text.replace("${", "\\${") + "'"

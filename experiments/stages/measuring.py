@@ -91,5 +91,5 @@ def broken_rules(splits: Splits, synthetic: Table) -> list[dict[str, object]]:
     shares = {part: rules.broken(frame) for part, frame in parts.items()}
     return [
         {"rule": text, "kept": how, "broken": {part: found[text] for part, found in shares.items()}}
-        for text, how in rules.told().items()
+        for text, how in rules.ways().items()
     ]

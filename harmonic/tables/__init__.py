@@ -1,1 +1,1 @@
-"""Rows with a schema: what a file's columns are, how they are read, split and written back."""
+"""Tables: what the columns of a file are, and how its rows are read, split and written."""

@@ -1,16 +1,16 @@
-"""Canaries: made-up rows among the training rows, to see whether a generator gives away what it was shown.
+"""Canaries: made-up rows among the training rows. They show whether a generator gives away its training rows.
 
-A canary has real values in a combination of nobody's: each of its cells, the label's too, is drawn from its
-column's training values, whatever the other cells are. Canaries and as many more rows as wanted ("decoys") are
-drawn in one go and differ from every real row and from each other; the first are planted, the others nobody ever
-sees. So the two kinds differ in nothing but what the generator made of the planted ones: what tells them apart is
-memory (Carlini et al. 2019, arXiv 1802.08232). harmonic/evaluation/privacy/canary.py looks for it.
+A canary has real values in a combination that no real row has: each of its cells, also the label, is drawn from the
+training values of its column, independently of the other cells. Canaries and other such rows ("decoys") are drawn
+together, and differ from every real row and from each other. The canaries are planted; the decoys are never used. So
+the two kinds differ only in what the generator learnt from the planted ones: if they can be told apart, that is memory
+(Carlini et al. 2019, arXiv 1802.08232). harmonic.evaluation.privacy.canary measures it.
 
-Where columns follow from others (harmonic.tables.rules.rule), canaries keep those rules, too.
+Canaries keep the rules of the table, too (harmonic.tables.rules.rule).
 
-The generator is fitted on the training rows with the canaries behind them; the measures are given the real rows
-alone. So that a finding is not of one row only, there are several canaries; `repeats` plants each of them that
-often, as people are in a table more than once.
+The generator learns from the training rows with the canaries behind them; the measures get only the real rows. There
+are several canaries, so that a result does not depend on one row. `repeats` plants each of them several times, because
+people may be in a table more than once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harmonic.tables.table import Table
 
 
 class Canaries(TypedDict):
-    """Settings: how many made-up rows, and how often each is planted."""
+    """How many made-up rows there are, and how often each is planted."""
 
     count: NotRequired[Natural]
     repeats: NotRequired[Count]
@@ -41,10 +41,10 @@ _ROUNDS = 50
 
 
 def plant(splits: Splits, settings: Canaries | None, seed: int) -> Splits:
-    """The splits with canaries behind the training rows, and decoys; as they are where none are wanted.
+    """The splits with canaries behind the training rows, and with decoys; unchanged if no canaries are wanted.
 
-    settings: {"count": canaries (0: none), "repeats": how often each is planted}. Raises ConfigError for numbers
-    that cannot be, DataError where the columns allow too few rows that are not real.
+    settings: {"count": how many canaries (0: none), "repeats": how often each is planted}. Raises ConfigError if a
+    number is invalid, DataError if too few made-up rows are possible.
     """
     count, repeats = _checked(settings or Canaries())
     if not count:
@@ -60,9 +60,9 @@ def plant(splits: Splits, settings: Canaries | None, seed: int) -> Splits:
 
 
 def uproot(splits: Splits) -> Splits:
-    """The splits with the real training rows alone; canaries and decoys are still known.
+    """The splits with only the real training rows; canaries and decoys are kept apart.
 
-    Where the generator learnt a part of the training rows, `learnt_canaries` are those of them that it learnt.
+    If the generator learnt only some of the training rows, `learnt_canaries` are the canaries among these.
     """
     if splits.canaries is None:
         return splits
@@ -81,14 +81,14 @@ def _checked(settings: Mapping[str, Any]) -> tuple[int, int]:
             raise unknown(f"canaries.{name}", settings[name], "setting", ("count", "repeats"), name=name)
     count, repeats = settings.get("count", 0), settings.get("repeats", 1)
     if count < 0 or count == 1:
-        raise ConfigError("canaries.count", count, "must be 0, or 2 at least", "canaries.count=20")
+        raise ConfigError("canaries.count", count, "must be 0 or at least 2", "canaries.count=20")
     if repeats < 1:
         raise ConfigError("canaries.repeats", repeats, "must be at least 1", "canaries.repeats=1")
     return int(count), int(repeats)
 
 
 def _draw(splits: Splits, size: int, seed: int) -> Table:
-    """So many rows of independent columns, each unlike the others and unlike every real row."""
+    """`size` rows of independent columns, all different from each other and from every real row."""
     draw = np.random.default_rng(derive(seed, "canaries"))
     frame = splits.train.frame
     seen = pd.concat([_hashes(part) for part in (splits.train, splits.val, splits.test)])
@@ -105,10 +105,10 @@ def _draw(splits: Splits, size: int, seed: int) -> Table:
         missing -= len(found[-1])
         if not missing:
             drawn = replace(rows, frame=pd.concat(found, ignore_index=True))
-            return drawn.take(draw.permutation(size))  # likely rows, which are soon drawn, must not be canaries first
+            return drawn.take(draw.permutation(size))  # likely rows are drawn first, and must not all be canaries
     raise DataError(
-        f"no {size} made-up rows can be drawn: {size - missing} combinations of values were found that are not real\n"
-        "  fix: canaries.count=0, for the table has too few columns or values to hide a canary in"
+        f"{size} made-up rows are needed, but only {size - missing} combinations of values were found that are not "
+        "real\n  fix: canaries.count=0: the table has too few columns or values to hide canaries"
     )
 
 

@@ -1,7 +1,7 @@
-"""What a column is, and its values as text: exactly as the file has them, there and back.
+"""What a column is, and its values as text, exactly as in the file.
 
-Text is made and read per column (`Column.format`, `Column.parse`), so that a row survives the way into a prompt,
-or into a file, and back without change.
+Each column writes and reads its own values (`Column.format`, `Column.parse`). So a row can be written into a prompt or
+a file, and read back without a change.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Kind(StrEnum):
 class Style(StrEnum):
     """How the file writes the decimals of a float column."""
 
-    SHORTEST = "shortest"  # as Python does: 10.0, 0.25
+    SHORTEST = "shortest"  # like Python: 10.0, 0.25
     PLAIN = "plain"  # no ".0" on whole numbers: 10, 0.25
     FIXED = "fixed"  # always all decimals: 10.00, 0.25
-    MONEY = "money"  # all decimals or, of whole numbers, none: 10, 0.25, 0.50
+    MONEY = "money"  # all decimals, but none on whole numbers: 10, 0.25, 0.50
 
 
 Value = int | float | str | None
@@ -41,7 +41,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 class InvalidValue(ValueError):
-    """A text that is no value of its column; `reason` is a short tag for counting."""
+    """A text that is not a value of its column; `reason` is a short tag for counting."""
 
     def __init__(self, reason: str, column: str, text: str) -> None:
         self.reason = reason
@@ -49,7 +49,7 @@ class InvalidValue(ValueError):
 
 
 def format_number(number: float, style: Style, decimals: int) -> str:
-    """The text of a number in this style; `decimals`: of the styles that fill up with zeros."""
+    """The text of a number in this style. `decimals`: for styles with zeros at the end."""
     if style is Style.FIXED or (style is Style.MONEY and not float(round(number, decimals)).is_integer()):
         return f"{number:.{decimals}f}"
     if style is Style.MONEY:
@@ -62,11 +62,11 @@ def format_number(number: float, style: Style, decimals: int) -> str:
 class Column:
     """One column: its kind and the values it may take.
 
-    `categories` (category columns) are the allowed values, sorted. `minimum` and `maximum` (numeric columns) are
-    what the data shows; they are not enforced. `decimals` is the largest number of decimal places in the data
-    (float columns), `style` how they are written. `date_format` (integer columns): the numbers are dates, written
-    so (`dates`). `missing` is the text of a missing value; None: no value is missing. In a frame a missing
-    value is NaN in a numeric column, which is then float64, and None in a category column.
+    `categories` (category columns): the allowed values, sorted. `minimum` and `maximum` (numeric columns): of the data;
+    they are not enforced. `decimals` (float columns): the largest number of decimals in the data; `style`: how they are
+    written. `date_format` (integer columns): the numbers are dates in this format. `missing`: the text of a missing
+    value; None: no value is missing. In a frame a missing value is NaN in a numeric column, which is then float64, and
+    None in a category column.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Column:
         return "int64" if self.kind is Kind.INTEGER and self.missing is None else "float64"
 
     def format(self, value: Any) -> str:
-        """The value's text in prompts and CSV: '48', '10.0', 'A11', '2024-02-29'."""
+        """The value's text in prompts and CSV files: '48', '10.0', 'A11', '2024-02-29'."""
         if self.missing is not None and (value is None or value != value):
             return self.missing
         if self.date_format is not None:
@@ -107,7 +107,7 @@ class Column:
         return format_number(float(value), self.style, self.decimals)
 
     def parse(self, text: str) -> Value:
-        """Read a value from its text; None is a missing value. Raises InvalidValue with the reason."""
+        """The value of a text; None is a missing value. Raises InvalidValue with the reason."""
         if self.missing is not None and text == self.missing:
             return None
         if self.kind is Kind.CATEGORY:

@@ -1,8 +1,8 @@
-"""Rows of one person: whose a row is, and a split that has nobody on two sides.
+"""Several rows of one person: finds whose each row is, and splits so that all rows of a person are in one part.
 
-A row of a table with a column of repeated identifiers says something about the other rows of the same person. Here rows
-are taken as independent all the same, and it is said so; but a person's rows are all learnt or all held out, since a
-measure that asks whether unseen rows look like learnt ones must not be given the learnt person again.
+If identifiers repeat, a row says something about the other rows of the same person. Rows are still taken as independent
+here, and the report says so. But the rows of a person are all learnt or all held out: a measure that compares unseen
+rows with learnt ones must not get the learnt persons again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.splitting import MIN_CLASS, Fractions, Positions, split_rows
 from harmonic.tables.table import Table
 
-_LEAST_GROUPS = 20  # fewer are not people but parts of the table
-_DECIDED, _ROWS_EACH = 2, 2.0  # columns that whose a row is decides, and rows each has, at least
-_REPEATED = 0.9  # distinct values a row, below which an identifier stands for more than a row
+_LEAST_GROUPS = 20  # fewer groups are not people
+_DECIDED, _ROWS_EACH = 2, 2.0  # at least so many columns that a person decides, and rows of each person
+_REPEATED = 0.9  # an identifier with fewer distinct values for each row has several rows
 
 
 def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence[str] = ("",)) -> str | None:
-    """The identifier that stands for several rows, of several the coarsest; None if none does.
+    """The identifier whose values repeat, the one with the fewest values; None if there is none.
 
-    `blanks` are texts for missing values, which stand for nobody.
+    `blanks`: texts for missing values, which name nobody.
     """
     known = {name: texts.loc[~texts[name].isin(list(blanks)), name] for name in identifiers}
     counts = {name: int(values.nunique()) for name, values in known.items()}
@@ -40,29 +40,29 @@ def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Whose the rows are: the column that says so, how many people or things it names, and in how many rows."""
+    """Whose the rows are: the column that says it, how many people or things it names, and in how many rows."""
 
     column: str
     people: int
     rows: int
 
     def __str__(self) -> str:
-        """What is made of it, in words."""
+        """What the split does with it, in words."""
         each = self.rows / self.people
         return (
             f"column {self.column!r} names {self.people:,} people or things in {self.rows:,} rows ({each:.1f} each): "
-            "the split has nobody on two sides, but rows are taken as independent: how many rows each has is not kept, "
-            "nor what they share"
+            "all rows of each are in one part of the split; but rows are taken as independent: how many rows each has "
+            "is not kept, nor what they share"
         )
 
 
 def people_of(
     texts: pd.DataFrame, group: str | None, identifiers: Sequence[str], blanks: Sequence[str]
 ) -> tuple[NDArray[np.int64] | None, People | None]:
-    """A number for whose each row is, (n,), and how many they are; None where every row is another's.
+    """The person of each row as a number, (n,), and how many people there are; None if every row is another's.
 
-    `group` is the column that says so, None: one of the `identifiers`, if it repeats. A row without a name (one of
-    the `blanks`) is nobody else's. Raises ConfigError for a group that is no column.
+    `group`: the column that says it; None: one of the `identifiers`, if it repeats. A row without a name (one of the
+    `blanks`) belongs to nobody else. Raises ConfigError if the group is not a column.
     """
     if group is not None and group not in texts:
         raise unknown("dataset.group", group, "column", texts.columns)
@@ -76,7 +76,7 @@ def people_of(
 
 
 def likely_groups(rules: Rules | None, train: Table) -> list[str]:
-    """Notes on columns that may say whose a row is: their values come again, and decide several other columns."""
+    """Notes on columns that may say whose a row is: their values repeat, and decide several other columns."""
     lookups = [rule for rule in (rules.rules if rules else ()) if isinstance(rule, Lookup)]
     notes = []
     for source in dict.fromkeys(rule.source for rule in lookups):
@@ -87,8 +87,8 @@ def likely_groups(rules: Rules | None, train: Table) -> list[str]:
         each = train.frame[source].notna().sum() / distinct
         if each >= _ROWS_EACH:
             notes.append(
-                f"column {source!r} decides {', '.join(map(repr, decided))}, and stands in {each:.1f} rows each; if it "
-                f"says whose a row is: {override('dataset.group', source)}"
+                f"column {source!r} decides {', '.join(map(repr, decided))}, and each value is in {each:.1f} rows; if "
+                f"it says whose a row is: {override('dataset.group', source)}"
             )
     return notes
 
@@ -96,9 +96,9 @@ def likely_groups(rules: Rules | None, train: Table) -> list[str]:
 def split_by_group(
     groups: NDArray[np.int64], classes: NDArray[np.object_] | None, *, fractions: Fractions, seed: int
 ) -> tuple[Positions, list[str]]:
-    """As `split_rows`, with all rows of a group in one part; sizes and classes' shares are kept among groups.
+    """As `split_rows`, with all rows of a group in one part. Sizes, and shares of classes, are those of groups.
 
-    `groups` (n,): whose each row is.
+    `groups` (n,): the group of each row.
     """
     _, first, members = np.unique(groups, return_index=True, return_inverse=True)
     strata: NDArray[np.object_] | None = None
@@ -112,7 +112,7 @@ def split_by_group(
 
 
 def _usual(classes: NDArray[np.object_], members: NDArray[np.int64], groups: int) -> NDArray[np.object_]:
-    """The class that most rows of each group have, (groups,)."""
+    """The most frequent class of each group, (groups,)."""
     counts = pd.crosstab(members, classes)
     usual: NDArray[Any] = counts.idxmax(axis=1).reindex(range(groups)).to_numpy(dtype=object)
     return usual

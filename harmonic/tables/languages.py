@@ -1,6 +1,6 @@
-"""What texts a column may hold, as a regular expression; and rows of them as a grammar.
+"""The texts that a column may hold, as a regular expression; and rows of such texts as a grammar.
 
-Every language here is finite: categories are listed, and a number has no more digits than the data shows.
+There are finitely many texts: categories are listed, and numbers have no more digits than the data.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from harmonic.tables.conditions import MOST_DIGITS, UNKNOWN_DIGITS, Condition
 from harmonic.tables.spellings import date_formats as dates
 
 _SPECIAL = re.compile(r"[^\w]", re.ASCII)
-_EXACT = 2.0**53  # whole numbers below it are floats as they are
+_EXACT = 2.0**53  # smaller whole numbers are exact as floats
 
 
 def column_language(column: Column, condition: Condition | None = None, written: Callable[[str], str] = str) -> str:
-    """The regular expression of the column's texts, as `written` has them.
+    """The regular expression of the column's texts, as `written` writes them.
 
-    With a condition: its values, or its range (harmonic.tables.ranges). Else:
+    With a condition: its values, or its range (harmonic.tables.ranges). Without one:
 
-    A number that is the same in all rows: its text. Dates: as they are written. Integers: as many digits as the data's
-    range has, without leading zeros, and a sign only where the range has one. Floats: that, a point, and 1 to
-    `decimals` decimals ("10.0" for none), in the column's style; where `Column.format` may write an exponent, an
-    exponent too. And the text of a missing value, where some are missing.
+    A number that is the same in all rows: its text. Dates: in their format. Integers: as many digits as the data has,
+    without leading zeros, and with a sign only if the data has negative numbers. Floats: the same, then a point and 1
+    to `decimals` decimals ("10.0" for none), in the column's style, and an exponent if `Column.format` may write one.
+    Also the text of a missing value, if values are missing.
     """
     if condition is not None:
         return _alternatives(condition.texts(), written) if condition.values else condition.pattern() or ""
@@ -44,7 +44,7 @@ def column_language(column: Column, condition: Condition | None = None, written:
 
 
 def lark(before: str, between: str, after: str, patterns: Sequence[str]) -> str:
-    """The Lark grammar of these languages in a row; the other three are Lark's literals, or nothing."""
+    """The Lark grammar of a row of texts that match `patterns`. `before`, `between`, `after`: Lark literals, or ""."""
     start = f" {between} ".join(f"C{place}" for place in range(len(patterns)))
     # A slash would end the expression.
     lines = [f"C{place}: /{literal('/').join(f'({pattern})'.split('/'))}/" for place, pattern in enumerate(patterns)]
@@ -52,7 +52,7 @@ def lark(before: str, between: str, after: str, patterns: Sequence[str]) -> str:
 
 
 def literal(text: str) -> str:
-    """The text as a pattern that matches it alone; what is not a word character is written by its code point."""
+    """The pattern that matches only this text. Characters that are not in words are written as code points."""
     return _SPECIAL.sub(lambda found: f"\\x{{{ord(found[0]):x}}}", text)
 
 
@@ -67,19 +67,19 @@ def _sign(column: Column) -> str:
 
 
 def _largest(column: Column) -> float:
-    """The largest magnitude in the data, or what stands for it."""
+    """The largest magnitude in the data; the largest number of UNKNOWN_DIGITS digits if the range is unknown."""
     bounds = [abs(bound) for bound in (column.minimum, column.maximum) if math.isfinite(bound)]
     return max(bounds, default=10.0**UNKNOWN_DIGITS - 1)
 
 
 def _whole(column: Column) -> str:
-    """The digits before the point: no more than the data has."""
+    """The digits before the point: at most as many as in the data."""
     digits = min(len(str(int(_largest(column)))), MOST_DIGITS)
     return f"(0|[1-9][0-9]{{0,{digits - 1}}})" if digits > 1 else "[0-9]"
 
 
 def _fraction(column: Column) -> str:
-    """The point and what is behind it, in the column's style."""
+    """The point and the digits behind it, in the column's style."""
     most = min(column.decimals, MOST_DIGITS)
     if column.style is Style.FIXED:
         return rf"\.[0-9]{{{column.decimals}}}"
@@ -92,7 +92,7 @@ def _fraction(column: Column) -> str:
 
 
 def _scientific(column: Column) -> str:
-    """The alternatives with an exponent that `str(float)` writes below 1e-4 and from 1e16 on."""
+    """The alternatives with an exponent, which `str(float)` writes below 1e-4 and from 1e16 on."""
     exponents = []
     if column.decimals > 4:
         exponents.append("-(0[5-9]|[1-9][0-9]{1,2})")

@@ -1,4 +1,4 @@
-"""What a table is called, and which column a setting means."""
+"""The name of a table, and which column a setting means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def file_label(path: str | Path) -> str:
-    """What the table in a file is called: the file's name without its endings."""
+    """The name of the table in a file: the file's name without its endings."""
     name = Path(str(path)).name
     for ending in _PACKED:
         name = name.removesuffix(ending)
@@ -22,9 +22,9 @@ def file_label(path: str | Path) -> str:
 
 
 def column_named(given: Any, names: Sequence[str]) -> str:
-    """The column that is meant: by its name, or, where YAML has read the name as a number, by what it is read as.
+    """The column with this name; if YAML has read the name as a number, the column whose name is that number.
 
-    So `dataset.target=2024` is the column "2024", and `1e5`, which arrives as 100000.0, the column "1e5".
+    So `dataset.target=2024` means the column "2024", and `1e5`, which arrives as 100000.0, the column "1e5".
     """
     if isinstance(given, str) or text_of(given) in names:
         return text_of(given)
@@ -47,7 +47,7 @@ def columns_named(given: Mapping[Any, Any] | None, names: Sequence[str]) -> dict
 
 
 def kinds_in(kinds: Mapping[Any, str] | str | None) -> Mapping[Any, str]:
-    """The kinds in a mapping, or in the text of one. Raises ConfigError for another text."""
+    """The kinds in a mapping, or in the text of a mapping. Raises ConfigError for any other text."""
     import yaml
 
     if not isinstance(kinds, str):
@@ -58,6 +58,6 @@ def kinds_in(kinds: Mapping[Any, str] | str | None) -> Mapping[Any, str]:
     except yaml.YAMLError as error:
         raise ConfigError("dataset.kinds", kinds, "cannot be read", f"write it like {example}") from error
     if not isinstance(read, dict):
-        problem = "is neither a mapping nor a file that ends in .yaml"
+        problem = "must be a mapping, or a file that ends in .yaml"
         raise ConfigError("dataset.kinds", kinds, problem, f"write it like {example}")
     return {str(name): str(kind) for name, kind in read.items()}

@@ -1,4 +1,4 @@
-"""New identifiers of the make of the real ones, and none of them."""
+"""New identifiers that look like the real ones, but are not among them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import pandas as pd
 
 _MOST_SHAPES = 50
 _TRIES = 100
-_COUNTED = 9  # digits below which whole numbers go on counting behind the largest
+_COUNTED = 9  # numbers with fewer digits go on counting from the largest one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewIdentifiers:
-    """How to make them.
+    """How to make new identifiers.
 
-    Numbers count from `start`, or lie in `span`, both ends included; `tail` stands behind them (".0"). Others have
-    `shapes`, such as "AA-000", with their counts, between a common `prefix` and `suffix`; their letters and digits are
-    drawn from `alphabets`, those beyond ASCII, marked "é", too. `octets`: four numbers below 256, as IP addresses have
-    them. `taken` are the real ones. `repeats`: in how many rows each of these stands, where some stand in several.
+    Numbers count from `start`, or are drawn from `span`, both ends included; `tail` is behind them (".0"). Others have
+    `shapes`, such as "AA-000", with their counts, between a common `prefix` and `suffix`. Their digits and letters are
+    drawn from `alphabets`; the last one is for letters beyond ASCII, which shapes mark by "é". `octets`: four numbers
+    below 256, as in IP addresses. `taken`: the real ones. `repeats`: in how many rows each of these is, if some are in
+    several.
     """
 
     start: int | None = None
@@ -39,11 +40,11 @@ class NewIdentifiers:
 
     @property
     def is_number(self) -> bool:
-        """Whether they are whole numbers."""
+        """Whether the identifiers are whole numbers."""
         return self.start is not None or self.span is not None
 
     def draw(self, n: int, draw: np.random.Generator, after: int = 0) -> list[str]:
-        """Make n different new ones; numbers that count begin behind `after` others."""
+        """Make n different new ones. `after`: how many numbers were given out before."""
         if self.start is not None:
             return [f"{self.start + after + row}{self.tail}" for row in range(n)]
         if self.span is not None:
@@ -55,7 +56,7 @@ class NewIdentifiers:
             for attempt in range(_TRIES):
                 if text not in made and text not in self.taken:
                     break
-                # The shape has no room for so many: longer ones have.
+                # The shape does not allow so many: make it longer.
                 text = self._fill(shapes[shape] + "0" * (attempt // 10), draw)
             while text in made or text in self.taken:
                 text = f"{text}-{len(made)}"
@@ -63,7 +64,7 @@ class NewIdentifiers:
         return list(made)
 
     def _numbers(self, n: int, draw: np.random.Generator) -> list[str]:
-        """Numbers of the span; beyond it where it has no room."""
+        """Numbers from the span; beyond it if it is too small."""
         assert self.span is not None
         low, high = self.span
         if high - low + 1 < 4 * (n + len(self.taken)):
@@ -113,7 +114,7 @@ def new_identifiers(known: pd.Series) -> NewIdentifiers:
 
 
 def _common_ends(values: list[str]) -> tuple[str, str]:
-    """What all values begin and end with, digits left out; nothing where there is one value only."""
+    """What all values begin and end with, without digits; nothing if there is only one value."""
     if len(values) < 2:
         return "", ""
     prefix = os.path.commonprefix(values).rstrip("0123456789")  # noqa: RUF071 (of texts)
@@ -123,5 +124,5 @@ def _common_ends(values: list[str]) -> tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """The text with every letter and digit beyond ASCII as an "é": what a shape keeps must not name anyone."""
+    """The text with "é" for every letter and digit beyond ASCII: a shape must not name anyone."""
     return "".join("é" if mark.isalnum() and not mark.isascii() else mark for mark in text)

@@ -1,6 +1,6 @@
-"""Regular expressions for the texts of numbers and dates between two bounds: what a grammar can hold a column to.
+"""Regular expressions for the texts of numbers and dates between two bounds. A grammar enforces them.
 
-Every language is finite: numbers have no more decimals than `places`, and no leading zeros.
+They match finitely many texts: numbers have at most `places` decimals, and no leading zeros.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def decimals(low: Decimal, high: Decimal, places: int, style: Style) -> str | No
 
 
 def dates(low: int, high: int, form: str) -> str | None:
-    """The dates from number `low` to number `high`, written as `form`; None if there are none.
+    """The dates from number `low` to number `high` in the format `form`; None if there are none.
 
-    A day that its month does not have counts as the month's last, as harmonic.tables.spellings.date_formats reads it.
+    A day that its month does not have counts as the month's last day, as in harmonic.tables.spellings.date_formats.
     """
     if low > high:
         return None
@@ -47,13 +47,13 @@ def dates(low: int, high: int, form: str) -> str | None:
     for box in _boxes(bounds[0], bounds[1], [_SPANS[name] for name in ranked]):
         spans = dict(zip(ranked, box, strict=True))
         texts = [_padded(*spans[name], 0 if name in plain else _WIDTHS.get(name, 2)) for name in fields]
-        # One part more than fields: what stands before the first, between them, and behind the last.
+        # There is one part more than fields: before the first, between them, and behind the last.
         written.append("".join(re.escape(part) + text for part, text in zip(parts, [*texts, ""], strict=True)))
     return _any(written)
 
 
 def _signed(low: int, high: int, magnitudes: object) -> str | None:
-    """Numbers from `low` to `high`, in units, given how those from 0 up are written."""
+    """Numbers from `low` to `high`, in units. `magnitudes` writes those from 0 up."""
     written = []
     if low < 0:
         written.append("-" + magnitudes(max(-high, 1), -low))  # type: ignore[operator]  # no "-0"
@@ -72,12 +72,12 @@ def _wholes(low: int, high: int) -> str:
 
 
 def _padded(low: int, high: int, width: int) -> str:
-    """Whole numbers with leading zeros up to `width` digits; without any where it is 0."""
+    """Whole numbers with leading zeros up to `width` digits; without leading zeros if it is 0."""
     return _digits(str(low).zfill(width), str(high).zfill(width)) if width else _wholes(low, high)
 
 
 def _digits(low: str, high: str) -> str:
-    """Texts of digits between two of the same length."""
+    """Texts of digits between two texts of the same length."""
     rest = len(low)
     if low == "0" * rest and high == "9" * rest:
         return f"[0-9]{{{rest}}}" if rest else ""
@@ -107,7 +107,7 @@ def _fixed_point(low: int, high: int, places: int, style: Style) -> str:
 
 
 def _behind_point(low: int, high: int, places: int, style: Style) -> str:
-    """The point and the digits behind it, as units of the last place from `low` to `high`."""
+    """The point and the digits behind it, from `low` to `high` in units of the last place."""
     least, most = str(low).zfill(places), str(high).zfill(places)
     if style in (Style.FIXED, Style.MONEY):
         text = r"\." + _digits(least, most)
@@ -117,7 +117,7 @@ def _behind_point(low: int, high: int, places: int, style: Style) -> str:
 
 
 def _fraction(low: str, high: str) -> str:
-    """Texts of 1 to len(low) digits that, filled up with zeros, lie between the two."""
+    """Texts of 1 to len(low) digits that are between the two when zeros fill them up."""
     rest = len(low)
     if low == "0" * rest and high == "9" * rest:
         return f"[0-9]{{1,{rest}}}"
@@ -129,7 +129,7 @@ def _fraction(low: str, high: str) -> str:
 
 
 def _by_first_digit(low: str, high: str) -> Iterator[tuple[str, str, str]]:
-    """The first digits of texts between the two, each with the bounds of what follows it."""
+    """The first digits of texts between the two, each with the bounds of the digits behind it."""
     zeros, nines = "0" * (len(low) - 1), "9" * (len(low) - 1)
     first, last = int(low[0]), int(high[0])
     if first == last:
@@ -146,7 +146,7 @@ def _by_first_digit(low: str, high: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _boxes(low: list[int], high: list[int], spans: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The tuples from `low` to `high` in lexicographic order, as products of intervals."""
+    """The tuples between `low` and `high` in lexicographic order, as products of intervals."""
     if not low:
         yield []
         return
@@ -162,5 +162,5 @@ def _boxes(low: list[int], high: list[int], spans: list[tuple[int, int]]) -> Ite
 
 
 def _any(written: list[str]) -> str:
-    """One of these."""
+    """The expression for any one of these."""
     return written[0] if len(written) == 1 else "(" + "|".join(written) + ")"

@@ -19,41 +19,41 @@ from harmonic.tables.table import Schema, Table
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """One table, split once; every generator of a sweep sees the same split.
+    """One table, split once. Every generator of a sweep gets the same split.
 
         table ─┬─ train ──────────── generators learn from them; fidelity compares with them; those that were learnt are
                │                     the members of attacks
-               ├─ val ─┬─ reference  learners' settings are chosen on them (mle); attackers hold them
-               │       └─ holdout ── nothing but the anchor `holdout`: fresh real rows in the place of synthetic ones
+               ├─ val ─┬─ reference  learners' settings are chosen on them (mle); attackers have them
+               │       └─ holdout ── only for the anchor `holdout`: fresh real rows instead of synthetic ones
                └─ test ───────────── learners are tested on them; the non-members of attacks
 
         evaluate_on=validation, to choose settings by a metric (`for_selection`):
 
-        reference ─┬─ two thirds ─── take the place of test
-                   └─ one third ──── takes the place of reference; test and holdout stay unseen
+        reference ─┬─ two thirds ─── instead of test
+                   └─ one third ──── instead of reference; test and holdout stay unseen
 
-    Small tables set the halves: more parts would leave fewer rows than choosing and testing take. Learners' settings
-    and attackers may share rows, since neither result goes into the other.
+    There are only so few parts because of small tables: with more parts, each would have too few rows. Learners'
+    settings and attackers may share rows, because neither result affects the other.
     """
 
     train: Table
     val: Table
     test: Table
     source: str = ""  # where the rows came from, for the report
-    notes: tuple[str, ...] = field(default=())  # what was changed on the way in, for the report
-    layout: FileLayout | None = None  # of the file they came from; None: its columns are the table's
-    canaries: Table | None = None  # made-up rows that stand behind the real ones in `train` (harmonic.tables.canaries)
-    decoys: Table | None = None  # such rows that stand nowhere
+    notes: tuple[str, ...] = field(default=())  # what was changed while reading, for the report
+    layout: FileLayout | None = None  # of the file that they came from; None: the table has the file's columns
+    canaries: Table | None = None  # made-up rows that are behind the real ones in `train` (harmonic.tables.canaries)
+    decoys: Table | None = None  # made-up rows that are nowhere else
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
-    kept_apart: Table | None = None  # the holdout rows, where `val` is without them
-    people: People | None = None  # whose the rows are, where someone has several (harmonic.tables.grouping)
-    rules: Rules | None = None  # what holds in every row, and is to hold in new ones (harmonic.tables.rules.rule)
-    declared: Declared | None = None  # what the user, or the file's form, says of the columns; None: nothing
+    kept_apart: Table | None = None  # the holdout rows, if `val` is without them
+    people: People | None = None  # whose the rows are, if someone has several (harmonic.tables.grouping)
+    rules: Rules | None = None  # what is true in every row, and must be in new ones (harmonic.tables.rules.rule)
+    declared: Declared | None = None  # what the user, or the file's spelling, says of the columns; None: nothing
 
     @property
     def schema(self) -> Schema:
-        """The training rows' schema: that of all rows, but in the splits that generators are given.
+        """The schema of `train`: that of all rows, except in the splits that generators get.
 
         See harmonic.tables.training_view.
         """
@@ -61,12 +61,12 @@ class Splits:
 
     @property
     def whole_schema(self) -> Schema:
-        """The schema of all rows: it allows what only held-out rows have."""
+        """The schema of all rows: it also allows values that only held-out rows have."""
         return self.val.schema
 
     @property
     def members(self) -> Table:
-        """The training rows that the generator learnt, or was shown: an attacker can find no trace of the others."""
+        """The training rows that the generator learnt, or that prompts showed: the others leave no trace."""
         return self.train if self.learnt is None else self.train.take(self.learnt)
 
     @property
@@ -85,9 +85,9 @@ class Splits:
         return _parted(self.val, len(self.val) // 2, "reference")[1]
 
     def for_selection(self) -> Splits:
-        """The same split with two thirds of the reference rows in the place of the test rows, and one third left.
+        """The same split, with two thirds of the reference rows instead of the test rows, and one third left.
 
-        For choosing settings by a metric: the test rows stay unseen, and so do those of `holdout`.
+        To choose settings by a metric: the test rows and the holdout rows stay unseen.
         """
         reference = self.reference
         val, test = _parted(reference, len(reference) // 3, "selection")
@@ -101,16 +101,16 @@ class Splits:
         return replace(self, **changed)
 
     def reduced(self, rules: Rules) -> Splits:
-        """The split as a generator is given it: without the columns that the rules compute."""
+        """The split as a generator gets it: without the columns that the rules compute."""
         return replace(self.each(rules.reduced_table), rules=None)
 
     def fingerprint(self) -> str:
-        """sha256 over the rows and the layout of their file: equal for equal files, split alike."""
+        """sha256 over the rows and the layout of their file: equal for equal files with the same split."""
         layout = "" if self.layout is None else self.layout.fingerprint()
         return hashlib.sha256((self.rows_fingerprint() + layout).encode()).hexdigest()
 
     def rows_fingerprint(self) -> str:
-        """sha256 over the rows of every part, all that generators and measures see of the file."""
+        """sha256 over the rows of every part: all that generators and measures get of the file."""
         tables = (self.train, self.val, self.test, self.reference, self.holdout, self.canaries, self.decoys)
         parts = ["" if table is None else table.fingerprint() for table in tables]
         if self.rules is not None and self.rules.rules:
@@ -119,6 +119,6 @@ class Splits:
 
 
 def _parted(table: Table, size: int, name: str) -> tuple[Table, Table]:
-    """So many of the rows, and the others, in the table's order; the same ones for any seed of a run."""
+    """`size` of the rows, and the others, in the table's order; the same ones for any seed of a run."""
     order = np.random.default_rng(derive(0, name)).permutation(len(table))
     return table.take(np.sort(order[:size])), table.take(np.sort(order[size:]))

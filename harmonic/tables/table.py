@@ -1,7 +1,7 @@
 """A table: typed rows and their schema. A Column's values and texts are in harmonic.tables.columns.
 
-A Table's frame is typed by its schema: int64 for integer columns, float64 for float columns and for integers of
-which some are missing, str (object) for category columns.
+The schema gives the dtypes of the frame: int64 for integer columns, float64 for float columns and for integers with
+missing values, str (object) for category columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Column", "InvalidValue", "Kind", "Schema", "Table", "Task", "Value"]
 
 
 class Task(StrEnum):
-    """What the target column asks for, in the words of the paper's instruction."""
+    """What is predicted, in the words of the paper's instruction."""
 
     BINARY = "binary classification"
     MULTICLASS = "multi classification"
@@ -35,9 +35,9 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """The columns in order, the target among them, and the task.
+    """The columns in order, including the target, and the task.
 
-    `target` is "" where the task is none. `description` is what the rows are about, in the words of the instruction.
+    `target` is "" if there is none. `description`: what the rows are about, in the words of the instruction.
     """
 
     columns: tuple[Column, ...]
@@ -69,21 +69,21 @@ class Schema:
 
     @property
     def features(self) -> list[Column]:
-        """All columns but the target, in order."""
+        """All columns except the target, in order."""
         return [column for column in self.columns if column.name != self.target]
 
     @property
     def numeric(self) -> list[str]:
-        """Names of the numeric columns, the target among them when it is numeric."""
+        """Names of the numeric columns, including a numeric target."""
         return [column.name for column in self.columns if column.is_numeric]
 
     @property
     def categorical(self) -> list[str]:
-        """Names of the category columns, the target among them when it is one."""
+        """Names of the category columns, including a target with classes."""
         return [column.name for column in self.columns if not column.is_numeric]
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The frame with this schema's column order and dtypes. Raises DataError if it cannot be."""
+        """The frame with this schema's column order and dtypes. Raises DataError if a column or value does not fit."""
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
             raise DataError(f"columns missing: {missing}; found: {list(frame.columns)}")
@@ -92,7 +92,7 @@ class Schema:
 
 
 def _typed(values: pd.Series, column: Column) -> np.ndarray:
-    """The values in the column's dtype. Raises DataError if they cannot be."""
+    """The values in the column's dtype. Raises DataError if a value does not fit."""
     gaps = values.isna().to_numpy()
     if gaps.any() and column.missing is None:
         raise DataError(f"column {column.name!r} has a missing value, first in row {int(np.flatnonzero(gaps)[0])}")
@@ -110,9 +110,9 @@ def _typed(values: pd.Series, column: Column) -> np.ndarray:
     if not np.isfinite(given).all():
         raise DataError(f"column {column.name!r} holds an infinite value")
     if column.kind is Kind.INTEGER and not (given == given.round()).all():
-        raise DataError(f"column {column.name!r} holds a value that is no integer")
+        raise DataError(f"column {column.name!r} holds a value that is not an integer")
     if column.dtype == "int64":
-        # Straight to int64 where it can be: a detour over float64 would round big integers.
+        # Not through float64 if possible: that would round big integers.
         exact = pd.api.types.is_integer_dtype(values) or values.dtype == object
         return (values if exact else numbers).astype("int64").to_numpy()
     return numbers.to_numpy()
@@ -149,7 +149,7 @@ class Table:
         return replace(self, frame=self.frame.iloc[rows].reset_index(drop=True))
 
     def fingerprint(self) -> str:
-        """sha256 over schema and values: equal for equal tables, whatever file they came from."""
+        """sha256 over schema and values: equal for equal tables from different files."""
         digest = hashlib.sha256(repr(self.schema).encode())
         digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
         return digest.hexdigest()

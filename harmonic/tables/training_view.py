@@ -1,11 +1,11 @@
-"""What generators are told of a table's columns: what the training rows show, and what the user says.
+"""What generators know of a table's columns: what the training rows show, and what the user says.
 
-Two kinds of facts are read off a file. Facts about its form come from all rows: which columns there are, whether a
-column holds numbers, dates or categories, how numbers, dates and missing values are written. Values come from the
-training rows alone: the categories, the range, the number of decimals, whether numbers are whole, whether any value is
-missing. A category that only held-out rows have is no choice of a generator's grammar, encoder or prompt. Measures are
-given the columns of all rows. What a user declares (harmonic.tables.reading.declared) is public, and everybody is told
-of it.
+A file gives two kinds of facts. Facts about its form come from all rows: which columns there are, whether a column
+holds numbers, dates or categories, how numbers, dates and missing values are written. Facts about values come only from
+the training rows: the categories, the range, the number of decimals, whether numbers are whole, whether values are
+missing. So the grammar, encoder and prompts of a generator do not have a category that only held-out rows have.
+Measures get the columns of all rows. What a user declares (harmonic.tables.reading.declared) is public: everything may
+know it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from harmonic.tables.splits import Splits
 from harmonic.tables.table import Schema, Table
 
 VERSION = 1
-"""Raised when generators are told something else of the same table."""
+"""Increase it when generators get to know something else of the same table."""
 
-_WHOLE = 1e16  # beyond it a float is written with an exponent, as no integer is
+_WHOLE = 1e16  # larger floats are written with an exponent, unlike integers
 
 
 def training_schema(train: Table, declared: Declared | None = None) -> Schema:
-    """The schema with what these rows show of each column that is not declared in full.
+    """The schema, with each column as these rows show it, unless it is declared in full.
 
-    A column whose kind is given keeps it. One without any value here stays as it is.
+    A column keeps a kind that is given. A column without any value here does not change.
     """
     said = declared or Declared({}, {})
     columns = tuple(
@@ -42,9 +42,9 @@ def training_schema(train: Table, declared: Declared | None = None) -> Schema:
 
 
 def for_generators(splits: Splits) -> Splits:
-    """The splits as generators are given them: `train` and the rules have the training rows' schema.
+    """The splits as generators get them: `train` and the rules have the schema of the training rows.
 
-    The held-out parts keep the schema of all rows, `Splits.whole_schema`, for rows that are only to be scored.
+    The held-out parts keep the schema of all rows, `Splits.whole_schema`, for rows that are only scored.
     """
     schema = training_schema(splits.train, splits.declared)
     rules = splits.rules and replace(splits.rules, schema=schema)
@@ -52,10 +52,9 @@ def for_generators(splits: Splits) -> Splits:
 
 
 def to_score(splits: Splits, rows: pd.DataFrame) -> Table:
-    """Rows that anyone may ask a likelihood of, as a table of the columns that the generator knows.
+    """Rows whose likelihood is asked for, as a table of the columns that the generator knows.
 
-    They may hold what no training row has. Each cell has its text; that of a value that training rows could have is
-    the same as there.
+    They may have values that no training row has. A value that training rows could have gets the same text as there.
     """
     whole = splits.whole_schema
     schema = replace(splits.schema, columns=tuple(whole[name] for name in splits.schema.names))
@@ -63,7 +62,7 @@ def to_score(splits: Splits, rows: pd.DataFrame) -> Table:
 
 
 def _shown(column: Column, values: pd.Series, *, kind_given: bool) -> Column:
-    """The column as these values of it show it."""
+    """The column as these values show it."""
     known = values.dropna()
     if not len(known):
         return column
@@ -75,7 +74,7 @@ def _shown(column: Column, values: pd.Series, *, kind_given: bool) -> Column:
         return found
     found = replace(found, decimals=max(map(decimals_of, known.unique().tolist())))
     whole = not found.decimals and float(known.abs().max()) < _WHOLE
-    # Written without ".0", they are what a file of these rows alone would have: integers.
+    # Without ".0", a file of only these rows would have integers.
     if whole and column.style is Style.PLAIN and not kind_given:
         return replace(found, kind=Kind.INTEGER, style=Style.SHORTEST)
     return found

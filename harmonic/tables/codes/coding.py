@@ -1,4 +1,4 @@
-"""How values are put before a language model: as they are, or as codes, numbers and categories each for themselves."""
+"""How a language model gets values: unchanged, or as codes; numbers and categories are decided separately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Categories = Literal["text", "letters"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coding:
-    """A table in codes, and the way back."""
+    """Turns a table into codes, and back."""
 
     numbers: Quantiles
     categories: LetterCodes
@@ -28,7 +28,7 @@ class Coding:
         """Learn the codes from the training rows."""
         schema = train.schema
         binned = Quantiles.of(train) if numbers == "quantiles" else Quantiles.none(schema)
-        # The codes of numbers are categories of their own, and stay: letters are for the categories of the table.
+        # The codes of numbers are categories, too, but keep their digits: letters are for the table's own categories.
         lettered = LetterCodes.of(schema) if categories == "letters" else LetterCodes.none(schema)
         return cls(binned, LetterCodes(binned.coded, lettered.letters))
 
@@ -42,9 +42,9 @@ class Coding:
         return self.categories.encode(self.numbers.encode(table))
 
     def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
-        """Coded rows with numbers and categories again, numbers drawn within their bins and within the conditions."""
+        """Coded rows as numbers and categories; numbers are drawn within their bins and within the conditions."""
         return self.numbers.decode(self.categories.decode(frame), seed, conditions)
 
     def conditions(self, conditions: Conditions) -> dict[str, Condition]:
-        """The same conditions, on the coded table. Raises ConfigError where no code can satisfy one."""
+        """The same conditions on the coded table. Raises ConfigError if no code can satisfy one of them."""
         return self.categories.conditions(self.numbers.conditions(conditions))

@@ -1,7 +1,7 @@
-"""Categories as single letters, and the way back: A for the first of a column's categories, B for the second.
+"""Categories as single letters, and back: A for the first category of a column, B for the second.
 
-A letter is one token, where `A101` is four and `critical account` three, so that a row is read, learnt and drawn
-sooner. What the words mean is lost: a column stays as it is where its texts are short anyway, or more than there are
+A letter is one token; `A101` is four, and `critical account` three. So rows are learnt and drawn faster. The meaning
+of the words is lost. A column does not change if its texts are short, or if it has more categories than there are
 letters.
 """
 
@@ -20,16 +20,16 @@ from harmonic.tables.conditions import Condition, Conditions
 from harmonic.tables.table import Schema, Table
 
 SHORT = 2
-"""Columns whose texts have so many characters on average, or fewer, stay as they are."""
+"""Columns whose texts have at most so many characters on average do not change."""
 
 _LETTERS = ascii_uppercase + ascii_lowercase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LetterCodes:
-    """A table with letters in the place of categories, and the way back. letters: of each column, category to letter.
+    """Turns categories into letters, and back.
 
-    schema: of the table in words.
+    schema: of the table with categories. letters: by column, the letter of each category.
     """
 
     schema: Schema
@@ -43,7 +43,7 @@ class LetterCodes:
 
     @classmethod
     def none(cls, schema: Schema) -> LetterCodes:
-        """Categories stay as they are."""
+        """No letters: categories do not change."""
         return cls(schema, {})
 
     @property
@@ -52,7 +52,7 @@ class LetterCodes:
         return self._coded_schema(self.schema)
 
     def encode(self, table: Table) -> Table:
-        """The table with letters; a value that has none, which no training row has, stays as it is."""
+        """The table with letters. A value that no training row has, and that has no letter, does not change."""
         if not self.letters:
             return table
         frame = table.frame.copy()
@@ -61,14 +61,14 @@ class LetterCodes:
         return Table(frame, self._coded_schema(table.schema))
 
     def decode(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Coded rows with their categories again."""
+        """Coded rows as categories."""
         found = frame.copy()
         for name, letters in self.letters.items():
             found[name] = _mapped(frame[name], {letter: category for category, letter in letters.items()})
         return found
 
     def conditions(self, conditions: Conditions) -> dict[str, Condition]:
-        """The same conditions, on the coded table."""
+        """The same conditions on the coded table."""
         return {name: self._condition(name, condition) for name, condition in conditions.items()}
 
     def _condition(self, name: str, condition: Condition) -> Condition:
@@ -90,7 +90,7 @@ class LetterCodes:
 
 
 def letters_of(column: Column) -> dict[str, str]:
-    """A letter for each category; none where texts are short, or more than there are letters."""
+    """A letter for each category; none if the texts are short, or if there are more of them than letters."""
     texts = column.categories
     free = [letter for letter in _LETTERS if letter != column.missing]
     if not texts or len(texts) > len(free) or np.mean([len(text) for text in texts]) <= SHORT:

@@ -1,11 +1,11 @@
-"""Numbers as codes of one or two digits: the rank of a value, or the quantile bin that it lies in, and the way back.
+"""Numbers as codes of one or two digits, and back: the rank of a value, or the quantile bin that it is in.
 
-Shorter than numbers in full, learnt faster, and a row written so does not show exact values of a column with many.
-A numeric column gets at most 100 codes, "00" to "99" in the order of its values (one digit where they are ten or
-fewer), and at most one for every three rows, so that few numbers that one row alone has come out as they are. Where
-there are no more distinct values each has its own, and no other number comes out. Else a value that more than its share
-of the rows have keeps a code to itself, and those between share bins of about equal numbers of rows. A bin is read back
-as a uniform draw among the numbers that it spans, in the column's decimals.
+Codes are shorter than numbers, learnt faster, and do not show exact values of columns with many values. A numeric
+column gets at most 100 codes, "00" to "99" in the order of its values (one digit if there are at most ten codes), and
+at most one code for every three rows, so that few numbers of single rows are released exactly. If a column has no more
+distinct values than codes, each value has its own code, and no other number is drawn. Otherwise a value that more than
+its share of the rows have gets its own code, and the values between share bins with about equal numbers of rows. A bin
+becomes a number again by a uniform draw from its range, with the column's decimals.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from harmonic.tables.table import Schema, Table
 
 CODES = 100
 ROWS = 3
-"""Of a column, for each code, at least."""
+"""The least number of rows of a column for each code."""
 
-_MOST_STEPS = 2.0**52  # in a bin: a float tells no more apart
+_MOST_STEPS = 2.0**52  # different numbers in a bin: a float cannot have more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bins:
-    """The codes of one column: bin i holds the numbers from low[i] to high[i], both included. (codes,) each."""
+    """The codes of one column: bin i has the numbers from low[i] to high[i], both included. (codes,) each."""
 
     column: Column
     low: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Bins:
 
     @classmethod
     def of(cls, column: Column, values: NDArray[np.float64], *, codes: int) -> Bins:
-        """At most so many codes, of these training values, (n,), one at least."""
+        """At most `codes` codes for these training values, (n,), of which there is at least one."""
         distinct, counts = np.unique(values, return_counts=True)
         starts = np.arange(len(distinct)) if len(distinct) <= codes else _starts(counts, codes)
         ends = np.append(starts[1:], len(distinct)) - 1
@@ -50,7 +50,7 @@ class Bins:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The texts of the codes; one that is the text of a missing value is passed over."""
+        """The texts of the codes, without the text of a missing value."""
         width = len(str(len(self.low) - 1))
         texts = (f"{number:0{width}d}" for number in range(len(self.low) + 1))
         return tuple(text for text in texts if text != self.column.missing)[: len(self.low)]
@@ -61,7 +61,7 @@ class Bins:
         return Column(name=self.column.name, kind=Kind.CATEGORY, categories=self.codes, missing=self.column.missing)
 
     def places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The bin of each value, (n,); a value between two bins is in the nearer one. NaN is in any."""
+        """The bin of each value, (n,); for a value between two bins the nearer one, for NaN any."""
         place = np.clip(np.searchsorted(self.low, values, side="right") - 1, 0, len(self.low) - 1)
         above = np.minimum(place + 1, len(self.low) - 1)
         nearer = (values > self.high[place]) & (self.low[above] - values < values - self.high[place])
@@ -76,7 +76,7 @@ class Bins:
     def decode(
         self, codes: pd.Series, uniforms: NDArray[np.float64], condition: Condition | None
     ) -> NDArray[np.float64]:
-        """A number of each code's bin, by the uniform draws in [0, 1): (n,), NaN for a missing code."""
+        """A number from each code's bin, by uniform draws in [0, 1): (n,), NaN for a missing code."""
         numbers = {text: number for number, text in enumerate(self.codes)}
         place = codes.map(numbers).to_numpy(dtype=np.float64)
         given = np.flatnonzero(~np.isnan(place))
@@ -100,7 +100,7 @@ class Bins:
         return found
 
     def condition(self, condition: Condition) -> Condition:
-        """The same condition, on codes: those whose bins hold a number that satisfies it."""
+        """The same condition on codes: on those whose bins have a number that satisfies it."""
         if condition.values:
             given = [float(value) for value in condition.values if value is not None]
             codes: list[Any] = sorted(set(self.encode(np.array(given)))) if given else []
@@ -112,7 +112,7 @@ class Bins:
         )
 
     def _bounds(self, condition: Condition | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The ends of the bins, within the condition's range; the outer ones reach as far as it does."""
+        """The ends of the bins, within the condition's range."""
         low, high = self.low.copy(), self.high.copy()
         if condition is None:
             return low, high
@@ -127,9 +127,9 @@ class Bins:
 
 
 def _starts(counts: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
-    """Where the bins begin, among the distinct values with these counts: (codes,) positions."""
+    """The positions, (codes,), at which bins begin among the distinct values with these counts."""
     alone = np.flatnonzero(counts > counts.sum() / codes)
-    # What is left of the codes goes to the stretches between, by their rows, one each at least.
+    # The other codes go to the stretches between, by their rows, at least one to each.
     edges = np.concatenate([[-1], alone, [len(counts)]])
     stretches = [(first + 1, last) for first, last in pairwise(edges) if last > first + 1]
     if len(alone) + len(stretches) > codes:
@@ -148,7 +148,7 @@ def _starts(counts: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantiles:
-    """A table with codes in the place of numbers, and the way back. `bins`: of the columns that are coded."""
+    """Turns numbers into codes, and back. `schema`: of the table with numbers. `bins`: of the coded columns."""
 
     schema: Schema
     bins: Mapping[str, Bins]
@@ -166,7 +166,7 @@ class Quantiles:
 
     @classmethod
     def none(cls, schema: Schema) -> Quantiles:
-        """Numbers stay as they are."""
+        """No codes: numbers do not change."""
         return cls(schema, {})
 
     @property
@@ -175,7 +175,7 @@ class Quantiles:
         return self._coded(self.schema)
 
     def encode(self, table: Table) -> Table:
-        """The table with codes; its schema may allow more than that of the training rows."""
+        """The table with codes. Its schema may be wider than that of the training rows."""
         if not self.bins:
             return table
         frame = table.frame.copy()
@@ -191,7 +191,7 @@ class Quantiles:
         return replace(schema, columns=columns)
 
     def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
-        """Coded rows with numbers again, each within its bin, and within the conditions. Row i depends on i alone."""
+        """Coded rows as numbers, each within its bin and within the conditions. Row i depends on i alone."""
         if not self.bins:
             return frame
         uniforms = np.random.default_rng(derive(seed, "numbers in bins")).random((len(frame), len(self.bins)))
@@ -202,7 +202,7 @@ class Quantiles:
         return self.schema.conform(found)
 
     def conditions(self, conditions: Conditions) -> dict[str, Condition]:
-        """The same conditions, on the coded table. Raises ConfigError where no code can satisfy one."""
+        """The same conditions on the coded table. Raises ConfigError if no code can satisfy one of them."""
         found = {
             name: self.bins[name].condition(condition) if name in self.bins else condition
             for name, condition in conditions.items()
@@ -210,5 +210,5 @@ class Quantiles:
         for name, condition in conditions.items():
             if name in self.bins and not found[name].values:
                 fix = "widen the range, or generator.numbers=text"
-                raise ConfigError("condition", str(condition), "no training value lies there", fix)
+                raise ConfigError("condition", str(condition), "no training row has a value there", fix)
         return found

@@ -1,1 +1,1 @@
-"""What the columns of a table are: numbers, categories or dates; features, names of someone or free text."""
+"""What the columns of a table are: numbers, categories or dates; something to learn, identifiers or free text."""

@@ -1,6 +1,6 @@
-"""What a column's numbers may mean besides the obvious: codes, years, row numbers, stand-ins for missing values.
+"""What a column's numbers may mean besides quantities: codes, years, row numbers, texts for missing values.
 
-Codes are taken for categories, and it is said; the rest is said only, with the setting that decides.
+Codes become categories, and a note says so. The other meanings are only noted, with the setting that decides.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from harmonic.tables.column_types.missing_markers import MISSING_VALUES
 from harmonic.tables.columns import Kind
 from harmonic.tables.spellings.date_formats import find_format, format_date, parse_date
 
-_MOST_CODES = 12  # different numbers up to which they may be codes
+_MOST_CODES = 12  # different numbers that may be codes, at most
 _ROWS_PER_CODE = 5.0
 _LEAST_ROWS = 20
-_SPARSE = 0.4  # share of the whole numbers between the least and the largest that codes have at most
+_SPARSE = 0.4  # share of all whole numbers between the least and the largest that may be codes, at most
 _YEARS = (1900, 2100)
 _INDEX = re.compile(r"(?i)^(index|idx|row|rows|rownames|row_?id|nr|no|id|key|unnamed: \d+)$|_(id|idx|index)$")
 _SENTINEL = re.compile(
     r"-(1|9|99|999|9999|99999|999999|88|888|8888|77|777|7777|6666|66|666)|999|9999|99999|999999|9{7,}"
 )
-_REPEATED = 3  # rows in which a stand-in stands at least
+_REPEATED = 3  # rows that have a text for missing values, at least
 _NEVER = re.compile(
     r"(1111-11-11|1753-01-01|1899-12-3[01]|19[07]0-01-01|20[79]9-12-31|2100-01-01|[239]999-(12-31|01-01))"
 )
 _TIMED = re.compile(r"(?i)date|datum|fecha|day|tag$|(^|_)(on|at)$")
 _EXCEL_DAYS = (20_000, 60_000)  # 1954 to 2064, in days since 1899-12-30
 _LEAST_DIGITS = 6  # of numbers that may name someone
-_EXACT, _NEARLY = 7, 0.9  # digits of numbers that are exact, and the share of rows that have one of their own
-_ROUNDED = 0.1  # share of multiples of 100 from which numbers are rounded, as quantities are
+_EXACT, _NEARLY = 7, 0.9  # digits of exact numbers, and the share of rows with a number that no other row has
+_ROUNDED = 0.1  # share of multiples of 100 from which numbers are rounded, like quantities
 
 
 def find_codes(name: str, values: pd.Series) -> str | None:
-    """Why whole numbers are codes rather than quantities; None where they are not. `values`: texts, none missing."""
+    """A note if whole numbers are codes rather than quantities; else None. `values`: texts without missing ones."""
     distinct = values.unique()
     if len(values) < _LEAST_ROWS or not 3 <= len(distinct) <= _MOST_CODES or infer_kind(distinct) is not Kind.INTEGER:
         return None
@@ -48,18 +48,18 @@ def find_codes(name: str, values: pd.Series) -> str | None:
     numbers = sorted(map(int, distinct))
     steps = set(np.diff(numbers))
     if len(numbers) / (numbers[-1] - numbers[0] + 1) > _SPARSE or len(steps) == 1:
-        return None  # without gaps, or evenly spaced: steps of a scale
+        return None  # without gaps, or evenly spaced: a scale
     shown = ", ".join(map(str, numbers[:6]))
     return (
-        f"column {name!r} has {len(distinct)} whole numbers with gaps ({shown}): taken for codes, and only these are "
-        f"written; if they are quantities: {override('dataset.kinds', {name: 'integer'})}"
+        f"column {name!r} has {len(distinct)} whole numbers with gaps ({shown}): taken for codes, so that no others "
+        f"are written; if they are quantities: {override('dataset.kinds', {name: 'integer'})}"
     )
 
 
 def find_doubts(name: str, values: pd.Series, write: Callable[[str], str] = str) -> list[str]:
-    """What a user should know about a column of numbers or dates that is learnt as such.
+    """Notes for the user on a column that is learnt as numbers or dates.
 
-    `values`: plain texts, none missing. `write` gives the file's text of one.
+    `values`: plain texts without missing ones. `write`: gives the file's text of a plain one.
     """
     distinct = values.unique()
     if len(values) < _LEAST_ROWS or len(distinct) < 3:
@@ -75,14 +75,14 @@ def _years(name: str, distinct: Collection[str]) -> list[str]:
     if not all(re.fullmatch(r"\d{4}", text) and _YEARS[0] <= int(text) <= _YEARS[1] for text in distinct):
         return []
     fix = f"if they are labels: {override('dataset.kinds', {name: 'category'})}"
-    return [f"column {name!r} looks like years and is learnt as whole numbers, years between them, too; {fix}"]
+    return [f"column {name!r} looks like years and is learnt as whole numbers: new rows may have other years; {fix}"]
 
 
 def _row_numbers(name: str, distinct: Collection[str]) -> list[str]:
     if not _INDEX.search(name) or infer_kind(distinct) is not Kind.INTEGER:
         return []
     fix = f"{override('dataset.kinds', {name: 'identifier'})}, or category"
-    return [f"column {name!r} is named like an index and is learnt as whole numbers; if it is one: {fix}"]
+    return [f"column {name!r} has the name of an index and is learnt as whole numbers; if it is an index: {fix}"]
 
 
 def _day_numbers(name: str, distinct: Collection[str]) -> list[str]:
@@ -94,12 +94,12 @@ def _day_numbers(name: str, distinct: Collection[str]) -> list[str]:
     day = datetime(1899, 12, 30) + timedelta(days=numbers[0])
     return [
         f"column {name!r} looks like the day numbers of a spreadsheet ({numbers[0]} is {day:%Y-%m-%d}) and is learnt "
-        "and written as whole numbers; to have dates, write them as such in the spreadsheet"
+        "and written as whole numbers; to have dates, format them as dates in the spreadsheet"
     ]
 
 
 def _long_numbers(name: str, values: pd.Series) -> list[str]:
-    """Another number in every row, of one length, and not rounded: a quantity, or the number of someone."""
+    """Every row has another number, all of one length and not rounded: quantities, or numbers that name someone."""
     distinct = values.unique()
     if len(distinct) < len(values) or infer_kind(distinct) is not Kind.INTEGER:
         return []
@@ -108,13 +108,13 @@ def _long_numbers(name: str, values: pd.Series) -> list[str]:
     if len(digits) > 1 or min(digits) < _LEAST_DIGITS or rounded > _ROUNDED * len(distinct):
         return []
     return [
-        f"column {name!r} has another number of {digits.pop()} digits in every row, and is learnt as a quantity; if it "
-        f"names someone: {override('dataset.kinds', {name: 'identifier'})}"
+        f"column {name!r} has another number of {digits.pop()} digits in every row, and is learnt as a quantity; if "
+        f"the numbers name someone: {override('dataset.kinds', {name: 'identifier'})}"
     ]
 
 
 def _exact_numbers(name: str, values: pd.Series) -> list[str]:
-    """Another number of many digits in nearly every row: a place on earth, an account's balance."""
+    """Nearly every row has another number of many digits: a coordinate, the balance of an account."""
     counts = values.value_counts()
     if infer_kind(counts.index) is not Kind.FLOAT or (counts == 1).sum() < _NEARLY * len(values):
         return []
@@ -122,13 +122,13 @@ def _exact_numbers(name: str, values: pd.Series) -> list[str]:
     if digits < _EXACT:
         return []
     return [
-        f"column {name!r} has another number of {digits:.0f} digits in nearly every row: an exact one may tell whose "
-        "row it is, and new rows may hold some as they are; rounded ones tell less (round them in the file)"
+        f"column {name!r} has another number of {digits:.0f} digits in nearly every row: an exact one may show whose "
+        "row it is, and new rows may have some of them; rounded numbers show less (round them in the file)"
     ]
 
 
 def _far_dates(name: str, values: pd.Series, form: str, write: Callable[[str], str]) -> list[str]:
-    """Dates such as 9999-12-31 farther from all others than these are from each other."""
+    """Dates such as 9999-12-31 that are farther from all others than these are from each other."""
     found = []
     for text, count in values.value_counts().items():
         if count < _REPEATED or not _NEVER.fullmatch(_iso(str(text), form)):
@@ -142,14 +142,14 @@ def _far_dates(name: str, values: pd.Series, form: str, write: Callable[[str], s
 
 
 def _iso(text: str, form: str) -> str:
-    """The day of a date, in ISO 8601; "" where the format has none."""
+    """The day of a date, in ISO 8601; "" if the format has no day."""
     seconds = {"%f": 86_400_000_000, "%H": 86_400}
     unit = next((size for field, size in seconds.items() if field in form), 1)
     return format_date(parse_date(text, form) // unit, "%Y-%m-%d") if "%Y" in form else ""
 
 
 def _sentinels(name: str, values: pd.Series, write: Callable[[str], str]) -> list[str]:
-    """Numbers such as -999 far beyond the others: further from them than these are from each other."""
+    """Numbers such as -999 that are farther from all others than these are from each other."""
     counts = values.value_counts()
     found = []
     for text, count in counts.items():

@@ -1,1 +1,1 @@
-"""From a file to a table of texts: bytes, dialect, header, columns; and back to a file of the same layout."""
+"""From a file to a table of texts (encoding, dialect, header, columns), and back to a file with the same layout."""

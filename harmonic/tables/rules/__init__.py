@@ -1,1 +1,1 @@
-"""Rules that relate columns, such as `total = net + tax`: found, written, and kept by new rows."""
+"""Rules, such as `total = net + tax`: how they are found, how a user writes them, and how new rows keep them."""

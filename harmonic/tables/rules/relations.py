@@ -1,12 +1,12 @@
-"""Finding which column decides another, and which is never above another.
+"""Finds which column decides another, and which is never above another.
 
-The bound on chance, and what it is a bound of, are in harmonic.tables.rules.search.
+harmonic.tables.rules.search explains the bound on chance.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 import numpy as np
@@ -18,9 +18,9 @@ from harmonic.tables.rules.rule import Lookup, Order, Rule, keys_of
 from harmonic.tables.rules.rule_set import arranged
 from harmonic.tables.table import Table
 
-LEAST_ROWS = 30  # fewer say nothing
-CHANCE = 1e-3  # that a single rule of a table without any is found
-_SEPARATE = 0.95  # share of pairs in order from which the ranges alone make it
+LEAST_ROWS = 30  # with fewer rows nothing is found
+CHANCE = 1e-3  # probability of finding a rule in a table that has none
+_SEPARATE = 0.95  # share of pairs in order from which the ranges alone keep the order
 
 
 def made_by(rules: Sequence[Rule]) -> set[str]:
@@ -29,38 +29,28 @@ def made_by(rules: Sequence[Rule]) -> set[str]:
 
 
 def find_lookups(train: Table, found: Sequence[Rule]) -> list[Rule]:
-    """The columns that follow from another; those that rules were `found` for are left out."""
-    made, schema, frame = made_by(found), train.schema, train.frame
+    """The columns that follow from another one, without those that the rules `found` already compute."""
+    schema, made = train.schema, made_by(found)
     columns = [column for column in schema.columns if column.name not in made]
-    codes = {column.name: pd.factorize(frame[column.name])[0] for column in columns}
+    codes = {column.name: pd.factorize(train.frame[column.name])[0] for column in columns}
     values = {name: int(code.max()) + 1 for name, code in codes.items()}
     tried = max(len(columns) * (len(columns) - 1), 1)
-    edges: dict[str, list[str]] = {}
+    sources: dict[str, list[str]] = {}
     for one, other in permutations(columns, 2):
-        if (
-            other.is_date
-            or not _is_code(frame[one.name])
-            or (
-                one.is_numeric
-                and other.is_numeric
-                and values[other.name] > values[one.name] / 2
-                and not _goes_along(frame[one.name], frame[other.name])
-            )
-        ):
-            continue
-        if values[other.name] > 1 and _decides(codes[one.name], codes[other.name], tried):
-            edges.setdefault(other.name, []).append(one.name)
+        if values[other.name] > 1 and _may_decide(one, other, train, values):
+            if _decides(codes[one.name], codes[other.name], tried):
+                sources.setdefault(other.name, []).append(one.name)
     place = {name: place for place, name in enumerate(schema.names)}
 
-    def worth_keeping(name: str) -> tuple[bool, bool, int]:
+    def computed_last(name: str) -> tuple[bool, bool, int]:
         return name == schema.target, not schema[name].is_numeric, -place[name]
 
+    def tried_first(name: str) -> tuple[int, bool, bool, int]:
+        return values[name], name != schema.target, schema[name].is_numeric, place[name]
+
     new: list[Rule] = []
-    for name in sorted(edges, key=worth_keeping):
-        sources = sorted(
-            edges[name], key=lambda each: (values[each], *(not part for part in worth_keeping(each)[:2]), place[each])
-        )
-        for source in sources:
+    for name in sorted(sources, key=computed_last):
+        for source in sorted(sources[name], key=tried_first):
             rule = lookup(train, source, name)
             if len(arranged([*found, *new, rule])) > len(arranged([*found, *new])):
                 new.append(rule)
@@ -68,13 +58,23 @@ def find_lookups(train: Table, found: Sequence[Rule]) -> list[Rule]:
     return new
 
 
+def _may_decide(one: Column, other: Column, train: Table, values: Mapping[str, int]) -> bool:
+    """Whether the first column may be a code for the second; `values`: how many different ones each column has."""
+    source, column = train.frame[one.name], train.frame[other.name]
+    if other.is_date or not _is_code(source):
+        return False
+    if not (one.is_numeric and other.is_numeric) or values[other.name] <= values[one.name] / 2:
+        return True
+    return _same_order(source, column)
+
+
 def lookup(train: Table, source: str, column: str) -> Lookup:
-    """What stands beside each value of `source`, most often where several do."""
+    """The column's value for each value of `source`; if there are several, the most frequent one."""
     keys, values = keys_of(train.frame[source]), keys_of(train.frame[column])
     beside: dict[object, list[object]] = {}
     for key, value in pd.Series(list(zip(keys, values, strict=True))).value_counts().index:
         beside.setdefault(key, []).append(value)
-    # A missing code may stand beside any name; beside a known one a name may be missing all the same.
+    # Any name may be beside a missing code. Beside a known code a name may be missing.
     anything = len(beside.get(None, [])) > 1
     chosen = {key: next((one for one in found if one is not None), None) for key, found in beside.items()}
     if anything:
@@ -90,15 +90,15 @@ def _is_code(values: pd.Series) -> bool:
     return values.dtype == object or bool((values.dropna() == values.dropna().round()).all())
 
 
-def _goes_along(source: pd.Series, column: pd.Series) -> bool:
-    """Whether numbers are another scale of the source's: always above where these are, or always below."""
+def _same_order(source: pd.Series, column: pd.Series) -> bool:
+    """Whether the numbers always rise with the source, or always fall: they are its values on another scale."""
     pairs = pd.DataFrame({"source": source, "column": column}).dropna().drop_duplicates().sort_values("source")
     steps = np.diff(pairs["column"].to_numpy(np.float64))
     return len(pairs) > 2 and pairs["source"].is_unique and bool((steps > 0).all() or (steps < 0).all())
 
 
 def _decides(source: NDArray[np.int64], column: NDArray[np.int64], tried: int) -> bool:
-    """Whether each source value stands beside one column value, and not by chance; both as codes, missing ones -1."""
+    """Whether each source value is beside only one column value, and not by chance. Values are codes, -1 if missing."""
     known = (source >= 0) & (column >= 0)
     if known.sum() < LEAST_ROWS:
         return False
@@ -116,7 +116,7 @@ def _decides(source: NDArray[np.int64], column: NDArray[np.int64], tried: int) -
 
 
 def find_orders(train: Table, found: Sequence[Rule]) -> list[Rule]:
-    """The pairs of columns of which one is never above the other; columns that are computed are left out."""
+    """The pairs of columns of which one is never above the other, without computed columns."""
     made, frame = made_by(found), train.frame
     columns = [column for column in train.schema.columns if column.is_numeric and column.name not in made]
     cells = {column.name: frame[column.name].to_numpy(np.float64) for column in columns}
@@ -136,7 +136,7 @@ def find_orders(train: Table, found: Sequence[Rule]) -> list[Rule]:
 
 
 def order(train: Table, low: str, high: str, alone: bool = True) -> Order:
-    """The rule, kept by its distance where that says all: the start is never missing, and the end not the target."""
+    """The rule. It is kept by a distance if it is `alone`, the start is never missing and the end is not the target."""
     schema, frame = train.schema, train.frame
     apart = alone and schema[low].missing is None and high != schema.target
     gap = (frame[high] - frame[low]).min()
@@ -146,7 +146,7 @@ def order(train: Table, low: str, high: str, alone: bool = True) -> Order:
 
 
 def unit(column: Column) -> str:
-    """What a number of the column counts: columns of two units are in no order."""
+    """What a number of the column counts. Columns with different units have no order."""
     if column.date_format is None:
         return "number"
     clock = "microseconds" if "%f" in column.date_format else "seconds" if "%H" in column.date_format else "days"
@@ -154,7 +154,7 @@ def unit(column: Column) -> str:
 
 
 def _kept_apart(low: NDArray[np.float64], high: NDArray[np.float64], tried: int) -> bool:
-    """Whether the first is never above the second, and unrelated columns of such values would be somewhere."""
+    """Whether the first is never above the second, although it would be if the columns were unrelated."""
     both = ~(np.isnan(low) | np.isnan(high))
     low, high = low[both], high[both]
     if len(low) < LEAST_ROWS or (low > high).any() or (low == high).all():

@@ -1,13 +1,13 @@
-"""Relations between columns that hold in every row, such as `total = net + tax`, and that new rows must keep, too.
+"""Rules: relations between columns that are true in every row, such as `total = net + tax`. New rows must keep them.
 
-Three kinds: a column that is computed from others (Formula), one whose value another's decides (Lookup: a code and its
-name), and one that is never above another (Order: start and end). A generator is not asked to learn what follows
-from the rest. It is given the table without the columns that are computed, and with the distance in the place of
-the end (`reduce`); of the rows that it draws, those columns are made anew (`restore`). So every generator's rows
-keep the rules, whatever it has learnt, and a rule costs nothing but the columns' own noise.
+Three kinds: a column that is computed from others (Formula), a column whose value another column decides (Lookup: a
+code and its name), and a column that is never above another (Order: start and end). A generator need not learn what
+follows from the rest. It gets the table without computed columns, and with the distance instead of the end
+(`Rules.reduce`). These columns are made again in the rows that it draws (`Rules.restore`). So the rows of every
+generator keep the rules. The only loss is noise in those columns.
 
-Two things cannot be left out: the target, which generators are conditioned on, and a column that is missing where what
-it follows from is not. Such a column is learnt and then corrected in the rows that break its rule.
+Two kinds of columns cannot be left out: the target, because generators are conditioned on it, and a column with missing
+values where its sources have none. Such a column is learnt, and corrected in rows that break its rule.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 
 from harmonic.tables.columns import Column, Kind
 
-_LEAST_DIGITS = 9  # of a float's 15 or so, in which a computed value agrees with the one in the file
+_LEAST_DIGITS = 9  # digits, of a float's 15 or so, in which a computed value must agree with the one in the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formula:
-    """`column` = the sum of `terms` and `constant`, rounded as the column is written.
+    """`column` = the sum of `terms` and `constant`, rounded to the column's decimals.
 
-    A term is a factor and the one or two columns that it multiplies. Where one of these is missing, so is the column.
-    `learnt`: see the module.
+    A term is a factor, and the one or two columns that it multiplies. If one of these is missing, so is the column.
+    `learnt`: the column is learnt and corrected, not computed.
     """
 
     column: str
@@ -43,7 +43,7 @@ class Formula:
         return tuple(dict.fromkeys(name for _, names in self.terms for name in names))
 
     def compute(self, frame: pd.DataFrame, column: Column) -> NDArray[Any]:
-        """The column's values, (n,) of float64; NaN where a source is missing."""
+        """The column's values, (n,) of float64; NaN if a source is missing."""
         found = np.full(len(frame), self.constant)
         for factor, names in self.terms:
             part = np.full(len(frame), factor)
@@ -53,11 +53,11 @@ class Formula:
         return rounded(found, column)
 
     def broken(self, frame: pd.DataFrame, column: Column) -> NDArray[np.bool_]:
-        """Which rows have another value, (n,), beyond what rounding does to it; none where a part is missing."""
+        """Which rows have another value, (n,), apart from rounding; none of those with a missing value."""
         expected, found = self.compute(frame, column), frame[self.column].to_numpy(np.float64)
         room = 0.5 * 10.0**-column.decimals + 10.0**-_LEAST_DIGITS * np.abs(expected)
         room = room if column.kind is Kind.FLOAT else 0.5
-        return np.abs(expected - found) > room  # not a number is not above
+        return np.abs(expected - found) > room  # False for NaN
 
     def __str__(self) -> str:
         written = ""
@@ -72,9 +72,9 @@ class Formula:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """`source` decides `column`: `values` has what stands beside each of its values, None for a missing one.
+    """`source` decides `column`: `values` has the column's value for each value of the source; None is a missing one.
 
-    A number that is not among them is taken for the nearest that is.
+    For a number that is not among them, the nearest one is taken. `learnt`: as in Formula.
     """
 
     column: str
@@ -103,7 +103,7 @@ class Lookup:
         return made
 
     def broken(self, frame: pd.DataFrame, column: Column) -> NDArray[np.bool_]:
-        """Which rows have another value beside a known one, (n,)."""
+        """Which rows have another value than their source decides, (n,)."""
         pairs = zip(keys_of(frame[self.source]), keys_of(frame[self.column]), strict=True)
         ignored = (None,) if self.learnt else ()
         return np.array(
@@ -116,7 +116,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`low` is never above `high`. `apart`: the distance between them is what is learnt; `least` is its smallest."""
+    """`low` is never above `high`. `apart`: the distance between them is learnt; `least` is the smallest distance."""
 
     low: str
     high: str
@@ -132,7 +132,7 @@ class Order:
         return self.high
 
     def broken(self, frame: pd.DataFrame, column: Column) -> NDArray[np.bool_]:
-        """Which rows have it the other way round, (n,); none where one of the two is missing."""
+        """Which rows have `low` above `high`, (n,); none of those with a missing value."""
         low, high = (frame[name].to_numpy(np.float64) for name in (self.low, self.high))
         return low > high
 
@@ -158,7 +158,7 @@ def rounded(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
 
 
 def keys_of(values: pd.Series) -> list[Any]:
-    """The values as keys of a Lookup: texts, whole numbers, None where one is missing."""
+    """The values as keys of a Lookup: texts, numbers (whole ones as int), None for a missing one."""
     if values.dtype == object:
         return [None if value is None or value != value else value for value in values.tolist()]
     return [None if value != value else int(value) if float(value).is_integer() else value for value in values.tolist()]

@@ -1,6 +1,6 @@
-"""The rules of one table together: what a generator is given of it, and whole rows made of what it draws.
+"""All rules of one table: reduces the table for a generator, and restores the rows that it draws.
 
-See harmonic.tables.rules.rule for the kinds of rules, and for how each is kept.
+See harmonic.tables.rules.rule for the kinds of rules, and how each is kept.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from harmonic.tables.table import Schema, Table
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one table, in the order in which their columns are made: each follows what it is made from.
+    """The rules of one table, in the order in which their columns are made: each after its sources.
 
-    `schema` is the table's, `reduced` what a generator is given.
+    `schema`: of the table. `reduced`: of the table that a generator gets.
     """
 
     schema: Schema
@@ -30,12 +30,12 @@ class Rules:
 
     @property
     def computed(self) -> tuple[str, ...]:
-        """The columns that no generator sees."""
+        """The columns that no generator gets."""
         return tuple(rule.column for rule in self.rules if not isinstance(rule, Order) and not rule.learnt)
 
     @property
     def distances(self) -> dict[str, tuple[Order, Column]]:
-        """For each column that a distance stands for: the rule, and the distance as a column."""
+        """By column: the rule that replaces it by a distance, and the distance as a column."""
         found: dict[str, tuple[Order, Column]] = {}
         taken = set(self.schema.names)
         for rule in self.rules:
@@ -47,7 +47,7 @@ class Rules:
 
     @property
     def reduced(self) -> Schema:
-        """What is learnt: without the computed columns, with distances."""
+        """The schema of the reduced table: without computed columns, with distances."""
         computed, distances = self.computed, self.distances
         kept = [
             distances[column.name][1] if column.name in distances else column
@@ -57,7 +57,7 @@ class Rules:
         return replace(self.schema, columns=tuple(kept))
 
     def reduce(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Rows of the table as a generator is given them: conform to `reduced`."""
+        """The rows as a generator gets them; they conform to `reduced`."""
         computed, distances = self.computed, self.distances
         cells: dict[str, Any] = {}
         for column in self.schema.columns:
@@ -70,7 +70,7 @@ class Rules:
         return self.reduced.conform(pd.DataFrame(cells, index=frame.index))
 
     def restore(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Rows that a generator drew, with every column of the table, and every rule kept: conform to `schema`."""
+        """Rows that a generator drew, with all columns of the table and all rules kept; they conform to `schema`."""
         computed, distances = self.computed, self.distances
         made = frame.copy()
         for rule in self.rules:
@@ -91,11 +91,11 @@ class Rules:
         return self.schema.conform(made)
 
     def keep(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows, changed where they break a rule."""
+        """The rows, changed if they break a rule."""
         return self.restore(self.reduce(frame))
 
     def reduced_table(self, table: Table) -> Table:
-        """A table as a generator is given it. Its schema may allow what that of these rules does not."""
+        """The table as a generator gets it. Its schema may be wider than that of these rules."""
         own = replace(self, schema=table.schema)
         return Table(own.reduce(table.frame), own.reduced)
 
@@ -107,15 +107,15 @@ class Rules:
         """The share of rows that break each rule, by its text."""
         return {str(rule): float(self.wrong(rule, frame).mean()) if len(frame) else 0.0 for rule in self.rules}
 
-    def told(self) -> dict[str, str]:
-        """How each rule is kept, by its text."""
+    def ways(self) -> dict[str, str]:
+        """How each rule is kept, in words, by its text."""
         return {str(rule): _how(rule) for rule in self.rules}
 
 
 def arranged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The rules so ordered that each column is made after those that it is made from.
+    """The rules in an order in which each column is made after its sources.
 
-    A rule whose column would have to be made before itself, or that is computed already, is left out.
+    A rule is left out if its column would be its own source, or if another rule computes the column already.
     """
     kept: list[Rule] = []
     for rule in rules:
@@ -126,7 +126,7 @@ def arranged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     while left:
         waiting = {rule.column for rule in left}
         ready = [rule for rule in left if not waiting.intersection(rule.sources)]
-        # Several rules may make one column: of these a distance comes first, what is raised after it.
+        # Several rules may make one column: first a distance, then those that raise it.
         ready.sort(key=lambda rule: isinstance(rule, Order) and not rule.apart)
         ordered += ready
         left = [rule for rule in left if rule not in ready]
@@ -173,7 +173,7 @@ def _distance(order: Order, schema: Schema, taken: set[str]) -> Column:
 
 
 def _beyond(order: Order, low: pd.Series, distance: pd.Series, column: Column) -> NDArray[np.float64] | pd.Series:
-    """The end, from the start and a distance that is at least what the training rows had."""
+    """The end: the start plus the distance, which is at least the smallest one of the training rows."""
     end = low + distance.clip(lower=order.least)
     if column.kind is Kind.INTEGER and low.dtype == np.int64 and distance.dtype == np.int64:
         return end

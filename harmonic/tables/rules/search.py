@@ -1,16 +1,16 @@
-"""Finding the rules that the training rows keep, with so many of them that it is not by chance.
+"""Finds the rules that all training rows keep, if there are so many rows that it cannot be chance.
 
-Numbers. A column is a sum of others where least squares on the columns before it leaves nothing but rounding, with
-coefficients that are plain numbers; of such a set the column is computed that the others only add to, so that no
-computed value is of a kind that the file has not. Products of two columns are tried one by one.
+Sums and products. A column is a sum of others if least squares on the columns before it leaves only rounding errors,
+and the coefficients are plain numbers. Of the columns in such a sum, the one is computed to which the others are only
+added, so that computed values are like those of the file. Products of two columns are tried one by one.
 
-Names. A column follows from another where each value of that one stands beside one value only. By chance, of two
-unrelated columns, the rows beyond the first of each value would all agree with probability (sum of p²)^rows, p being
-the shares of the values; that must be below 1/1000, with all pairs that were tried counted (Bonferroni).
+Lookups. A column follows from another if each value of that other column stands beside only one value. If two columns
+were unrelated, all rows after the first one of each value would agree with probability (sum of p²)^rows, where p are
+the shares of the values. This must be below 1/1000 over all pairs that were tried (Bonferroni).
 
-Orders. Two numbers of one unit, or two dates, whose first is never above the second. If they were unrelated, a share p
-of all pairs of their values would be in order; p^rows must be below the same bound. Where p is above .95, it
-is the ranges that keep them apart: nothing is to be kept that would not keep itself.
+Orders. Two numbers of one unit, or two dates, of which the first is never above the second. If they were unrelated, a
+share p of all pairs of their values would be in order; p^rows must be below the same bound. If p is above .95, the
+ranges alone keep the columns in order, and no rule is needed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from harmonic.tables.rules.rule import Formula, Rule
 from harmonic.tables.rules.rule_set import Rules, arranged
 from harmonic.tables.table import Schema, Table
 
-_MOST_NUMBERS = 60  # columns among which sums are looked for
-_MOST_FACTORS = 20  # and products
-_STEPS = 20.0  # digits' worth of spread that a rounded sum must have
+_MOST_NUMBERS = 60  # columns that are tried in sums
+_MOST_FACTORS = 20  # columns that are tried in products
+_STEPS = 20.0  # how many times the rounding error a rounded sum must spread
 _EXACT = 1e-6
 
 
@@ -53,7 +53,7 @@ def _numbers(train: Table) -> list[Column]:
 
 
 def _complete(train: Table, names: Sequence[str]) -> NDArray[np.float64]:
-    """The rows of these columns without any that has a missing value, (rows, columns)."""
+    """The rows of these columns that have no missing value, (rows, columns)."""
     cells = train.frame[list(names)].to_numpy(np.float64)
     return cells[~np.isnan(cells).any(axis=1)]
 
@@ -75,7 +75,7 @@ def _sums(train: Table) -> list[Rule]:
             continue
         formula = _solved(name, weights, train)
         if formula is None:
-            continue  # it depends, but in a way that cannot be computed by adding: kept as it is, and out of the basis
+            continue  # it depends on the basis, but is not a plain sum: it is learnt, and not part of the basis
         found.append(formula)
         if formula.column != name:
             basis[basis.index(formula.column)] = name
@@ -85,7 +85,7 @@ def _sums(train: Table) -> list[Rule]:
 def _dependence(
     name: str, basis: Sequence[str], names: Sequence[str], cells: NDArray[np.float64], schema: Schema
 ) -> dict[str, float] | None:
-    """The weights of the basis' columns, and of "" for the constant, that give the column; None where none do."""
+    """The weights of the basis' columns, and of "" for the constant, that give the column; None if none do."""
     if not basis or len(cells) < LEAST_ROWS + 2 * len(basis):
         return None
     values = cells[:, names.index(name)]
@@ -114,23 +114,23 @@ def _dependence(
 
 
 def _room(columns: Sequence[Column], made: Column) -> float:
-    """What rounding may do: half of the last digit, where others have more digits than the column itself."""
+    """The rounding error: half of the last digit if another column has more digits than the column itself, else 0."""
     own = made.decimals if made.kind is Kind.FLOAT else 0
     finer = any((column.decimals if column.kind is Kind.FLOAT else 0) > own for column in columns)
     return 0.5 * 10.0**-own if finer else 0.0
 
 
 def _plain_number(weight: float, decimals: int = 4) -> float:
-    """The number with few digits; 0 where it is none."""
+    """The number with few digits; 0 if nothing is left."""
     return float(round(weight, max(decimals, 4)))
 
 
 def _solved(name: str, weights: dict[str, float], train: Table) -> Formula | None:
-    """The formula of the one column that the others only add to; of two columns, of the later one."""
+    """The formula of the column to which the others are only added; of two columns, of the later one."""
     terms, constant = {one: weight for one, weight in weights.items() if one}, weights[""]
     if len(terms) == 1:
         return _checked(Formula(column=name, terms=_as_terms(terms), constant=constant), train)
-    balance = {**terms, name: -1.0}  # these add up to -constant
+    balance = {**terms, name: -1.0}  # the weighted columns add up to -constant
     for column in sorted(balance, key=lambda one: one == train.schema.target):
         if all(weight / -balance[column] > 0 for one, weight in balance.items() if one != column):
             solved = {one: _plain_number(weight / -balance[column]) for one, weight in balance.items() if one != column}
@@ -149,7 +149,7 @@ def _checked(formula: Formula, train: Table) -> Formula | None:
 
 
 def settled(formula: Formula, train: Table) -> Formula:
-    """The formula, told whether its column has to be learnt: it is missing on its own, or the target."""
+    """The formula with `learnt` set: its column is the target, or is missing where its sources are not."""
     column, frame = train.schema[formula.column], train.frame
     alone = bool((frame[formula.column].isna() != frame[list(formula.sources)].isna().any(axis=1)).any())
     unsaid = column.missing is None and any(train.schema[one].missing is not None for one in formula.sources)

@@ -1,6 +1,6 @@
 """Rules as a user writes them: "total = net + tax", "amount = count * price", "code -> city", "start <= end".
 
-Columns are named as in the file, blanks and signs within them included: a text is cut where both sides are columns.
+Columns have the names of the file, which may contain blanks and signs: a text is cut where both sides are columns.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from harmonic.tables.table import Table
 
 AUTO = "auto"
 Wanted = Literal["auto", "off", False] | Sequence[Text] | None
-"""Of dataset.rules: those that are found, none (which YAML reads as False), or a list, in which "auto" may stand."""
+"""dataset.rules: those that are found, none (YAML reads off as False), or a list, which may contain "auto"."""
 EXAMPLES = ["total = net + tax", "amount = count * price", "code -> city", "start <= end"]
 _KEY = "dataset.rules"
 _NUMBER = re.compile(r"\d+(\.\d+)?")
-_MOSTLY = 0.5  # share of training rows from which a rule that they break is a mistake
+_MOSTLY = 0.5  # a rule that more of the training rows break is a mistake
 
 
 def kept_rules(wanted: Wanted, train: Table, held_out: Sequence[Table] = ()) -> tuple[Rules | None, list[str]]:
-    """The rules that the training rows keep and new rows are to keep, None where there are none; and notes.
+    """The rules that the training rows keep and new rows must keep, None if there are none; and notes.
 
-    The notes say how each is kept, and how many of the `held_out` rows, which were not looked at, break it.
+    The notes say how each is kept, and how many of the `held_out` rows break it. Rules are not found from those rows.
     """
     if not wanted or wanted == "off":
         return None, []
@@ -38,7 +38,7 @@ def kept_rules(wanted: Wanted, train: Table, held_out: Sequence[Table] = ()) -> 
     if not rules.rules:
         return None, notes
     rows = sum(map(len, held_out))
-    for rule, how in zip(rules.rules, rules.told().values(), strict=True):
+    for rule, how in zip(rules.rules, rules.ways().values(), strict=True):
         wrong = sum(int(rules.wrong(rule, table.frame).sum()) for table in held_out)
         broken = f"; {wrong} of {rows} held-out rows break it" if wrong else ""
         notes.append(f"rule {str(rule)!r}: {how}{broken}")
@@ -47,9 +47,9 @@ def kept_rules(wanted: Wanted, train: Table, held_out: Sequence[Table] = ()) -> 
 
 
 def read_rules(wanted: Sequence[str], train: Table) -> tuple[Rules, list[str]]:
-    """The rules of a list, "auto" standing for those that are found, and notes on those that training rows break.
+    """The rules of a list ("auto": those that are found), and notes on those that training rows break.
 
-    Raises ConfigError for a text that is no rule, and for a rule that most training rows break.
+    Raises ConfigError if a text is not a rule, or if most training rows break it.
     """
     given = [read_rule(text, train) for text in wanted if text != AUTO]
     found = list(find_rules(train).rules) if AUTO in wanted else []
@@ -57,8 +57,8 @@ def read_rules(wanted: Sequence[str], train: Table) -> tuple[Rules, list[str]]:
     kept = arranged([*given, *found])
     for rule in given:
         if str(rule) not in map(str, kept):
-            problem = f"the column {rule.column!r} follows from others already, or from itself"
-            raise ConfigError(_KEY, str(rule), problem, "leave out one of the rules that make it")
+            problem = f"another rule computes the column {rule.column!r} already, or it follows from itself"
+            raise ConfigError(_KEY, str(rule), problem, "leave out one of these rules")
     rules = Rules(train.schema, kept)
     notes = []
     for text, share in rules.broken(train.frame).items():
@@ -71,7 +71,7 @@ def read_rules(wanted: Sequence[str], train: Table) -> tuple[Rules, list[str]]:
 
 
 def read_rule(text: str, train: Table) -> Rule:
-    """One rule. Raises ConfigError for what is none."""
+    """One rule. Raises ConfigError if the text is not a rule."""
     for sign in ("<=", ">=", "->", "="):
         for found in re.finditer(re.escape(sign), text):
             left, right = text[: found.start()].strip(), text[found.end() :].strip()
@@ -100,8 +100,8 @@ def _read(left: str, sign: str, right: str, train: Table) -> Rule | None:
     low, high = (left, right) if sign == "<=" else (right, left)
     _check_numbers((low, high), train, f"{low} <= {high}")
     if unit(schema[low]) != unit(schema[high]):
-        problem = f"{low!r} and {high!r} are no quantities of one kind"
-        raise ConfigError(_KEY, f"{low} <= {high}", problem, "compare two dates of one precision, or two numbers")
+        problem = f"{low!r} and {high!r} have different units"
+        raise ConfigError(_KEY, f"{low} <= {high}", problem, "compare two numbers, or two dates of the same precision")
     rule: Order = order(train, low, high)
     return rule
 
@@ -114,7 +114,7 @@ def _check_numbers(names: Sequence[str], train: Table, text: str) -> None:
 
 
 def _terms(text: str, names: Sequence[str]) -> tuple[tuple[float, tuple[str, ...]], ...] | None:
-    """The terms of a sum, each a factor and its columns; None where the text is none."""
+    """The terms of a sum, each a factor and its columns; None if the text is not a sum."""
     if text in names:
         return ((1.0, (text,)),)
     found: list[tuple[float, tuple[str, ...]]] = []
@@ -133,7 +133,7 @@ def _terms(text: str, names: Sequence[str]) -> tuple[tuple[float, tuple[str, ...
 
 
 def _product(text: str, names: Sequence[str]) -> tuple[float, tuple[str, ...], str] | None:
-    """The factor and the columns of the term that the text begins with, and what is behind it: "", or + or - first."""
+    """The factor and the columns of the first term, and the rest of the text: "", or from the next + or - on."""
     factor, columns, rest = 1.0, [], text
     while True:
         name = max((one for one in names if _begins(rest, one)), key=len, default=None)
@@ -154,7 +154,7 @@ def _product(text: str, names: Sequence[str]) -> tuple[float, tuple[str, ...], s
 
 
 def _begins(text: str, name: str) -> bool:
-    """Whether the name stands first in the text, as a whole."""
+    """Whether the text begins with the whole name."""
     return bool(name) and text.startswith(name) and bool(re.match(r"\s*([-+*]|$)", text[len(name) :]))
 
 
@@ -163,4 +163,4 @@ def _no_rule(text: str, train: Table) -> ConfigError:
     strange = [part for part in parts if part and part not in train.schema.names and not _NUMBER.fullmatch(part)]
     if len(parts) > 1 and strange:
         return unknown(_KEY, text, "column", train.schema.names, name=strange[0])
-    return ConfigError(_KEY, text, "is no rule", f"rules are written like {override(_KEY, EXAMPLES)}")
+    return ConfigError(_KEY, text, "is not a rule", f"write rules like {override(_KEY, EXAMPLES)}")

@@ -1,1 +1,1 @@
-"""How people write numbers, dates and times, and the plain texts behind them."""
+"""How people write numbers, dates and times, and their plain texts."""

@@ -1,8 +1,8 @@
-"""Dates and times as they stand in a file: found by their format, read as whole numbers, written back the same.
+"""Dates and times in the formats that the program knows: found, read as whole numbers, and written back the same.
 
-A number counts days since 1970-01-01 where the format has no time of day, else seconds, or microseconds where it
-has a fraction; a format without a date counts from midnight. A day that its month does not have ("2023-02-31") is
-read as the month's last: a language model's rows may hold one, a file's cannot.
+A number counts days since 1970-01-01 if the format has no time of day, else seconds, or microseconds if it has a
+fraction. A format without a date counts from midnight. A day that its month does not have ("2023-02-31") is read as the
+month's last day: rows of a language model may have one, a file cannot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import product
 
-_FIELDS = {  # what stands for a field, and the language of its texts
+_FIELDS = {  # the fields of a format, and the patterns of their texts
     "%Y": "[1-9][0-9]{3}",
     "%m": "(0[1-9]|1[0-2])",
     "%-m": "([1-9]|1[0-2])",
@@ -38,7 +38,7 @@ _FIRST, _LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)
 
 
 def find_format(texts: Collection[str]) -> str | None:
-    """The first of FORMATS in which every text is written, and written back without a change; None if there is none."""
+    """The first of FORMATS that reads every text and writes it back without a change; None if there is none."""
     for form in FORMATS:
         reader = _reader(form)
         if all(map(reader.fullmatch, texts)) and all(_survives(text, form) for text in texts):
@@ -61,7 +61,7 @@ def pattern(form: str, low: float | None = None, high: float | None = None) -> s
 
 
 def parse_date(text: str, form: str) -> int:
-    """The number of the date `text`. Raises ValueError where it is not written in this format."""
+    """The number of the date `text`. Raises ValueError if it is not written in this format."""
     found = _reader(form).fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not written as {form}")
@@ -73,7 +73,7 @@ def parse_date(text: str, form: str) -> int:
 
 
 def format_date(number: int, form: str) -> str:
-    """The date's text; numbers beyond the years 1000 to 9999 count as the first or the last of their days."""
+    """The date's text; numbers outside of the years 1000 to 9999 become the first or last day of these."""
     moment = _moment(number, form)
     values = {
         "Y": moment.year, "m": moment.month, "d": moment.day,
@@ -109,7 +109,7 @@ def _parts(form: str) -> list[str]:
 
 
 def parts_of(form: str, fields: re.Pattern[str]) -> list[str]:
-    """The format's fields, as the pattern has them, and what stands between them."""
+    """The parts of a format: its fields, which match the pattern `fields`, and the texts between them."""
     parts, place = [], 0
     for found in fields.finditer(form):
         parts += [form[place : found.start()], found[0]]

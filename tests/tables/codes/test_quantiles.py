@@ -274,7 +274,7 @@ def test_a_range_between_two_bins_is_refused_in_words() -> None:
     train = Table(schema.conform(pd.DataFrame({"age": values})), schema)
     quantiles = Quantiles.of(train)
     condition = {"age": Condition(column=AGE, low=Decimal(4000), high=Decimal(5000))}
-    with pytest.raises(ConfigError, match="no training value lies there"):
+    with pytest.raises(ConfigError, match="no training row has a value there"):
         quantiles.conditions(condition)
 
 

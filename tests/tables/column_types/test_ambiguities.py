@@ -31,7 +31,7 @@ def test_scales_and_quantities_are_no_codes(pool: object) -> None:
     ("name", "values", "part"),
     [
         ("built", SPIN.integers(1950, 2020, 120), "looks like years"),
-        ("shop_id", SPIN.integers(1, 9, 120), "named like an index"),
+        ("shop_id", SPIN.integers(1, 9, 120), "has the name of an index"),
         ("pulse", [*SPIN.integers(50, 90, 120), *[-999] * 6], "'-999' in 6 rows, far from the others (50 to 89)"),
         ("weight", [*SPIN.uniform(50, 90, 120).round(1), *[-9.0] * 6], "'-9.0' in 6 rows"),
         ("size", [*SPIN.integers(1, 90, 120), *[9999] * 6], "'9999' in 6 rows"),

@@ -48,7 +48,7 @@ def test_two_texts_stay_apart_at_their_rates() -> None:
     many = read.take(np.tile(np.arange(ROWS), 20))
     released = layout.release(many.texts(), 0)["size"]
     assert abs((released == "NA").mean() - 0.05) < 0.02 and abs((released == "").mean() - 0.2) < 0.02
-    assert any("'size' has several texts" in note and "each is written at its rate" in note for note in notes)
+    assert any("'size' has several texts" in note and "each is written as often as it was" in note for note in notes)
     assert any("'land' has several texts" in note and "'NA' stays a value of its own" in note for note in notes)
     assert layout.release(read.texts(), 0)["land"].tolist() == table()["land"].tolist()
     assert layout.plain(layout.release(read.texts(), 0)).equals(read.texts())
@@ -60,7 +60,7 @@ def test_a_number_from_the_command_line_is_one_of_them() -> None:
     assert read.frame["size"].isna().sum() == 50 and layout.release(read.texts(), 0)["size"].eq("-999").sum() == 50
     assert any("replaces the usual texts: ['NA']" in note for note in notes)
     unused = dataset(missing_values=["", "k.A."]).typed(frame)[3]
-    assert any("'k.A.', which stands nowhere" in note for note in unused)
+    assert any("'k.A.', which is nowhere" in note for note in unused)
 
 
 def test_a_class_that_is_such_a_text_is_an_error() -> None:
