@@ -49,7 +49,7 @@ def test_two_texts_stay_apart_at_their_rates() -> None:
     released = layout.release(many.texts(), 0)["size"]
     assert abs((released == "NA").mean() - 0.05) < 0.02 and abs((released == "").mean() - 0.2) < 0.02
     assert any("'size' has several texts" in note and "each is written as often as it was" in note for note in notes)
-    assert any("'land' has several texts" in note and "'NA' stays a value of its own" in note for note in notes)
+    assert any("'land' has several texts" in note and "ordinary values are 'NA'" in note for note in notes)
     assert layout.release(read.texts(), 0)["land"].tolist() == table()["land"].tolist()
     assert layout.plain(layout.release(read.texts(), 0)).equals(read.texts())
 
