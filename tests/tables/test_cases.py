@@ -3,7 +3,7 @@
 HARMONIC_CASES_DIR=<folder> .venv/bin/pytest tests/tables/test_cases.py    the files themselves, which are not the
 project's
 
-The same kinds with data made in the test: tests/tables/test_{roles,dialect,spellings,round_trip,missing_markers}.py.
+The same kinds with data made in the test: tests/tables/{column_types,reading,spellings}.
 """
 
 from __future__ import annotations

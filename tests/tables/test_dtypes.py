@@ -1,4 +1,4 @@
-"""Data frames as text and back: .venv/bin/pytest tests/test_frames.py."""
+"""Data frames as text and back: .venv/bin/pytest tests/tables/test_dtypes.py."""
 
 from __future__ import annotations
 

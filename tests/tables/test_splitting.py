@@ -1,4 +1,4 @@
-"""Splits: .venv/bin/pytest tests/test_splitting.py."""
+"""Splits: .venv/bin/pytest tests/tables/test_splitting.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading text tables: .venv/bin/pytest tests/test_sources.py."""
+"""Reading text tables: .venv/bin/pytest tests/tables/reading/test_files.py."""
 
 from __future__ import annotations
 

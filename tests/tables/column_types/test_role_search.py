@@ -1,4 +1,4 @@
-"""What a column is for, by evidence: .venv/bin/pytest tests/tables/column_types/test_roles.py."""
+"""What a column is for, by evidence: .venv/bin/pytest tests/tables/column_types/test_role_search.py."""
 
 from __future__ import annotations
 

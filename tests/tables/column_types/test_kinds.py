@@ -1,4 +1,4 @@
-"""Kinds, targets and tasks of text tables: .venv/bin/pytest tests/test_inference.py."""
+"""Kinds, targets and tasks of text tables: .venv/bin/pytest tests/tables/column_types/test_kinds.py."""
 
 from __future__ import annotations
 
