@@ -1,4 +1,4 @@
-"""Finished batches of a sampling run, one a line, so that a killed run can go on."""
+"""The finished batches of a sampling run, one per line, so that a killed run can continue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class BatchLog:
-    """The file: a header (what the run depends on, and facts decided at its start), then a line a batch.
+    """The file: a header (what the run depends on, and facts decided at its start), then one line per batch.
 
-    A file of another `identity`, or without a header, is begun anew; of one that fits, the facts are those of
-    its header. A last line that a kill has cut off is dropped.
+    A file with another `identity`, or without a header, is started again. If the identity is the same, `facts` are
+    those of the header. A last line that a kill has cut off is dropped.
     """
 
     def __init__(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
@@ -33,12 +33,12 @@ class BatchLog:
             self._write({"identity": identity, "facts": facts})
 
     def find(self, name: str, rows: Sequence[int]) -> dict[str, Any] | None:
-        """What this batch brought, if it was finished and asked for the same rows."""
+        """The result of this batch, if it is finished and asked for the same rows."""
         found = self._done.get(name)
         return found["brought"] if found is not None and found["asked"] == list(rows) else None
 
     def append(self, name: str, rows: Sequence[int], brought: dict[str, Any]) -> None:
-        """Write a finished batch, safely on disk before the next one begins."""
+        """Write a finished batch to disk, before the next one begins."""
         self._write({"name": name, "asked": list(rows), "brought": brought})
 
     def _write(self, line: dict[str, Any]) -> None:

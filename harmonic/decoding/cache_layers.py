@@ -1,8 +1,8 @@
-"""A key-value cache that is written in place, and the attention that reads it: no step copies what is there.
+"""A key-value cache that is written in place, and the attention that reads it: no step copies the cache.
 
-Every row of a batch has its tokens from column 0 on, so that a token's column is its position; rows may be of
-different lengths. A step may append another number of tokens to each row: they go through the model packed, one
-behind the other as if they were one sequence, so that nothing is computed for padding.
+Every row of a batch has its tokens from column 0 on, so the column of a token is its position. Rows may have different
+lengths, and a step may append a different number of tokens to each. These tokens go through the model packed, one after
+the other as if they were one sequence, so that nothing is computed for padding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDTH_STEP = 64
 ATTENTION = "harmonic_folded"
 """The name under which transformers knows `folded_attention`."""
 
-_CURRENT: ContextVar[PackedPass | None] = ContextVar("pack", default=None)  # of the pass that is on its way
+_CURRENT: ContextVar[PackedPass | None] = ContextVar("packed", default=None)  # of the pass that is being computed
 
 
 class SlotLayer(DynamicLayer):
@@ -39,7 +39,7 @@ class SlotLayer(DynamicLayer):
         self.place: PromptPass | PackedPass
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Allocate once the heads' number and size are known."""
+        """Allocate the buffers, now that the number and size of the heads are known."""
         self.dtype, self.device = key_states.dtype, key_states.device
 
         def buffer(like: torch.Tensor) -> torch.Tensor:
@@ -51,7 +51,7 @@ class SlotLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write where `place` says; return views of the columns that the step reads."""
+        """Write at `place`; return views of the columns that the step reads."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         place = self.place
@@ -83,8 +83,8 @@ class PromptPass:
 class PackedPass:
     """A pass that appends tokens to the first `rows` rows and reads the columns [0, width).
 
-    row, column: (tokens,), where each token of the pack goes. slot: (tokens,), its place when the pack is laid
-    out as (rows, longest), the tokens of a row to the left. mask: see `step_mask`.
+    row, column: (tokens,), where each token is written. slot: (tokens,), its place if the tokens are laid out as (rows,
+    longest), with the tokens of a row on the left. mask: see `step_mask`.
     """
 
     rows: int
@@ -98,7 +98,7 @@ class PackedPass:
 
     @classmethod
     def of(cls, columns: Sequence[range], width: int, groups: int, dtype: torch.dtype, device: Any) -> PackedPass:
-        """The pack that writes these columns, row by row."""
+        """The pass that writes these columns, row by row."""
         longest = max(map(len, columns))
         row = torch.tensor([row for row, own in enumerate(columns) for _ in own], device=device)
         column = torch.tensor([column for own in columns for column in own], device=device)
@@ -119,13 +119,13 @@ class SlotCache(Cache):
         self.rows, self.capacity = rows, capacity
 
     def focus(self, place: PromptPass | PackedPass) -> None:
-        """Let the next forward pass write and read there."""
+        """Let the next forward pass write and read at this place."""
         _CURRENT.set(place if isinstance(place, PackedPass) else None)
         for layer in self.layers:
             layer.place = place
 
     def copy_row(self, source: SlotCache, row: int, target: int, length: int) -> None:
-        """Copy the first `length` tokens of a row of `source` (which may be this cache) to a row of this one."""
+        """Copy the first `length` tokens of a row of `source`, which may be this cache, to a row of this cache."""
         for ours, theirs in zip(self.layers, source.layers, strict=True):
             if not ours.is_initialized:
                 ours.lazy_initialization(theirs.keys, theirs.values)
@@ -136,8 +136,8 @@ class SlotCache(Cache):
 def step_mask(positions: torch.Tensor, width: int, groups: int, dtype: torch.dtype) -> torch.Tensor:
     """What each token of a step may read, additive: (rows, 1, groups * tokens, width).
 
-    positions: (rows, tokens), of the tokens fed; a token reads the columns up to its own. The tokens are
-    repeated once for each query head of a key-value head, as `folded_attention` lays them out.
+    positions: (rows, tokens), of the new tokens; a token reads the columns up to its own. The tokens are repeated for
+    each query head of a key-value head, as `folded_attention` lays them out.
     """
     hidden = torch.arange(width, device=positions.device) > positions[:, :, None]
     mask = torch.zeros(hidden.shape, dtype=dtype, device=positions.device)
@@ -156,44 +156,71 @@ def folded_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention that reads each key-value head once for all its query heads, without copying it.
 
-    Of a prompt: query (1, heads, tokens, size), key and value (1, key-value heads, width, size), the tokens
-    being the last of the width. Of a pack: query (1, heads, tokens, size), key and value (rows, key-value heads,
-    width, size). Returns (1, tokens, heads, size).
+    In a PromptPass: query (1, heads, tokens, size), key and value (1, key-value heads, width, size), where the tokens
+    are the last ones of the width. In a PackedPass: query (1, heads, tokens, size), key and value (rows, key-value
+    heads, width, size). Returns (1, tokens, heads, size).
     """
     unknown = [name for name in ("softcap", "s_aux", "position_bias", "head_mask") if kwargs.get(name) is not None]
     if unknown:
         raise NotImplementedError(f"attention with {unknown}")
-    heads, tokens, size = query.shape[1:]
-    shared, pack = heads != key.shape[1], _CURRENT.get()
-    if pack is None:
-        before = key.shape[2] - tokens
-        square = functional.pad(query, (0, 0, before, 0))  # is_causal counts from the upper left corner
-        out = functional.scaled_dot_product_attention(
-            square, key, value, is_causal=True, scale=scaling, enable_gqa=shared
-        )
-        return out[:, :, before:].transpose(1, 2), None
-    rows, longest, mask = pack.rows, pack.longest, pack.mask.to(query.device)
-    if longest == 1:
-        laid = query.transpose(0, 2)
+    packed = _CURRENT.get()
+    if packed is None:
+        return _prompt_attention(query, key, value, scaling), None
+    laid = _by_row(query, packed)
+    if packed.longest == 1 and query.device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        out = _attention_by_head(laid, key, value, packed, scaling)
     else:
-        slot = pack.slot.to(query.device)
-        laid = query.new_zeros(rows * longest, heads, size)
-        laid[slot] = query[0].transpose(0, 1)
-        laid = laid.view(rows, longest, heads, size).transpose(1, 2)
-    if longest == 1 and query.device.type == "cpu" and torch.cpu._is_amx_tile_supported():
-        # One query head at a time is the fastest there, and does not copy either. Without AMX it takes five times as
-        # long as all heads of a key-value head together.
-        out = functional.scaled_dot_product_attention(
-            laid, key, value, attn_mask=mask[:, :, :1], scale=scaling, enable_gqa=shared
-        )
-        return out.transpose(0, 2).transpose(1, 2), None
-    folded = laid.reshape(rows, key.shape[1], -1, size)
+        out = _attention_by_group(laid, key, value, packed, scaling)
+    return _in_pack_order(out, packed), None
+
+
+def _prompt_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+) -> torch.Tensor:
+    """Causal attention of one row's last tokens to all of its tokens: (1, tokens, heads, size)."""
+    before = key.shape[2] - query.shape[2]
+    square = functional.pad(query, (0, 0, before, 0))  # is_causal counts from the upper left corner
+    shared = query.shape[1] != key.shape[1]
+    out = functional.scaled_dot_product_attention(square, key, value, is_causal=True, scale=scaling, enable_gqa=shared)
+    return out[:, :, before:].transpose(1, 2)
+
+
+def _by_row(query: torch.Tensor, packed: PackedPass) -> torch.Tensor:
+    """The packed queries, (1, heads, tokens, size), as (rows, heads, longest, size)."""
+    if packed.longest == 1:
+        return query.transpose(0, 2)
+    heads, _, size = query.shape[1:]
+    laid = query.new_zeros(packed.rows * packed.longest, heads, size)
+    laid[packed.slot.to(query.device)] = query[0].transpose(0, 1)
+    return laid.view(packed.rows, packed.longest, heads, size).transpose(1, 2)
+
+
+def _attention_by_head(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: PackedPass, scaling: float | None
+) -> torch.Tensor:
+    """One query head at a time: the fastest with AMX. Without AMX it takes five times as long as by group."""
+    mask, shared = packed.mask.to(query.device)[:, :, :1], query.shape[1] != key.shape[1]
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=shared)
+
+
+def _attention_by_group(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: PackedPass, scaling: float | None
+) -> torch.Tensor:
+    """All query heads of a key-value head together, folded into its tokens."""
+    rows, heads, longest, size = query.shape
+    folded = query.reshape(rows, key.shape[1], -1, size)
+    mask = packed.mask.to(query.device)
     out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
-    out = out.reshape(rows, heads, longest, -1).transpose(1, 2)
-    out = out.reshape(rows * longest, heads, -1)
-    return (out if longest == 1 else out[slot])[None], None
+    return out.reshape(rows, heads, longest, -1)
+
+
+def _in_pack_order(out: torch.Tensor, packed: PackedPass) -> torch.Tensor:
+    """The inverse of `_by_row`: (rows, heads, longest, size) as (1, tokens, heads, size)."""
+    heads, size = out.shape[1], out.shape[3]
+    tokens = out.transpose(1, 2).reshape(packed.rows * packed.longest, heads, size)
+    return (tokens if packed.longest == 1 else tokens[packed.slot.to(out.device)])[None]
 
 
 AttentionInterface.register(ATTENTION, folded_attention)
-# The decoder hands over finished masks; where it gives none, none is needed.
+# `folded_attention` has its own masks.
 AttentionMaskInterface.register(ATTENTION, lambda *args, **kwargs: None)

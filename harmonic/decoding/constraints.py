@@ -1,9 +1,9 @@
-"""What a row may look like, token by token: constrained decoding with llguidance.
+"""Constrained decoding with llguidance: which tokens a valid row may contain, step by step.
 
-A row format writes the grammar of a row, its columns in the order of that row (harmonic.prompts.row_format).
-llguidance turns it into the tokens allowed next, whichever way the tokenizer cuts the text, and into the tokens that
-are forced, in the cut that the tokenizer makes, which is the one the model was tuned on. The token that ends a row is
-one of those allowed where the row may be whole: so "1" does not end a row that could go on as "12".
+A row format writes the grammar of a row, with the columns in that row's order (harmonic.prompts.row_format). llguidance
+turns it into the tokens that are allowed next, however the tokenizer cuts the text. It also gives the tokens that are
+forced, cut as the tokenizer does it and as the model was tuned. The token that ends a row is allowed as soon as the row
+may be complete: "1" may end there, or continue as "12".
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class RowConstraint:
-    """One row on its way: what may come next, and what must.
+    """One row while it is written: which tokens may come next, and which must.
 
-    grammar: the row's, in Lark, without what ends it. end: the token that ends it.
+    grammar: the row's grammar in Lark, without its end. end: the token that ends it.
     """
 
     def __init__(self, matcher: Any, grammar: str, end: int) -> None:
@@ -39,35 +39,35 @@ class RowConstraint:
 
     @property
     def finished(self) -> bool:
-        """Whether the row is whole: its end was taken, or nothing else may come."""
+        """Whether the row is complete: its end was taken, or no other token may come."""
         if self._ended or not self._matcher.is_accepting():
             return self._ended
         bits = self._bits()
         return int(np.count_nonzero(bits)) == int(bits[self.end])
 
     def end_row(self) -> None:
-        """Take the end of the row. Raises RuntimeError where the row is not whole."""
+        """Take the end of the row. Raises RuntimeError if the row is not complete."""
         if not self._matcher.is_accepting():
-            raise RuntimeError("the row ends before it is whole")
+            raise RuntimeError("the row ends before it is complete")
         self._ended = True
 
     def forced(self) -> list[int]:
-        """The tokens that must come next, taken as given; may be empty where the tokenizer's cut is still open."""
+        """Take the tokens that must come next, and return them; none if the tokenizer's cut is still open."""
         tokens = [int(token) for token in self._matcher.compute_ff_tokens()]
         self._consume(tokens)
         return tokens
 
     def allowed(self, size: int | None = None) -> NDArray[np.bool_]:
-        """Which tokens may come next: (vocabulary,), or (size,) for logits that are padded. At least one."""
+        """Which tokens may come next: (vocabulary,), or (size,) for padded logits. At least one."""
         allowed = self._bits()
         if size is not None:
             allowed = np.pad(allowed[:size], (0, max(0, size - len(allowed))))
         if not allowed.any():
-            raise RuntimeError(f"no token may follow: {self._matcher.get_error() or 'the constraint is at its end'}")
+            raise RuntimeError(f"no token may follow: {self._matcher.get_error() or 'the row is complete'}")
         return allowed
 
     def accept(self, token: int) -> list[int]:
-        """Take a token drawn from `allowed`; it and the tokens forced behind it. The end is not one of them."""
+        """Take a token drawn from `allowed`; return it with the tokens forced after it, without the end."""
         if token == self.end:
             self.end_row()
             return []
@@ -89,7 +89,7 @@ class RowConstraint:
 
 @dataclass
 class RowConstraints:
-    """Makes the constraints of rows in a format, held to the conditions, for one tokenizer. end: ends a row."""
+    """Makes constraints for the rows of a format that satisfy the conditions. end: the token that ends a row."""
 
     row_format: RowFormat
     tokenizer: PreTrainedTokenizerBase
@@ -108,7 +108,7 @@ class RowConstraints:
             matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
             if matcher.is_error():
                 raise RuntimeError(f"the constraint of a row could not be compiled: {matcher.get_error()}")
-            self._compiled = {key: (matcher, grammar)}  # rows of one prompt follow each other
+            self._compiled = {key: (matcher, grammar)}  # rows of one prompt come one after the other
         matcher, grammar = self._compiled[key]
         return RowConstraint(matcher.deep_copy(), grammar, self.end)
 
@@ -125,9 +125,9 @@ class RowConstraints:
 
 
 def without_marks(tokenizer: str) -> str:
-    """The tokenizer (its JSON) with special tokens that no text is cut into; their ids stay.
+    """The tokenizer (as JSON) with special tokens that no text can contain; their ids stay.
 
-    llguidance cuts what a row must say as the tokenizer does: a column called "<|im_end|>" would end the answer.
+    llguidance cuts a row's text as the tokenizer does: without this, a column called "<|im_end|>" would end the answer.
     """
     core = json.loads(tokenizer)
     core |= {"padding": None, "truncation": None, "post_processor": None}

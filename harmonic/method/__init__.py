@@ -1,1 +1,1 @@
-"""The HARMONIC generator: what it prepares, tunes and draws (arXiv 2408.02927)."""
+"""The HARMONIC generator: it prepares prompts, tunes a model, and draws rows (arXiv 2408.02927)."""

@@ -1,8 +1,8 @@
-"""What tuning and sampling will take, roughly, before they begin: tokens, time, memory.
+"""A rough estimate of what tuning and sampling will take: tokens, time, memory.
 
-Tokens are counted. For the time, one layer of the model, with random weights, reads a prompt and is tuned on it here
-and now; what the whole work takes beyond that was fitted to runs of SmolLM2-135M on two CPU cores
-(experiments/LOG.md), and a range of a factor of 1.6 either way is given. On GPUs no run was compared.
+Tokens are counted. For the time, one layer of the model, with random weights, is timed on this machine while it reads a
+prompt and learns from it. The other costs were fitted to runs of SmolLM2-135M on two CPU cores (experiments/LOG.md).
+The result is a range: a factor of 1.6 either way. No run on a GPU was compared.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from harmonic.prompts.prompt_fit import PromptFit
 from harmonic.tuning.settings import Tuning
 
 MEASURED_SECONDS = 0.2  # for reading, and again for learning
-_ROUGH = 1.6  # the range's ends: the estimate over and times this
-_LONG, _SHORT = 512, 64  # tokens that the layer reads; the fewer for a model too large for more
-_LARGE = 2048  # the width from which a model is
-_TUNING = 1.0  # adapters, the answers' logits and the optimizer, beside the layers
-_SAMPLING = 1.5  # beside reading the prompts: the answers' tokens, and answers that are no row
-_PROGRAM = 0.9e9  # bytes that the program takes without a model
+_ROUGH = 1.6  # the ends of the range: the estimate divided and multiplied by this
+_LONG, _SHORT = 512, 64  # tokens that the layer reads; the smaller number for a large model
+_LARGE = 2048  # a model of at least this width is large
+_TUNING = 1.0  # for adapters, logits and the optimizer, relative to the layers
+_SAMPLING = 1.5  # for the answers' tokens and invalid answers, relative to reading the prompts
+_PROGRAM = 0.9e9  # bytes of the program without a model
 _SAVED = 12  # values kept for the backward pass, per layer and unit of width
 _LOGITS = 12  # bytes for each entry of the vocabulary and token of an answer
 _ROWS_AT_ONCE = 64  # in sampling
@@ -32,7 +32,7 @@ _ROWS_AT_ONCE = 64  # in sampling
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What a model's memory depends on."""
+    """The numbers that a model's memory depends on."""
 
     parameters: int
     layers: int
@@ -44,7 +44,7 @@ class Size:
 
     @classmethod
     def of(cls, llm: LanguageModel) -> Size:
-        """The size of this model, from its configuration alone. Raises ConfigError where that is out of reach."""
+        """The size of this model, from its configuration alone. Raises ConfigError if that cannot be loaded."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -75,9 +75,9 @@ class Size:
 def estimate(
     llm: LanguageModel, fit: PromptFit, examples: int, n: int, tuning: Tuning, sampling: Sampling
 ) -> list[str]:
-    """The lines to print: tuning, sampling, and what they rest on. `examples`: tuning prompts there are; n: rows.
+    """The lines to print: tuning, sampling, and how they were estimated. examples: tuning prompts; n: rows to draw.
 
-    Raises ConfigError where the model's configuration is out of reach.
+    Raises ConfigError if the model's configuration cannot be loaded.
     """
     if fit.tuning is None or fit.sampling is None or fit.row is None:
         return ["no estimate: the prompts' tokens were not counted"]
@@ -107,10 +107,10 @@ def estimate(
 
 
 def layer_seconds(llm: LanguageModel) -> tuple[float, float]:
-    """What one layer takes to read a token, and to read it and pass a gradient back: the least of some tries.
+    """Seconds of one layer to read a token, and to read it and pass a gradient back: the shortest of some tries.
 
-    On a CPU one core is timed, and the threads in use divide its time: on a busy machine threads wait for each other,
-    and the time of several would say nothing about an idle one.
+    On a CPU one core is timed, and its time is divided by the number of threads: on a busy machine several threads wait
+    for each other, and their time would say nothing about an idle machine.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -143,7 +143,7 @@ def layer_seconds(llm: LanguageModel) -> tuple[float, float]:
 
 
 def _least_seconds(work: Callable[[], None], device: str) -> float:
-    """The shortest of the times that the work takes, once it is warm."""
+    """The shortest time of the work, after a first try."""
     import torch
 
     work()

@@ -1,7 +1,7 @@
-"""A second round of sampling, whose prompts show rows of the first: no real row stands in them.
+"""A second round of sampling: its prompts show rows of the first round, so they contain no real row.
 
-Each round adds what the model gets wrong to what the round before got wrong. So that shares do not drift, the rows
-around which prompts are made are weighted: their columns then have the training rows' shares.
+Errors of the model add up from round to round. To keep the shares of values as they are, the central rows of the
+prompts are weighted, so that their columns have the same shares as the training rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
 
 LEAST_ROWS = 256
-"""The first round draws as many rows as there are training rows, or this if it is less, and no fewer than wanted."""
+"""The first round draws as many rows as there are training rows, at most this many, and at least as many as wanted."""
 
 _BINS = 5  # of a numeric column
 _SWEEPS = 50  # over all columns
@@ -25,22 +25,22 @@ _FARTHEST = 4.0  # a row's weight is at most this, and at least its inverse
 
 
 def first_rows(n: int, training_rows: int) -> int:
-    """How many rows the first round draws for n in the second."""
+    """How many rows the first round draws if the second draws n."""
     return max(n, min(training_rows, LEAST_ROWS))
 
 
 def synthetic_context(drawn: Table, train: Table, *, k: int, pool: int, metric: Metric, seed: int) -> NeighborRows:
-    """What the prompts of the second round show: k of the `pool` nearest rows of a row, among those of the first."""
+    """What prompts of the second round show: k of the `pool` nearest rows of a row, all from the first round."""
     around = nearest(Imputation.of(drawn).table(drawn), min(max(pool, k), len(drawn) - 1), metric, seed)
     weights, groups = balanced(drawn, train), target_groups(drawn)
     return NeighborRows(around, k, derive(seed, "second round"), weights=weights, groups=groups)
 
 
 def balanced(drawn: Table, train: Table) -> NDArray[np.float64]:
-    """Weights of the drawn rows, (n,), mean 1, under which their columns have the training rows' shares.
+    """Weights of the drawn rows, (n,), with mean 1, that give their columns the shares of the training rows.
 
     By raking (iterative proportional fitting, Deming & Stephan 1940) over the values of categories and fifths of
-    numbers, as far as weights between a quarter and four allow.
+    numbers, with weights between a quarter and four.
     """
     groups = [_groups(drawn.frame[name], train.frame[name]) for name in drawn.schema.names]
     weights = np.ones(len(drawn))

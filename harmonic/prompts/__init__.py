@@ -1,1 +1,1 @@
-"""From rows to prompts: neighbours, row formats, the instruction, the chat format, and what fits the context."""
+"""From rows to prompts: neighbours, row formats, instructions, the chat format, and the number of tokens."""

@@ -1,4 +1,4 @@
-"""In which order rows have their columns: one order for each row, one for each prompt, or the table's."""
+"""The order of columns in prompts: a new one for each row, a new one for each prompt, or that of the table."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Permutation = Literal["row", "prompt", "none"]
 TargetPlace = Literal["anywhere", "first", "last"]
 
 PERMUTATIONS: dict[Any, Permutation] = {True: "row", False: "none", **{name: name for name in get_args(Permutation)}}
-"""What `generator.permutation` may be; true is the paper's."""
+"""The values of `generator.permutation`; true is the paper's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnOrders:
-    """Draws orders. columns: how many there are. target: which is the target, None where it may stand anywhere."""
+    """Draws orders. columns: their number. target: the position of the target, None if it may be anywhere."""
 
     permutation: Permutation
     columns: int
@@ -30,7 +30,7 @@ class ColumnOrders:
 
     @classmethod
     def of(cls, schema: Schema, permutation: bool | str, place: str = "anywhere") -> ColumnOrders:
-        """The orders of a schema's rows. Raises ConfigError for a setting that is not one."""
+        """The orders for rows of this schema. Raises ConfigError if a setting is invalid."""
         if permutation not in PERMUTATIONS:
             raise unknown("generator.permutation", permutation, "order of columns", get_args(Permutation))
         if place not in get_args(TargetPlace):
@@ -39,7 +39,7 @@ class ColumnOrders:
         return cls(PERMUTATIONS[permutation], len(schema.columns), target, place)  # type: ignore[arg-type]
 
     def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """`count` orders, each drawn by itself: (count, columns)."""
+        """`count` independent orders: (count, columns)."""
         keys = np.tile(np.arange(self.columns, dtype=np.float64), (count, 1))
         if self.permutation != "none":
             keys = generator.random((count, self.columns))

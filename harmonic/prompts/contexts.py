@@ -1,8 +1,8 @@
-"""Which rows sampling prompts show: rows at random, the neighbours of a row, or none (paper, section 3.3, and beyond).
+"""Which rows sampling prompts show: random rows, the neighbours of a row, or none (paper, section 3.3, and beyond).
 
-What a prompt shows decides between use and leak. Random rows are the paper's. The neighbours of a row, that row left
-out, say most about what a row there looks like; each row of the table takes its turn as the centre. `synthetic` shows
-neighbours among rows drawn before (harmonic.method.second_round), so that no real row stands in a prompt.
+The shown rows decide how useful the new rows are, and how much they leak. The paper shows random rows. The neighbours
+of a row, without the row itself, say most about how such a row looks; each row of the table is the centre in turn.
+`synthetic` shows neighbours among rows drawn before (harmonic.method.second_round), so that prompts show no real row.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _PARTS = 10  # of the rows, in the order of a numeric target
 
 
 class RandomRows:
-    """k random rows a prompt, never the set of rows that a tuning prompt shows.
+    """k random rows per prompt, never the same set as in a tuning prompt of `exclude`.
 
-    rows: positions of those that may be shown. Prompt i depends on (seed, i), these and `exclude`, never on how many
-    there are. With metric "reference" the draw is the published one (harmonic.prompts.published_rows).
-    among: positions of rows to show before any others; where they are fewer than k, others join them.
+    rows: positions of the rows that may be shown. Prompt i depends on (seed, i), the rows and `exclude`, not on the
+    number of prompts. With the metric "reference", rows are chosen as in the published code
+    (harmonic.prompts.published_rows). among: positions of rows to show before any others; if there are fewer than k,
+    others are added.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class RandomRows:
         self._taken = {frozenset(prompt.rows) for prompt in exclude}
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-        """The rows that prompt number `place` shows, (k,), and what its further draws come from.
+        """The rows that prompt number `place` shows, (k,), and the generator for its further draws.
 
-        Raises ConfigError where no new set of rows is found.
+        Raises ConfigError if no new set of rows is found.
         """
         generator = np.random.default_rng(derive(self.seed, "random context", place))
         draws: Iterator[NDArray[np.int64]] = self._draws(generator)
@@ -55,14 +56,14 @@ class RandomRows:
         for rows in draws:
             if frozenset(rows.tolist()) not in self._taken:
                 return rows, generator
-        problem = f"of {len(self.rows)} training rows, nearly every set of {self.k} is shown by a tuning prompt already"
+        problem = f"tuning prompts already show nearly every set of {self.k} of the {len(self.rows)} training rows"
         raise ConfigError("generator.neighbors.k", self.k, problem, "lower it, or use more training rows")
 
     def center(self, place: int) -> None:
         """There is no row at the centre."""
 
     def _draws(self, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-        """Sets of k rows to show, each drawn anew: of `among` as many as there are, and in the end of all rows."""
+        """New random sets of k rows: from `among` as far as possible, and finally from all rows."""
         if self.among is not None:
             others = np.setdiff1d(self.rows, self.among)
             for _ in range(_REDRAWS if len(self.among) else 0):
@@ -74,12 +75,12 @@ class RandomRows:
 
 
 class NeighborRows:
-    """k of the nearest rows of a row, in random order; the row itself is not shown.
+    """k of the nearest rows of a central row, in random order, without the row itself.
 
-    nearest: (n, k) positions, or more: then k of them are drawn. Rows take turns as the centre: in a seeded order, none
-    a second time before all have had their first. centers: positions that may be one (None: all); weights: how often
-    each is one, instead of turns. groups: a number for each row, (n,); each part of a turn has centres of all groups in
-    their shares.
+    nearest: (n, k) positions, or more columns, of which k are drawn. Each row is the centre once, in a seeded order,
+    before any row is a second time. centers: positions of possible centres (None: all). weights: how often each is the
+    centre, instead of equally often. groups: the number of each row's group, (n,); each part of a turn has centres of
+    all groups in their shares.
     """
 
     def __init__(
@@ -91,12 +92,12 @@ class NeighborRows:
         self._turns: dict[int, NDArray[np.int64]] = {}
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-        """The rows that prompt number `place` shows, (k,), and what its further draws come from."""
+        """The rows that prompt number `place` shows, (k,), and the generator for its further draws."""
         generator = np.random.default_rng(derive(self.seed, "neighbor context", place))
         return generator.permutation(self.nearest[self.center(place)])[: self.k], generator
 
     def center(self, place: int) -> int:
-        """The row around which prompt number `place` shows rows."""
+        """The central row of prompt number `place`."""
         turn, within = divmod(place, len(self.centers))
         if turn not in self._turns:
             generator = np.random.default_rng(derive(self.seed, "centers", turn))
@@ -104,7 +105,7 @@ class NeighborRows:
         return int(self.centers[self._turns[turn][within]])
 
     def _order(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """The centres of a turn: each once; with weights, as often as its weight says, to the nearest whole number."""
+        """The centres of a turn: each once, or as often as its weight says, rounded to a whole number."""
         count = len(self.centers)
         if self.weights is None:
             return self._spread(np.arange(count), generator)
@@ -126,13 +127,13 @@ class NeighborRows:
 
 
 class NoRows:
-    """Nothing is shown: a row is drawn from what the model has learnt alone."""
+    """Prompts show no rows: the model uses only what it has learnt."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-        """No rows, and what the prompt's further draws come from."""
+        """No rows, and the generator for the prompt's further draws."""
         return np.zeros(0, dtype=np.int64), np.random.default_rng(derive(self.seed, "no context", place))
 
     def center(self, place: int) -> None:
@@ -140,13 +141,13 @@ class NoRows:
 
 
 class Contexts(Protocol):
-    """Chooses what prompts show."""
+    """Chooses the rows that prompts show."""
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-        """The rows that prompt number `place` shows, and what its further draws come from."""
+        """The rows that prompt number `place` shows, and the generator for its further draws."""
 
     def center(self, place: int) -> int | None:
-        """The row around which prompt number `place` shows rows; None if there is none."""
+        """The central row of prompt number `place`; None if there is none."""
 
 
 def target_groups(table: Table) -> NDArray[np.int64] | None:

@@ -1,6 +1,6 @@
-"""A model's tokenizer read from its files, for counting tokens: transformers, which takes seconds to import, is not.
+"""A model's tokenizer read from its files, to count tokens without transformers, which takes seconds to import.
 
-It offers what harmonic.prompts.chat asks of a tokenizer, with the same results (a test holds the two together).
+It offers what harmonic.prompts.chat needs of a tokenizer, with the same results (a test compares both).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class FileTokenizer:
-    """The tokenizer in a model's folder. Raises OSError, KeyError or ValueError where its files are not as expected."""
+    """The tokenizer in a model's folder. Raises OSError, KeyError or ValueError if its files are not as expected."""
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -43,25 +43,25 @@ class FileTokenizer:
         return {"input_ids": [encoding.ids for encoding in found]}
 
     def apply_chat_template(self, turns: Sequence[dict[str, str]], *, tokenize: bool) -> str:
-        """The turns as the model's template writes them. Raises ValueError where it refuses them."""
+        """The turns as the model's template writes them. Raises ValueError if the template refuses them."""
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         def refuse(message: str) -> None:
             raise ValueError(message)
 
-        world = ImmutableSandboxedEnvironment(
+        environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
-        world.globals |= {"raise_exception": refuse, "strftime_now": lambda style: datetime.now().strftime(style)}
+        environment.globals |= {"raise_exception": refuse, "strftime_now": lambda style: datetime.now().strftime(style)}
         given: dict[str, Any] = {"messages": turns, "add_generation_prompt": False}
         given |= {"bos_token": self.bos_token, "eos_token": self.eos_token}
         try:
-            return str(world.from_string(self.chat_template or "").render(**given))
+            return str(environment.from_string(self.chat_template or "").render(**given))
         except TemplateError as error:
             raise ValueError(str(error)) from error
 
 
 def _text(token: Any) -> str | None:
-    """A special token's text, which some files have inside a mapping."""
+    """The text of a special token, which some files put into a mapping."""
     return token["content"] if isinstance(token, dict) else token

@@ -1,4 +1,4 @@
-"""What stands around the rows: the paper's instruction, with a row as the answer; or a list of rows.
+"""The text around the rows: the paper's instruction, with a row as its answer, or a list of rows.
 
     Here are 5 tabular data about diabetic patients, each containing 8 columns of features and 1 column
     of labels, where the Outcome column is a binary classification label. I will transmit the data to you
@@ -7,8 +7,8 @@
     …
     Generate one sample: {"Pregnancies": "8.0", "Glucose": "74.0", …, "Outcome": "0"}
 
-A list of rows is a plain text. Its rows are neighbours of each other in random order, and each is learnt given those
-above it:
+A list of rows is a plain text. Its rows are neighbours of each other, in random order, and each is learnt given the
+rows above it:
 
     Rows about diabetic patients.
     Glucose|Outcome|Age|BMI|…
@@ -30,9 +30,9 @@ _WORDS = (
 
 
 def instruction(row_format: RowFormat, k: int, order: Sequence[str]) -> tuple[str, list[str], str]:
-    """The fixed parts of a prompt with k examples: head, what stands before each example, and tail.
+    """The fixed parts of a prompt with k examples: the head, the words before each example, and the tail.
 
-    The wording is that of the published data; without examples it asks for a row of the table.
+    The wording is that of the published data. Without examples, it asks for a row of the table.
     """
     schema = row_format.schema
     columns = f"{len(schema.features)} columns of features"
@@ -52,13 +52,13 @@ def instruction(row_format: RowFormat, k: int, order: Sequence[str]) -> tuple[st
 
 
 Shown = Sequence[tuple[str, int | None, Order | None]]
-"""Rows in a prompt: each one's text, its position in the training table, and the order of its columns."""
+"""Rows in a prompt: the text of each, its position in the training table, and the order of its columns."""
 
 
 def question(
     row_format: RowFormat, shown: Shown, answer: tuple[str, int | None, Order | None] | None, order: Order | None
 ) -> Prompt:
-    """The instruction with these rows as examples, and a row as the answer: None in sampling."""
+    """The instruction with these rows as examples, and a row as the answer (None in sampling)."""
     names = row_format.schema.names
     named = names if order is None else [names[place] for place in order]
     head, before, tail = instruction(row_format, len(shown), named)
@@ -71,9 +71,9 @@ def question(
 
 
 def row_list(row_format: RowFormat, shown: Shown, learnt: Shown, order: Order) -> Prompt:
-    """A list of rows: those that are shown, then those that are learnt; all have their columns in `order`.
+    """A list of rows: first the shown ones, then the learnt ones, all with their columns in `order`.
 
-    A row's text ends with its line break, which is what ends it in decoding, too.
+    A row's text ends with its line break, which also ends it in decoding.
     """
     names = row_format.schema.names
     head = f"Rows about {row_format.schema.description}.\n" + row_format.header([names[place] for place in order])

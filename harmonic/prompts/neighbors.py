@@ -1,19 +1,19 @@
-"""For every training row, the k nearest other rows; and the label filter over them (paper, section 3.1).
+"""The k nearest other rows of every training row, and the label filter (paper, section 3.1).
 
 Four metrics, all with the target among the columns:
 
-- `mixed` (default): HEOM, Wilson & Martinez 1997, "Improved Heterogeneous Distance Functions", eq. 3-5:
-  the root of the sum over columns of d², with d = |x - y| / range for a numeric column (0 when it is
-  constant) and d = 0 or 1, equal or not, for a category.
-- `same_label`: `mixed` among the rows of the same label. For a label with k rows or fewer, and if the target is no
-  category, it is `mixed`. Where many columns agree, the nearest rows under `mixed` often have another label.
-- `reference`: what the published code does: numeric columns min-max scaled, categories as label-encoder
-  codes (unscaled, so their alphabetical order weighs in), the target as is, Euclidean.
-- `random`: k random other rows, no distance at all (the ablation without nearest neighbours).
+- `mixed` (default): HEOM, Wilson & Martinez 1997, "Improved Heterogeneous Distance Functions", eq. 3-5: the root of the
+  sum over columns of d², with d = |x - y| / range for a numeric column (0 if it is constant), and d = 0 or 1 for equal
+  or different categories.
+- `same_label`: `mixed` among the rows of the same label. For a label with at most k rows, and for a numeric target, it
+  is `mixed`. If many columns agree, the nearest rows by `mixed` often have another label.
+- `reference`: as in the published code: numeric columns min-max scaled, categories as label-encoder codes (unscaled, so
+  that their alphabetical order matters), the target unchanged, Euclidean distance.
+- `random`: k random other rows, without any distance (the ablation without nearest neighbours).
 
-Ties: of rows at the same distance, the one with the lower index is nearer. Under `mixed`, squared
-distances that differ by less than about 1e-12 count as the same, so that rounding in the last bits
-does not choose. A row is never its own neighbour; a duplicate of it is an ordinary neighbour at distance 0.
+Ties: of rows at the same distance, the one with the lower index is nearer. For `mixed`, squared distances that differ
+by less than about 1e-12 count as equal, so that rounding in the last bits decides nothing. A row is never its own
+neighbour; a duplicate of it is an ordinary neighbour at distance 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Metric = Literal["mixed", "same_label", "reference", "random"]
 
 
 class Neighbors(TypedDict):
-    """generator.neighbors: k examples a prompt, and by which metric they are near."""
+    """generator.neighbors: the number of examples in a prompt, and the metric for nearness."""
 
     k: Count
     metric: NotRequired[Metric]
@@ -49,8 +49,8 @@ _BLOCK_CELLS = 2**20  # distances held at once by one thread: 4 MB of float32, n
 def nearest(table: Table, k: int, metric: Metric = "mixed", seed: int = 0) -> NDArray[np.int64]:
     """The k nearest other rows of every row, nearest first: (n, k) positions in [0, n).
 
-    `seed` matters to `random` alone, where row i's draw depends on (seed, i) and n only. Raises
-    ConfigError when k is below 1, when the table has fewer than k + 1 rows, or on an unknown metric.
+    Only `random` uses the seed; the neighbours of row i then depend on (seed, i) and n alone. Raises ConfigError if k
+    is below 1, if the table has fewer than k + 1 rows, or for an unknown metric.
     """
     check_neighbors(len(table), k, metric)
     if metric == "random":
@@ -63,7 +63,7 @@ def nearest(table: Table, k: int, metric: Metric = "mixed", seed: int = 0) -> ND
 
 
 def check_neighbors(n: int, k: int, metric: str) -> None:
-    """Raise ConfigError unless every one of n rows can have k other rows under `metric`."""
+    """Raise ConfigError unless each of n rows can have k other rows by this metric."""
     if metric not in get_args(Metric):
         raise unknown("generator.neighbors.metric", metric, "metric of neighbours", get_args(Metric))
     if k < 1:
@@ -74,9 +74,9 @@ def check_neighbors(n: int, k: int, metric: str) -> None:
 
 
 def label_filter(table: Table, neighbors: NDArray[np.int64], threshold: int) -> NDArray[np.bool_]:
-    """Which rows to keep, (n,): those of which more than `threshold` neighbours share the label.
+    """Which rows to keep, (n,): those whose label more than `threshold` neighbours share.
 
-    Works for any number of classes. Raises ConfigError when no row is left.
+    Works for any number of classes. Raises ConfigError if no row is left.
     """
     labels = pd.factorize(table.target)[0]
     agreeing = (labels[neighbors] == labels[:, None]).sum(axis=1)
@@ -93,12 +93,12 @@ def _random_others(n: int, k: int, seed: int) -> NDArray[np.int64]:
     for row in range(n):
         generator = np.random.default_rng(derive(seed, "random neighbors", row))
         others = generator.choice(n - 1, size=k, replace=False)
-        drawn[row] = others + (others >= row)  # step over the row itself
+        drawn[row] = others + (others >= row)  # skip the row itself
     return drawn
 
 
 def _reference(table: Table, k: int) -> NDArray[np.int64]:
-    """The published procedure, by the same scikit-learn parts so that ties fall the same way."""
+    """The published procedure, with the same parts of scikit-learn, so that ties are broken in the same way."""
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import LabelEncoder, MinMaxScaler
 
@@ -114,15 +114,15 @@ def _reference(table: Table, k: int) -> NDArray[np.int64]:
     points = np.column_stack(encoded).astype(np.float64)
 
     found = NearestNeighbors(n_neighbors=k + 1).fit(points).kneighbors(points, return_distance=False)
-    # The published code drops the first neighbour as the row itself. Among duplicates the first can be
-    # another row: drop the row where it stands, which leaves the same texts and never shows the answer.
+    # The published code drops the first neighbour, as the row itself. Among duplicates the first can be another row:
+    # drop the row itself wherever it is, which leaves the same texts and never shows the answer.
     own = found == np.arange(len(table))[:, None]
     own[~own.any(axis=1), 0] = True
     return found[~own].reshape(len(table), k).astype(np.int64)
 
 
 def _same_label(table: Table, k: int) -> NDArray[np.int64]:
-    """HEOM among the rows of the same label; where a label has k rows or fewer, among all rows."""
+    """HEOM among the rows of the same label; for a label with at most k rows, among all rows."""
     labels = pd.factorize(table.target)[0]
     found = np.empty((len(table), k), dtype=np.int64)
     rare = np.bincount(labels)[labels] <= k
@@ -135,16 +135,16 @@ def _same_label(table: Table, k: int) -> NDArray[np.int64]:
 
 
 def _mixed(table: Table, k: int, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """HEOM by brute force: rows are searched in blocks, spans of rows in threads.
+    """HEOM by brute force, in blocks of rows, with a thread for each span of rows.
 
-    With `rows`, (m,) ascending positions, the neighbours of these among themselves, (m, k). Ranges are those of the
+    With `rows`, (m,) ascending positions: the neighbours of these rows among themselves, (m, k), with the ranges of the
     whole table.
     """
     from threadpoolctl import threadpool_limits
 
     rows = np.arange(len(table)) if rows is None else rows
     n, frame = len(rows), table.frame.iloc[rows]
-    # Of identical rows only the first k + 1 can be anyone's neighbours: the later ones tie with them.
+    # Of identical rows only the first k + 1 can be neighbours: later ones have the same distance and a higher index.
     earlier = frame.groupby(table.schema.names, sort=False).cumcount().to_numpy()
     searched = np.flatnonzero(earlier <= k)
     numbers = [_unit_range(table.frame[name].to_numpy(np.float64))[rows] for name in table.schema.numeric]
@@ -152,8 +152,8 @@ def _mixed(table: Table, k: int, rows: NDArray[np.int64] | None = None) -> NDArr
     search = _Search(numbers, codes, searched, k)
     workers = min(os.cpu_count() or 1, 8, n)
     edges = np.linspace(0, n, workers + 1).astype(int)
-    # numpy releases the lock inside its loops, so spans run side by side. BLAS must not start threads of
-    # its own beneath them: on a busy machine they wait for each other (ten times slower, measured).
+    # numpy releases the lock inside its loops, so spans run in parallel. BLAS must not start its own threads below
+    # them: on a busy machine these wait for each other (measured: ten times slower).
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         return rows[np.concatenate(list(pool.map(search.span, edges[:-1], edges[1:])))]
 
@@ -167,17 +167,16 @@ def _unit_range(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smallest(codes: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
-    """The codes in the smallest unsigned type that holds them: comparing bytes is cheap."""
+    """The codes in the smallest unsigned type that holds them, because comparing bytes is cheap."""
     return codes.astype(np.min_scalar_type(int(codes.max())))
 
 
 class _Search:
-    """Exact k nearest rows under HEOM, among the `searched` rows (ascending positions).
+    """Exact k nearest rows by HEOM, among the `searched` rows (ascending positions).
 
-    For a block of rows the squared distances to these are first estimated in float32: one matrix
-    product for the numeric columns, byte comparisons for the categories. An upper bound on the k-th
-    smallest, widened by the largest rounding error, leaves a handful of candidates a row, whose
-    distances are then computed by the definition in float64. The result is that of the definition.
+    For a block of rows, the squared distances are first estimated in float32: one matrix product for the numeric
+    columns, byte comparisons for the categories. An upper bound on the k-th smallest, plus the largest rounding error,
+    leaves a few candidates per row. Their distances are computed by the definition in float64, so the result is exact.
     """
 
     def __init__(
@@ -191,7 +190,7 @@ class _Search:
         self.searched_codes = [column[searched] for column in codes]
         # |x - y|² = -2 x·y + |x|² + |y|² as one product of vectors with two more entries.
         count = len((*numbers, *codes)[0])
-        self.place = np.full(count, -1)  # where a row stands in `searched`; -1: it is not searched
+        self.place = np.full(count, -1)  # the place of a row in `searched`; -1: it is not searched
         self.place[searched] = np.arange(len(searched))
         points = np.stack(numbers, axis=1) if numbers else np.zeros((count, 0))
         square, ones = np.square(points).sum(axis=1, keepdims=True), np.ones((count, 1))
@@ -207,7 +206,7 @@ class _Search:
         """Neighbours of the rows start..stop: (stop - start, k)."""
         block = max(1, min(stop - start, _BLOCK_CELLS // len(self.searched)))
         shape = (block, len(self.searched))
-        # Allocated once a span: fresh pages for every block would cost more than the arithmetic.
+        # Allocated once per span: new memory for every block would cost more than the arithmetic.
         estimate = np.empty(shape, dtype=np.float32)
         mismatches = np.empty(shape, dtype=np.min_scalar_type(len(self.codes)))
         unequal = np.empty(shape, dtype=bool)
@@ -227,7 +226,7 @@ class _Search:
         mismatches: NDArray[np.unsignedinteger],
         unequal: NDArray[np.bool_],
     ) -> None:
-        """Fill `estimate` with squared distances (size, searched), infinite to the row itself."""
+        """Fill `estimate` with squared distances (size, searched); the distance to the row itself is infinite."""
         np.matmul(self.left[rows], self.right, out=estimate)
         mismatches[:] = 0
         for codes, searched_codes in zip(self.codes, self.searched_codes, strict=True):
@@ -240,9 +239,9 @@ class _Search:
     def _candidates(
         self, rows: NDArray[np.int64], estimate: NDArray[np.float32], near: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs (place in the block, other row), by place and row, that hold every true neighbour."""
+        """Pairs (place in the block, other row), sorted, that contain every true neighbour."""
         # The minima of disjoint groups are k distinct rows' distances, so the k-th smallest minimum
-        # bounds the k-th smallest distance. Groups are strided: sorted files keep like rows together.
+        # bounds the k-th smallest distance. Groups are strided, because sorted files have similar rows together.
         depth = len(self.searched) // self.groups
         minima = estimate[:, : depth * self.groups].reshape(len(rows), depth, self.groups).min(axis=1)
         bound = np.partition(minima, self.k - 1, axis=1)[:, self.k - 1]
@@ -253,7 +252,7 @@ class _Search:
     def _select(
         self, rows: NDArray[np.int64], local: NDArray[np.int64], others: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """The k nearest of each row's candidates by the definition, ties by index: (size, k)."""
+        """The k nearest candidates of each row by the definition, ties by index: (size, k)."""
         squared = np.zeros(len(local))
         own = rows[local]
         for values in self.numbers:

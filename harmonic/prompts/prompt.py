@@ -1,7 +1,7 @@
-"""A prompt with its parts: what is shown, what is learnt, which rows these are, in which order of columns.
+"""A prompt with its parts: what is shown, what is learnt, from which rows, and in which order of columns.
 
-On disk a prompt is one line of JSON. "prompt" and "completion" are its text, up to the first part that is learnt and
-from there on; "parts" cuts that text again: [characters, learnt, row, order], where `order` counts in "orders".
+On disk a prompt is one line of JSON. "prompt" is its text before the first learnt part, "completion" the rest. "parts"
+divides that text: [characters, learnt, row, order], where `order` is a position in "orders".
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from harmonic.errors import DataError
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 Order = tuple[int, ...]
-"""Columns in the order in which a row is written: their positions in the schema."""
+"""The columns of a written row, in order: their positions in the schema."""
 
 
 class Part(NamedTuple):
     """A piece of a prompt's text.
 
-    learnt: whether its tokens have a part in the loss. row: the position in the training table of the row that it
-    writes; None: it writes none, or one that stands in no table. order: of that row's columns; None: the schema's.
+    learnt: whether its tokens count in the loss. row: the position in the training table of the row that it contains;
+    None if it contains none, or a row of no table. order: of that row's columns; None: that of the schema.
     """
 
     text: str
@@ -35,11 +35,11 @@ class Part(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """What the model reads, and in tuning what it learns to say.
+    """What the model reads, and in tuning what it learns to write.
 
-    order: of the columns in the row that is to be drawn; None: the sampler draws one. document: the parts are a plain
-    text, a line each, rather than the turns of a chat. center: of a list of neighbours the row that it was made around.
-    label: the text of the target in the rows that are to be drawn; None: the model decides.
+    order: of the columns in the row to draw; None: the sampler draws one. document: the parts are the lines of a plain
+    text, not the turns of a chat. center: the row around which a list of neighbours was made. label: the text of the
+    target in the rows to draw; None: the model decides.
     """
 
     parts: tuple[Part, ...]
@@ -50,12 +50,12 @@ class Prompt(NamedTuple):
 
     @property
     def prompt(self) -> str:
-        """The text before the first part that is learnt."""
+        """The text before the first learnt part."""
         return "".join(part.text for part in takewhile(lambda part: not part.learnt, self.parts))
 
     @property
     def completion(self) -> str:
-        """The text from the first part that is learnt; "" in a sampling prompt."""
+        """The text from the first learnt part on; "" in a sampling prompt."""
         return "".join(part.text for part in self.parts)[len(self.prompt) :]
 
     @property
@@ -70,13 +70,13 @@ class Prompt(NamedTuple):
 
 
 def asked(prompt: str, completion: str = "", rows: Iterable[int] = ()) -> Prompt:
-    """A prompt of two texts, as the published files have it. `rows`: the training rows that it shows."""
+    """A prompt of two texts, as in the published files. rows: the training rows that it shows."""
     shown = tuple(Part("", row=row) for row in rows)
     return Prompt((Part(prompt), *shown, *((Part(completion, learnt=True),) if completion else ())))
 
 
 def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
-    """One prompt a line, UTF-8. The file appears complete or not at all."""
+    """Write one prompt per line, in UTF-8. The file is written completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -86,7 +86,7 @@ def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """The inverse of `write_prompts`; "prompt" and "completion" suffice. Raises DataError naming the line."""
+    """The inverse of `write_prompts`; "prompt" and "completion" are enough. Raises DataError, which names the line."""
     prompts = []
     with path.open(encoding="utf-8", newline="\n") as file:
         for number, line in enumerate(file, start=1):
@@ -94,7 +94,7 @@ def read_prompts(path: Path) -> list[Prompt]:
                 prompts.append(_read(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
                 problem = f"{path}, line {number} is not a prompt: {error!r}"
-                raise DataError(f"{problem}\n  fix: remove the file, and it is written anew") from error
+                raise DataError(f"{problem}\n  fix: delete the file; it will be written again") from error
     return prompts
 
 

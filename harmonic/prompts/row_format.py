@@ -1,7 +1,7 @@
 """How a row is written in a prompt and read back: the interface, and how a format is found by its name.
 
-A format is one file in harmonic/prompts/row_formats with a subclass of RowFormat; its name there is the value of
-`generator.row_format`. All formats write values in the text that `Column.format` gives them.
+A format is one file in harmonic/prompts/row_formats with a subclass of RowFormat. The name of the file is the value of
+`generator.row_format`. All formats write values as `Column.format` does.
 """
 
 from __future__ import annotations
@@ -36,41 +36,41 @@ class InvalidAnswer(ValueError):
 
 
 class RowFormat(ABC):
-    """One way to write the rows of a schema. Orders are column names, all of them, each once."""
+    """One way to write the rows of a schema. An order is a list of all column names."""
 
     names_columns: ClassVar[bool]
-    """Whether each row names its columns: then the rows of a prompt may have them in different orders."""
+    """Whether each row names its columns. If so, the rows of a prompt may have different orders."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
     @abstractmethod
     def described(self, order: Sequence[str]) -> str:
-        """The format in words, to stand behind "I will transmit the data to you in"."""
+        """The format in words, to continue "I will transmit the data to you in"."""
 
     @abstractmethod
     def header(self, order: Sequence[str]) -> str:
-        """What stands once above rows in a list of rows, its line end included; "" where rows need nothing."""
+        """The line above the rows of a list, with its line break; "" if rows need none."""
 
     @abstractmethod
     def cell(self, name: str, text: str) -> str:
-        """A value's text, of the column `name`, as it stands in a row."""
+        """The text of a value of the column `name` within a row."""
 
     @abstractmethod
     def joined(self, cells: Sequence[str]) -> str:
-        """A row's text from its cells, in order. It has no line break."""
+        """The text of a row, from its cells in order, without a line break."""
 
     @abstractmethod
     def parse(self, text: str, order: Sequence[str]) -> dict[str, Value]:
-        """The row in an answer's text, columns in the schema's order. Raises InvalidAnswer, whatever the text."""
+        """The row in the text of an answer, columns in the schema's order. Raises InvalidAnswer for any other text."""
 
     @abstractmethod
     def grammar(self, order: Sequence[str], conditions: Conditions | None = None) -> str:
-        """The Lark grammar of a row's text, without what ends it, held to the conditions. Its language is finite."""
+        """The Lark grammar of the rows that satisfy the conditions, without a row's end. Its language is finite."""
 
 
 class RowTexts:
-    """Writes many rows of a table, each in an order of its own, fast: every distinct cell is written once."""
+    """Writes many rows of a table quickly, each in its own order: every distinct cell is written once."""
 
     def __init__(self, table: Table, row_format: RowFormat) -> None:
         self._format = row_format
@@ -78,14 +78,14 @@ class RowTexts:
         for place, column in enumerate(table.schema.columns):
             values = table.frame[column.name].to_numpy()
             is_float = values.dtype == np.float64
-            # Floats are told apart by their bits: 0.0 and -0.0 are equal, but not as texts.
+            # Floats are compared by their bits: 0.0 and -0.0 are equal, but not as texts.
             codes, distinct = pd.factorize(values.view(np.int64) if is_float else values, use_na_sentinel=False)
             distinct = distinct.view(np.float64) if is_float else distinct
             texts = [row_format.cell(column.name, column.format(value)) for value in distinct.tolist()]
             self.cells[:, place] = np.array(texts, dtype=object)[codes]
 
     def render(self, rows: NDArray[np.int64], orders: NDArray[np.int64] | None = None) -> list[str]:
-        """Texts of the rows at these positions (m,); `orders` (m, columns) permutes each one's columns."""
+        """The texts of the rows at these positions (m,). orders: the order of each row's columns, (m, columns)."""
         cells = self.cells[rows] if orders is None else self.cells[rows[:, None], orders]
         return [self._format.joined(row) for row in cells.tolist()]
 
@@ -98,7 +98,7 @@ def row_formats() -> list[str]:
 
 
 def find_row_format(name: str, schema: Schema) -> RowFormat:
-    """The format of this name. Raises ConfigError for one that is not there."""
+    """The format of this name. Raises ConfigError if there is none."""
     if name not in row_formats():
         raise unknown(KEY, name, "row format", row_formats())
     module = importlib.import_module(f"harmonic.prompts.row_formats.{name}")

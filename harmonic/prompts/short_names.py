@@ -1,8 +1,8 @@
-"""Short names for columns, for prompts that would else be mostly names.
+"""Short names for columns, for prompts that would otherwise consist mostly of names.
 
-A short name is a word of the column's own name, so that the language model still reads what the column is about
-("Installment rate in percentage of disposable income" is "Installment"); c1, c2 … would save a little more and
-tell it nothing.
+A short name is a word of the column's own name, so that the language model still reads what the column is about:
+"Installment rate in percentage of disposable income" becomes "Installment". Names like c1, c2 would save a little more,
+but mean nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Each name's short name, all different; a name that has no shorter one keeps its own.
+    """{name: short name}, all different; a name without a shorter one stays as it is.
 
-    Of a name's words the one that stands in the fewest other names, the first of equals, cut to 12 characters; a
-    number behind it where another column has it already; "c" and a number where there is no word.
+    The short name is the word that occurs in the fewest other names (the first of equals), cut to 12 characters. A
+    number is added if another column has it already. A name without words becomes "c" and a number.
     """
     words = {name: _words(name) for name in names}
     spread = Counter(word.lower() for found in words.values() for word in {word.lower(): word for word in found})
-    taken = set(names)  # no short name is another column's name
+    taken = set(names)  # a short name must not be another column's name
     made: dict[str, str] = {}
     for place, name in enumerate(names, start=1):
         chosen = min(words[name], key=lambda word: spread[word.lower()], default=f"c{place}")[:_LONGEST]
@@ -37,6 +37,6 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name, camel case taken apart; numbers alone are none."""
+    """The words of a name, with camel case split, and without numbers."""
     found = [part for word in _WORD.findall(name) for part in _HUMP.split(word)]
     return [word for word in found if not word.isdigit() and len(word) > 1]

@@ -1,4 +1,4 @@
-"""What the model is tuned on: a row as the answer to its neighbours, or lists of neighbours (paper, section 3.1)."""
+"""Tuning prompts: a row as the answer to its neighbours, or lists of neighbours (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
 
 _CHUNK = 4096  # prompts rendered at once
-_SPARE = 3  # times the neighbours that are wanted, where some rows are not to be neighbours
+_SPARE = 3  # times the wanted neighbours are searched for if some rows must not be neighbours
 
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """The nearest other rows of every row, and which rows the label filter keeps.
+    """The nearest other rows of every row, and the rows that the label filter keeps.
 
-    nearest: (n, k) positions, or as many as were asked for, the nearest first. kept: positions.
+    nearest: (n, k) positions, or as many columns as asked for, the nearest first. kept: positions.
     """
 
     nearest: NDArray[np.int64]
@@ -39,8 +39,8 @@ class Neighborhoods:
     ) -> Neighborhoods:  # fmt: skip
         """`filter` keeps a row if more than `threshold` of its k neighbours share its label.
 
-        pool: how many neighbours are found (None: k), as far as there are so many. rows: positions of the rows to learn
-        (None: all); the others have neighbours among these, and are not kept. Raises ConfigError as `nearest` and
+        pool: how many neighbours to find (None: k), at most as many as there are. rows: positions of the rows to learn
+        (None: all); the other rows have neighbours among these, and are not kept. Raises ConfigError as `nearest` and
         `label_filter` do.
         """
         whole = Imputation.of(table).table(table)  # a missing value is far from any other
@@ -56,13 +56,13 @@ class Neighborhoods:
 
 
 def validation_rows(rows: int, share: float, seed: int) -> NDArray[np.int64]:
-    """The positions of the training rows that are kept for validation: a seeded share of them, ascending."""
+    """Positions of the training rows that are kept back for validation: a seeded share, in ascending order."""
     generator = np.random.default_rng(derive(seed, "validation rows"))
     return np.sort(generator.permutation(rows)[: round(share * rows)])
 
 
 def _among(found: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int) -> NDArray[np.int64]:
-    """Of each row's neighbours, nearest first, the first k that are among `rows`; others of these where too few are."""
+    """The first k neighbours of each row that are among `rows`; if there are too few, random ones are added."""
     learnt = np.isin(found, rows)
     order = np.argsort(~learnt, axis=1, kind="stable")[:, :k]
     nearer = np.take_along_axis(found, order, axis=1)
@@ -77,7 +77,7 @@ def _among(found: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int)
 def answers(
     table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int
 ) -> list[Prompt]:
-    """For each row that is kept, in row order: its `shown` nearest rows as examples, and the row as the answer."""
+    """For each kept row, in order: a prompt with its `shown` nearest rows as examples, and the row as the answer."""
     neighbors = around.nearest[:, :shown]
     texts = RowTexts(table, row_format)
     generator = np.random.default_rng(derive(seed, "tuning answers"))
@@ -103,10 +103,10 @@ def lists(
     passes: float,
     seed: int,
 ) -> list[Prompt]:
-    """Lists of `shown` + 1 rows, a row and its nearest ones in random order: all are learnt.
+    """Lists of `shown` + 1 rows, a row and its nearest rows in random order. All of them are learnt.
 
-    As many lists as let each row be learnt `passes` times on average; every row that is kept begins one before any
-    begins a second.
+    There are so many lists that each row is learnt `passes` times on average. Every kept row is the centre of one list
+    before any is the centre of a second.
     """
     generator = np.random.default_rng(derive(seed, "tuning lists"))
     texts = RowTexts(table, row_format)
@@ -130,7 +130,7 @@ def validation_prompts(
     table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, rows: NDArray[np.int64], *,
     shown: int, document: bool, seed: int,
 ) -> list[Prompt]:  # fmt: skip
-    """For each of these rows, its neighbours shown and the row as what is to be told."""
+    """For each of these rows, a prompt that shows its neighbours and has the row as its learnt part."""
     generator = np.random.default_rng(derive(seed, "validation prompts"))
     texts = RowTexts(table, row_format)
     together = np.column_stack([around.nearest[rows, :shown], rows])
@@ -158,6 +158,6 @@ def shared_orders(orders: ColumnOrders, generator: np.random.Generator, prompts:
 
 
 def order_tuples(drawn: NDArray[np.int64], prompts: int, rows: int) -> Iterator[list[Order]]:
-    """The same as tuples, prompt by prompt."""
+    """The same orders as tuples, prompt by prompt."""
     found = list(map(tuple, drawn.tolist()))
     return (found[start : start + rows] for start in range(0, prompts * rows, rows))

@@ -1,4 +1,4 @@
-"""Tuning prompts as the numbers that a trainer takes: token ids, and a label where a token is learnt."""
+"""Tuning prompts as token ids with labels, as a trainer takes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.prompt import Prompt
 from harmonic.tuning.vocabulary import Vocabulary
 
-IGNORED = -100  # the label of a token that has no part in the loss
+IGNORED = -100  # the label of a token that does not count in the loss
 
 Encoded = dict[str, list[int]]
-"""{"input_ids", "labels"} of one example. Labels count in the vocabulary where there is one."""
+"""{"input_ids", "labels"} of one example. With a vocabulary, a label is a position in it."""
 
 
 def encode(prompts: Sequence[Prompt], chat: Chat, limit: int, vocabulary: Vocabulary | None = None) -> list[Encoded]:
-    """input_ids and labels of each prompt; what is not learnt is ignored. Raises ConfigError above `limit` tokens."""
+    """The input_ids and labels of each prompt. Raises ConfigError if one has more than `limit` tokens."""
     found = chat.encode(prompts)
     check_lengths([len(ids) for ids, _ in found], limit, what="the tuning prompt number")
     examples = []
@@ -28,7 +28,7 @@ def encode(prompts: Sequence[Prompt], chat: Chat, limit: int, vocabulary: Vocabu
 
 
 def occurring(prompts: Sequence[Prompt], chat: Chat) -> Vocabulary:
-    """The vocabulary of what these prompts have the model write."""
+    """The vocabulary of the learnt parts of these prompts."""
     written = [
         [token for token, is_learnt in zip(ids, learnt, strict=True) if is_learnt]
         for ids, learnt in chat.encode(prompts)

@@ -1,9 +1,9 @@
-"""Likelihoods of many answers under a model, as one by one, at a fraction of the work.
+"""Likelihoods of many answers under a model: the same numbers as one by one, with a fraction of the work.
 
-What all prompts have in common at the start goes through the model once, into a key-value cache. The rest of
-the sequences is sorted and packed, many to a forward pass, as a tree: a start that neighbours in the order
-share (a prompt with several answers, a column name) is computed once, nothing is padded, and an attention
-mask lets each token see its own past alone. experiments/benchmarks/scoring.py measures it.
+The common start of all prompts goes through the model once, into a key-value cache. The other tokens are sorted and
+packed into trees, many sequences to a forward pass: a start that neighbouring sequences share (a prompt with several
+answers, a column name) is computed once. Nothing is padded, and an attention mask lets each token see only its own
+past. experiments/benchmarks/scoring.py measures the speed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from harmonic.tuning.vocabulary import Vocabulary
 
-BATCH_TOKENS = 512  # in a forward pass: enough to keep a processor busy, and few enough to look at each other
-_MOST_LOGITS = 2**26  # of a forward pass; a large vocabulary takes fewer tokens at once
-_LOGIT_ROWS = 256  # widened to float32 at once
-_MASKED = ("sdpa", "eager")  # the attention kernels that take a mask of one's own
+BATCH_TOKENS = 512  # in a forward pass: enough to keep a processor busy, few enough for quick attention
+_MOST_LOGITS = 2**26  # in a forward pass: with a large vocabulary, fewer tokens at once
+_LOGIT_ROWS = 256  # converted to float32 at once
+_MASKED = ("sdpa", "eager")  # the attention kernels that take any mask
 
 
 def answer_token_nll(
@@ -40,9 +40,9 @@ def answer_token_nll(
     stage: str = "score",
     vocabulary: Vocabulary | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Negative log-likelihood of each token of each answer behind one shared context: (tokens,) an answer, nats.
+    """Negative log-likelihood of each token of each answer behind one shared context: (tokens,) per answer, nats.
 
-    context and answers are token ids, none of them empty (ValueError).
+    context and answers are token ids. Raises ValueError if one is empty.
     """
     return pairs_token_nll(
         model, [context] * len(answers), answers, batch_tokens=batch_tokens, stage=stage, vocabulary=vocabulary
@@ -75,16 +75,16 @@ def pairs_token_nll(
     stage: str = "score",
     vocabulary: Vocabulary | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Negative log-likelihood of each token of each answer behind its own prompt: (tokens,) an answer, nats.
+    """Negative log-likelihood of each token of each answer behind its own prompt: (tokens,) per answer, nats.
 
-    prompts and answers are token ids, as many of the one as of the other, none of them empty (ValueError).
-    A pass takes `batch_tokens` distinct tokens at most, or one sequence that is longer. vocabulary: the tokens that the
-    model's logits are of (None: all); an answer's token outside of it is given the least probability of a float32.
+    prompts and answers are token ids, one prompt for each answer. Raises ValueError if one is empty. A pass takes at
+    most `batch_tokens` distinct tokens, or one longer sequence. vocabulary: the tokens of the model's logits (None:
+    all); any other token of an answer gets the smallest probability of a float32.
     """
     import torch
 
     if len(prompts) != len(answers) or not all(map(len, prompts)) or not all(map(len, answers)):
-        raise ValueError("each answer needs its prompt, and both need a token at least")
+        raise ValueError("each answer needs a prompt, and both need at least one token")
     pairs = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     lengths = [len(answer) for answer in answers]
     values = [np.empty(0)] * len(pairs)
@@ -105,13 +105,13 @@ def pairs_token_nll(
 def _packed_nll(
     model: PreTrainedModel, pairs: list[list[int]], lengths: list[int], limit: int, vocabulary: Vocabulary | None
 ) -> Iterator[tuple[list[int], list[NDArray[np.float64]]]]:
-    """The nll of each of the last `lengths` tokens of the pairs, some pairs at a time: which, and their values."""
+    """The nll of each of the last `lengths` tokens of the pairs, some pairs at a time: their positions and values."""
     import torch
     from transformers import DynamicCache
 
     if not pairs:
         return
-    # The last token of a prompt is never among the shared ones: it predicts the answer's first.
+    # The last token of a prompt is never shared: it predicts the first token of the answer.
     shortest = min(len(pair) - length for pair, length in zip(pairs, lengths, strict=True))
     shared = min(_common(min(pairs), max(pairs)), shortest - 1)
     cache = DynamicCache()
@@ -126,9 +126,9 @@ def _packed_nll(
 
 @dataclass(slots=True)
 class _Tree:
-    """Sequences that share their starts. A node is a token; its depth is its place in its sequence.
+    """Sequences that share their starts. A node is a token; its depth is its position in the sequence.
 
-    `paths` holds each sequence's nodes in order, `members` which sequence that is.
+    paths: the nodes of each sequence, in order. members: the number of each sequence.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -137,7 +137,7 @@ class _Tree:
     members: list[int] = field(default_factory=list)
 
     def add(self, member: int, sequence: list[int], known: int) -> None:
-        """Add a sequence that has its first `known` tokens in common with the one added before it."""
+        """Add a sequence that shares its first `known` tokens with the last one."""
         new = range(len(self.tokens), len(self.tokens) + len(sequence) - known)
         self.paths.append([*(self.paths[-1][:known] if known else []), *new])
         self.tokens += sequence[known:]
@@ -145,7 +145,7 @@ class _Tree:
         self.members.append(member)
 
     def visible(self) -> NDArray[np.bool_]:
-        """Which node sees which, itself and those before it in its sequence: (nodes, nodes)."""
+        """Which nodes each node sees, itself and those before it in its sequence: (nodes, nodes)."""
         sees = np.zeros((len(self.tokens), len(self.tokens)), dtype=bool)
         for path in self.paths:
             sees[np.ix_(path, path)] |= np.tri(len(path), dtype=bool)
@@ -153,7 +153,7 @@ class _Tree:
 
 
 def _trees(sequences: list[list[int]], limit: int) -> Iterator[_Tree]:
-    """Trees of at most `limit` nodes (or one sequence), neighbours in lexicographic order together."""
+    """Trees of at most `limit` nodes, or of one longer sequence, in lexicographic order."""
     tree, before = _Tree(), list[int]()
     for index in sorted(range(len(sequences)), key=sequences.__getitem__):
         sequence = sequences[index]
@@ -167,7 +167,7 @@ def _trees(sequences: list[list[int]], limit: int) -> Iterator[_Tree]:
 
 
 def _common(first: list[int], second: list[int]) -> int:
-    """With how many equal tokens both begin."""
+    """How many tokens both share at the start."""
     pairs = enumerate(zip(first, second, strict=False))
     return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
 
@@ -188,7 +188,7 @@ def _tree_nll(
 
     before = np.concatenate([path[-length - 1 : -1] for path, length in zip(tree.paths, lengths, strict=True)])
     nodes = np.concatenate([path[-length:] for path, length in zip(tree.paths, lengths, strict=True)])
-    positions, rows = np.unique(before, return_inverse=True)  # where something is predicted, each once
+    positions, rows = np.unique(before, return_inverse=True)  # the nodes that predict something, each once
     size = len(tree.tokens)
     mask = torch.zeros((1, 1, size, shared + size), dtype=model.dtype)
     mask[0, 0, :, shared:].masked_fill_(torch.from_numpy(~tree.visible()), torch.finfo(model.dtype).min)
@@ -237,9 +237,9 @@ def _pass_tokens(model: PreTrainedModel, batch_tokens: int) -> int:
 
 
 def _packable(model: PreTrainedModel, longest: int) -> bool:
-    """Whether a mask and positions decide what a token sees, in sequences of up to `longest` tokens.
+    """Whether mask and positions alone decide what a token sees, in sequences of up to `longest` tokens.
 
-    Not so in recurrent layers, in attention by distance, and where a sequence outgrows a sliding window.
+    They do not in recurrent layers, in attention by distance, or if a sequence is longer than a sliding window.
     """
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ())
@@ -254,7 +254,7 @@ def _packable(model: PreTrainedModel, longest: int) -> bool:
 
 @contextmanager
 def _masked_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Within it the model's attention takes a mask of any shape."""
+    """Inside this context the model's attention takes any mask."""
     kernel = model.config._attn_implementation
     if kernel in _MASKED:
         yield

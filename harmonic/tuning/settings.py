@@ -12,28 +12,27 @@ from harmonic.errors import ConfigError
 from harmonic.llm.machine import processes
 from harmonic.settings import Chance, Count, NotNegative, Positive, check_fields
 
-CPU_TOKENS = 3072  # at once: the more, the better two cores share the work; experiments/benchmarks/tuning.py
+CPU_TOKENS = 3072  # at once: with more, two cores share the work better (experiments/benchmarks/tuning.py)
 Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear", "polynomial"]
 
 History = Callable[[dict[str, float], int], None]
-"""Receives {"train/loss": …} and the optimizer step."""
+"""Receives points such as {"train/loss": …}, with the optimizer step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
     """Settings of a tuning run.
 
-    batch_size is the number of examples an optimizer step sees, over all devices; device_batch_size how many
-    of them at most go through the model at once on each device. None: 4 on a GPU; on a CPU as many as fit into
-    CPU_TOKENS. The device batch changes speed and memory, not the result. max_examples (None: all) tunes on a
-    seeded subset.
+    batch_size: examples in an optimizer step, over all devices. device_batch_size: the most examples that go through
+    the model at once on each device. None means 4 on a GPU, and on a CPU as many as fit into CPU_TOKENS. It changes
+    speed and memory, not the result. max_examples: tune on a seeded subset of this size (None: all).
 
-    Of lists of rows: passes is how often each row is learnt on average (None: 1), max_tokens cuts this to about so many
-    tokens; the prompts are made for both. minutes: stop in that time, the learning rate's schedule fitted to it (None:
-    no limit). validation: the share of the training rows that is kept back; tuning stops when they are told worse, and
-    the best adapter is kept. vocabulary: "occurring" leaves out of the output layer what cannot come
-    (harmonic.tuning.vocabulary). checkpoint_every: optimizer steps between checkpoints from which a killed run goes on
-    (None: none).
+    For lists of rows, passes is how often each row is learnt on average (None: 1), and max_tokens limits the lists to
+    about this many tokens; both decide how many prompts are made. minutes: stop after this time, with the learning
+    rate's schedule fitted to it (None: no limit). validation: the share of the training rows that is kept back; tuning
+    stops when their loss rises, and the best adapter is kept. vocabulary: "occurring" limits the output layer to the
+    tokens that can occur (harmonic.tuning.vocabulary). checkpoint_every: optimizer steps between checkpoints, from
+    which a killed run continues (None: no checkpoints).
     """
 
     epochs: Positive = 1.0
@@ -60,9 +59,9 @@ class Tuning:
         check_fields(self, "tuning")
 
     def device_batch(self, device: str, longest: int) -> int:
-        """How many examples, the longest of so many tokens, go through the model at once.
+        """How many examples go through the model at once, if the longest has `longest` tokens.
 
-        It divides what falls to one process; ConfigError if the processes cannot share batch_size.
+        The number divides the share of one process. Raises ConfigError if the processes cannot share batch_size evenly.
         """
         share, rest = divmod(self.batch_size, processes())
         if rest or not share:

@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with a loss that costs no more than it must. Import it only where torch is wanted."""
+"""TRL's SFTTrainer with a cheaper loss. It imports torch: import it only where torch is needed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from harmonic.llm.machine import processes
 from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import Progress
 from harmonic.randomness import derive
-from harmonic.tuning.examples import IGNORED
+from harmonic.tuning.examples import IGNORED, Encoded
 from harmonic.tuning.settings import History, Tuning
 
 
 class AnswerTrainer(SFTTrainer):
     """Mean negative log-likelihood of the learnt tokens, from the logits of their positions alone.
 
-    tokens_seen: tokens of prompts and answers that this process has trained on, padding left out. total_steps: the
-    optimizer steps that the learning rate's schedule is over; it may be lowered on the way (harmonic.tuning.budget).
+    tokens_seen: tokens that this process has trained on, without padding. total_steps: the optimizer steps that the
+    learning rate's schedule covers; it may be lowered while tuning (harmonic.tuning.budget).
     """
 
     tokens_seen: int = 0
@@ -35,7 +35,7 @@ class AnswerTrainer(SFTTrainer):
     lr_scheduler: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Transformers' schedule of that name, at the share of `total_steps` that is done."""
+        """The schedule of transformers, stretched to `total_steps`."""
         self.total_steps = self.total_steps or num_training_steps
         if self.lr_scheduler is None:
             shape = super().create_scheduler(num_training_steps, optimizer).lr_lambdas[0]
@@ -48,7 +48,7 @@ class AnswerTrainer(SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean over the learnt tokens of the whole optimizer step, as SFTTrainer's "nll".
+        """The mean over the learnt tokens of the whole optimizer step, as SFTTrainer's "nll".
 
         inputs: input_ids, attention_mask and labels, all (batch, length), padded on the right.
         """
@@ -57,7 +57,7 @@ class AnswerTrainer(SFTTrainer):
         count = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / torch.as_tensor(count, device=total.device).clamp(min=1)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes  # DDP averages what is summed over all processes
+            loss = loss * self.accelerator.num_processes  # DDP averages the sums of all processes
         self.tokens_seen += int(inputs["attention_mask"].sum())
         return (loss, outputs) if return_outputs else loss
 
@@ -69,28 +69,30 @@ class AnswerTrainer(SFTTrainer):
         # A position predicts the next one: logits start one before the first learnt token of the batch.
         start = max(int((labels != IGNORED).any(dim=0).nonzero()[0]) - 1, 0)
         positions = torch.arange(start, ids.shape[1] - 1, device=ids.device)
-        # No attention mask: behind right padding there are only tokens that the loss ignores.
+        # No attention mask: only ignored tokens come after right padding.
         outputs = model(input_ids=ids, logits_to_keep=positions, use_cache=False)
-        targets = labels[:, start + 1 :].to(outputs.logits.device)  # elsewhere than the inputs if layers are split
+        targets = labels[:, start + 1 :].to(
+            outputs.logits.device
+        )  # on another device than the inputs if layers are split
         learnt = targets != IGNORED
         return functional.cross_entropy(outputs.logits[learnt].float(), targets[learnt], reduction="sum"), outputs
 
     def tokens_seen_everywhere(self) -> int:
-        """tokens_seen, summed over all processes; every process must call it."""
+        """The sum of tokens_seen over all processes. Every process must call it."""
         return int(self.accelerator.reduce(torch.tensor(self.tokens_seen, device=self.accelerator.device)))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log as Trainer does: the per-token metrics that SFTTrainer adds are not computed."""
+        """Log as Trainer does, because SFTTrainer's per-token metrics are not computed."""
         Trainer.log(self, logs, start_time)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Write no model card: the adapter is not for a hub."""
+        """Do nothing: the adapter is not for a hub."""
 
 
 class BulkDropout(nn.Module):
-    """Dropout whose mask comes from 64 random bits for every four elements: about ten times as fast on a CPU.
+    """Dropout with 64 random bits for every four elements: about ten times as fast on a CPU.
 
-    The probability is rounded to 1/65536; torch's own generator is used, so seeds and checkpoints hold.
+    The probability is rounded to 1/65536. It uses torch's own generator, so seeds and checkpoints work as usual.
     """
 
     def __init__(self, probability: float) -> None:
@@ -98,7 +100,7 @@ class BulkDropout(nn.Module):
         self.dropped = min(round(probability * 2**16), 2**16 - 1)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """`values` with elements zeroed at random and the others scaled up, in training; else unchanged."""
+        """In training, `values` with random elements set to zero and the others scaled up; else `values` unchanged."""
         if not self.training or not self.dropped:
             return values
         words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
@@ -108,7 +110,7 @@ class BulkDropout(nn.Module):
 
 
 class Reporter(TrainerCallback):
-    """Moves a progress display and feeds a history, in the first process only."""
+    """Moves a progress display and sends points to a history, in the first process only."""
 
     def __init__(self, progress: Progress, trainer: AnswerTrainer, batch_size: int, history: History | None) -> None:
         self.progress, self.trainer, self.history = progress, trainer, history
@@ -116,7 +118,7 @@ class Reporter(TrainerCallback):
         self.tokens = 0  # of this process, up to the last optimizer step
 
     def rows_after(self, step: int) -> int:
-        """Examples seen in so many optimizer steps; the last one of an epoch takes what is left."""
+        """Examples seen after a number of optimizer steps; the last step of an epoch takes what is left."""
         epochs, steps = divmod(step, math.ceil(self.rows / self.batch_size))
         return epochs * self.rows + steps * self.batch_size
 
@@ -127,7 +129,7 @@ class Reporter(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         new, self.tokens = self.trainer.tokens_seen - self.tokens, self.trainer.tokens_seen
         if state.is_world_process_zero:
-            if self.trainer.total_steps < state.max_steps:  # tuning.minutes has ended it sooner
+            if self.trainer.total_steps < state.max_steps:  # tuning.minutes ends it earlier
                 self.progress.total = self.rows_after(self.trainer.total_steps)
             self.progress.advance(self.rows_after(state.global_step) - self.progress.done, tokens=new * processes())
 
@@ -144,29 +146,39 @@ def answer_trainer(
     llm: LanguageModel,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: list[dict[str, list[int]]],
+    rows: list[Encoded],
     settings: Tuning,
     seed: int,
-    directory: Path,
+    checkpoints: Path,
 ) -> AnswerTrainer:
-    """The trainer for encoded examples ({"input_ids", "labels"}), its checkpoints in `directory`/checkpoints."""
+    """The trainer for encoded examples. checkpoints: the folder for its checkpoints."""
     quiet_libraries()
-    device = llm.resolved_device()
-    half = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(llm.resolved_dtype())
-    at_once = settings.device_batch(device, max(len(row["input_ids"]) for row in rows))
+    at_once = settings.device_batch(llm.resolved_device(), max(len(row["input_ids"]) for row in rows))
+    trainer = AnswerTrainer(
+        model=model, args=_arguments(llm, settings, at_once, seed, checkpoints), train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, peft_config=_adapter(llm, settings),
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    _quicken(trainer.model, llm, settings.dropout)
+    return trainer
+
+
+def _arguments(llm: LanguageModel, settings: Tuning, at_once: int, seed: int, checkpoints: Path) -> SFTConfig:
+    """TRL's arguments. at_once: examples that go through the model together."""
+    half = llm.resolved_dtype()
     arguments = SFTConfig(
-        output_dir=str(directory / "checkpoints"),
+        output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
-        warmup_steps=settings.warmup_ratio,  # below 1 it is the share of all steps
+        warmup_steps=settings.warmup_ratio,  # a number below 1 is a share of all steps
         weight_decay=settings.weight_decay,
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=settings.batch_size // (at_once * processes()),
         gradient_checkpointing=settings.gradient_checkpointing,
-        bf16=half == "bf16",
-        fp16=half == "fp16",
-        use_cpu=device == "cpu",
+        bf16=half == torch.bfloat16,
+        fp16=half == torch.float16,
+        use_cpu=llm.resolved_device() == "cpu",
         seed=derive(seed, "tuning", "trainer"),
         data_seed=derive(seed, "tuning", "order"),
         max_length=None,  # lengths were checked: nothing is cut
@@ -182,22 +194,25 @@ def answer_trainer(
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process uses one GPU: TRL refuses to spread a batch over several
-    adapter = LoraConfig(
+    return arguments
+
+
+def _adapter(llm: LanguageModel, settings: Tuning) -> LoraConfig:
+    return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(llm.target_modules) or "all-linear",
         task_type="CAUSAL_LM",
     )
-    trainer = AnswerTrainer(
-        model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
-        peft_config=adapter,
-    )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)
-    for module in trainer.model.modules():
-        if half and hasattr(module, "cast_input_dtype_enabled"):
+
+
+def _quicken(model: Any, llm: LanguageModel, dropout: float) -> None:
+    """Compute adapters in the autocast type, and draw dropout masks in bulk on a CPU."""
+    autocast, on_cpu = llm.resolved_dtype() in (torch.bfloat16, torch.float16), llm.resolved_device() == "cpu"
+    for module in model.modules():
+        if autocast and hasattr(module, "cast_input_dtype_enabled"):
             module.cast_input_dtype_enabled = False  # autocast brings adapter and input to one type
         dropouts = getattr(module, "lora_dropout", None)
-        if device == "cpu" and settings.dropout and dropouts is not None:
-            dropouts["default"] = BulkDropout(settings.dropout)
-    return trainer
+        if on_cpu and dropout and dropouts is not None:
+            dropouts["default"] = BulkDropout(dropout)

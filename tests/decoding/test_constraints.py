@@ -116,7 +116,7 @@ def check_texts(texts: dict[str, str]) -> None:
 
 def test_any_choice_among_the_allowed_tokens_ends_in_a_row_of_the_schema(constraints: RowConstraints) -> None:
     draw = np.random.default_rng(0)
-    chat, form = Chat(constraints.tokenizer), constraints.form
+    chat, form = Chat(constraints.tokenizer), constraints.row_format
     for _ in range(25):
         order = draw.permutation(NASTY.names).tolist()
         text = chat.text(drawn_at_random(constraints.start(order), draw))
@@ -134,7 +134,7 @@ def test_any_choice_among_the_allowed_tokens_ends_in_a_row_of_the_schema(constra
 
 def test_rows_pass_in_the_tokenizers_own_cut_and_what_is_forced_keeps_to_it(constraints: RowConstraints) -> None:
     draw = np.random.default_rng(1)
-    chat, compact = Chat(constraints.tokenizer), not constraints.form.names_columns
+    chat, compact = Chat(constraints.tokenizer), not constraints.row_format.names_columns
     for _ in range(25):
         order = draw.permutation(NASTY.names).tolist()
         text = row_text(row(draw), NASTY, order, "compact" if compact else "json")
@@ -167,7 +167,7 @@ def test_a_row_ends_only_where_nothing_or_its_end_may_follow(tokenizer: PreTrain
         if form == "compact":
             assert constraint.accept(constraint.end) == [] and constraint.finished
         else:
-            with pytest.raises(RuntimeError, match="before it is whole"):
+            with pytest.raises(RuntimeError, match="before it is complete"):
                 constraint.end_row()
 
 
@@ -207,8 +207,8 @@ def test_whatever_the_categories_are_the_constraint_lets_through_each_of_them_an
                 assert taken == ids[: len(taken)] and constraint.allowed()[ids[len(taken)]]
                 taken += constraint.accept(ids[len(taken)])
             assert taken == ids[:-1] and (constraint.finished or constraint.allowed()[constraint.end])
-            assert made.form.parse(text, order)[name] == value
-        found = made.form.parse(chat.text(drawn_at_random(made.start(order), draw)), order)
+            assert made.row_format.parse(text, order)[name] == value
+        found = made.row_format.parse(chat.text(drawn_at_random(made.start(order), draw)), order)
         assert found[name] in values
 
 
@@ -227,7 +227,7 @@ def test_a_token_that_is_not_allowed_is_refused(constraints: RowConstraints) -> 
     refused = np.flatnonzero(~constraint.allowed())
     with pytest.raises(RuntimeError, match="refused"):
         constraint.accept(int(refused[refused != constraint.end][-1]))
-    with pytest.raises(RuntimeError, match="before it is whole"):
+    with pytest.raises(RuntimeError, match="before it is complete"):
         constraint.accept(constraint.end)
 
 

@@ -159,5 +159,5 @@ def test_vllm_draws_rows_from_an_adapter(merge: bool, tmp_path: Path) -> None:
         made.close()
     assert chat.text(learnt[0].ids) == answer  # the adapter is in use
     for one in found:
-        row = rows.form.parse(chat.text(one.ids), [])
+        row = rows.row_format.parse(chat.text(one.ids), [])
         assert list(row) and row["town"] in ("north", "south")

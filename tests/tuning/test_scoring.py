@@ -101,7 +101,7 @@ def test_no_answers_are_no_values(model):
 
 @pytest.mark.parametrize(("prompts", "answers"), [([[]], [[1]]), ([[1]], [[]]), ([[1]], []), ([[1]], [[1], [2]])])
 def test_what_has_no_likelihood_is_refused(model, prompts, answers):
-    with pytest.raises(ValueError, match="needs its prompt"):
+    with pytest.raises(ValueError, match="needs a prompt"):
         pairs_nll(model, prompts, answers)
 
 

@@ -1,1 +1,1 @@
-"""The ways to write a row, one file each; a file's name is a value of `generator.row_format`."""
+"""The row formats, one per file. The name of a file is a value of `generator.row_format`."""

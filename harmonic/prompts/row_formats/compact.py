@@ -1,7 +1,7 @@
-r"""A row as its values alone, 48|10.0|1: the columns are named once, in the prompt's header.
+r"""A row as its values alone, 48|10.0|1. The columns are named once, in the prompt's header.
 
-A third of the JSON format's tokens on Diabetes. All rows of a prompt have their columns in one order. A bar, a line
-break or a backslash inside a value is written as \p, \n, \r or \\, so that a row is one line and a bar ends a value.
+It takes a third of the JSON format's tokens on Diabetes. All rows of a prompt have the same order of columns. A bar, a
+line break or a backslash inside a value is written as \p, \n, \r or \\, so a row is one line, and a bar ends a value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MEANT = {escaped[1]: text for text, escaped in _ESCAPES.items()}
 
 
 class CompactRows(RowFormat):
-    """Values joined by bars, in the order that the header names."""
+    """Values with bars between them, in the order of the header."""
 
     names_columns: ClassVar[bool] = False
 
@@ -55,7 +55,7 @@ class CompactRows(RowFormat):
         return {name: found[name] for name in self.schema.names}
 
     def grammar(self, order: Sequence[str], conditions: Conditions | None = None) -> str:
-        """Value after value, bars between them."""
+        """The values with bars between them."""
         held = conditions or {}
         return lark("", '"|"', "", [column_language(self.schema[name], held.get(name), escape) for name in order])
 
@@ -66,7 +66,7 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """The inverse of `escape`. Raises InvalidAnswer for an escape that it never writes."""
+    """The inverse of `escape`. Raises InvalidAnswer for any other escape."""
 
     def meant(found: re.Match[str]) -> str:
         if found[1] not in _MEANT:

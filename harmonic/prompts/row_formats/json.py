@@ -1,7 +1,6 @@
 """A row as a JSON object, {"Age": "48", "Outcome": "1"}: the paper's format. Each row names its columns.
 
-Values are always JSON strings, and characters outside ASCII stand as themselves (shorter for a tokenizer than their
-escapes).
+Values are always JSON strings. Characters outside ASCII are not escaped, because that takes fewer tokens.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from harmonic.tables.table import InvalidValue, Value
 
 encode = json.JSONEncoder(ensure_ascii=False).encode
 
-# Objects become tuples of pairs, so that a repeated key stays visible; numbers keep their own text.
+# Objects become tuples of pairs, so that a repeated key is visible; numbers keep their text.
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=str)
 
 
 class JsonRows(RowFormat):
-    """One JSON object a row; its keys are the columns, in any order."""
+    """One JSON object per row; its keys are the columns, in any order."""
 
     names_columns: ClassVar[bool] = True
 
@@ -41,8 +40,8 @@ class JsonRows(RowFormat):
     def parse(self, text: str, order: Sequence[str] = ()) -> dict[str, Value]:
         """The row in the first JSON object of `text`.
 
-        What stands before and after the object is ignored; the order of its keys is free. Numbers may stand without
-        quotes. Tags of InvalidAnswer: no_json, malformed_json, repeated_column, unknown_column, missing_column,
+        Text before and after the object is ignored. Its keys may have any order, and numbers need no quotes. Tags of
+        InvalidAnswer: no_json, malformed_json, repeated_column, unknown_column, missing_column,
         not_text (neither text nor a number), and the reasons of Column.parse (unknown_category, not_an_integer, ...).
         """
         pairs = _first_object(text)
@@ -68,7 +67,7 @@ class JsonRows(RowFormat):
         return row
 
     def grammar(self, order: Sequence[str], conditions: Conditions | None = None) -> str:
-        """`"name": "value"` column after column."""
+        """`"name": "value"` for each column in order."""
         held = conditions or {}
         patterns = [
             f'{literal(encode(name))}: "({column_language(self.schema[name], held.get(name), _inside)})"'
@@ -78,7 +77,7 @@ class JsonRows(RowFormat):
 
 
 def _inside(text: str) -> str:
-    """A text as it stands between the quotes of a JSON string."""
+    """A text as it is written between the quotes of a JSON string."""
     return encode(text)[1:-1]
 
 
