@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_module
 from hydra.errors import MissingConfigException
-from omegaconf import open_dict
+from whole_runs import OWN_FILE, ROOT, TINY, WHOLE, apart, computed, environment, harmonic, report_of
 
-from experiments.run import run_job
 from harmonic.errors import HarmonicError
-
-ROOT = Path(__file__).resolve().parents[2]
-OWN_FILE = ["dataset=csv", f"dataset.path={ROOT / 'harmonic/data/diabetes.csv'}"]
-WHOLE = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null", "generator.sampling.attempts=1"]
-TINY = [*WHOLE, "evaluator=privacy", "evaluator.data_leakage_test.max_rows=20"]
-
-
-def harmonic(output: Path, *overrides: str, base: Sequence[str] = TINY) -> Path:
-    """One job in this process, as `harmonic` runs it; the run's folder. Raises what the command would print."""
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", [*base, f"output_dir={output}", *overrides], return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-    return run_job(config, choices)
-
-
-def apart(output: Path, *overrides: str) -> list[str]:
-    """The same as a command, for a process of its own."""
-    return [sys.executable, "-m", "experiments.run", *TINY, f"output_dir={output}", *overrides]
-
-
-def environment() -> dict[str, str]:
-    """One thread a process: these runs are too small for more."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-
-
-def report_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "report.json").read_text())
-
-
-def computed(folder: Path) -> set[str]:
-    """The stages that were not taken from the cache."""
-    return {name for name, stage in report_of(folder)["stages"].items() if not stage["cached"]}
 
 
 @pytest.fixture(scope="module")

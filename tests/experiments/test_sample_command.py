@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from test_run import harmonic
+from whole_runs import harmonic
 
 from experiments.sample_command import SampleSettings, main, read_settings, sample_again
 from harmonic.decoding.decoder import Decoder

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from test_grid import launched
-from test_run import computed, harmonic, report_of
+from whole_runs import computed, harmonic, report_of
 
 from baselines.smote.generator import SmoteGenerator
 from harmonic.evaluation.fidelity.columns_and_pairs import Fidelity

@@ -12,7 +12,7 @@ import parted
 import pytest
 from hydra import compose, initialize_config_module
 from test_generators import CONF, UNTRAINED
-from test_run import harmonic, report_of
+from whole_runs import harmonic, report_of
 
 from baselines.great.row_text import RowReader, row_texts
 from experiments.sample_command import read_settings, sample_again

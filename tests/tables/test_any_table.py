@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from messy import messy
-from test_run import harmonic, report_of
 from visits import visits
+from whole_runs import harmonic, report_of
 
 from harmonic.errors import DataError
 
