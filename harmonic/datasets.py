@@ -21,7 +21,6 @@ from harmonic.tables.column_types.missing_markers import (
     refuse_classes,
     settle_markers,
 )
-from harmonic.tables.columns import Column, InvalidValue
 from harmonic.tables.dtypes import FrameDtypes
 from harmonic.tables.grouping import People, likely_groups, people_of, split_by_group
 from harmonic.tables.missing_rows import usable_rows
@@ -41,23 +40,13 @@ from harmonic.tables.reading.files import (
 from harmonic.tables.reading.layout_search import find_layout
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.rules.text import Wanted, kept_rules
-from harmonic.tables.spellings.columns import Spelled, spell
+from harmonic.tables.spellings.spelling_search import Spelled, spell
 from harmonic.tables.splits import Splits
-from harmonic.tables.splitting import (
-    PARTS,
-    Fractions,
-    check_learnable,
-    given_positions,
-    split_rows,
-    unseen_classes,
-)
+from harmonic.tables.splitting import PARTS, Fractions, check_learnable, given_positions, split_rows, unseen_classes
 from harmonic.tables.table import Schema, Table
 from harmonic.tables.training_view import training_schema
 
-SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {
-    "packaged": read_packaged,
-    "scikit-learn": download_california,
-}
+SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {"packaged": read_packaged, "scikit-learn": download_california}
 FORMATS = ("any", "plain")
 
 
@@ -193,7 +182,7 @@ class Dataset:
         elif dtypes is not None:  # the dtype says what a column is, except for strings
             kinds |= {str(c.name): "category" for c in dtypes.columns if c.nature not in ("string", "period")}
         for name, column in declared.columns.items():  # declared in full, and the texts are plain
-            if all(_reads(column, text) for text in texts.loc[~gaps[name], name].unique()):
+            if all(map(column.accepts, texts.loc[~gaps[name], name].unique())):
                 kinds[name] = "category"
         spelled = spell(
             texts, gaps, kinds=kinds, decimal=self.decimal, dates=self.dates, markers=bool(markers) and dtypes is None,
@@ -299,11 +288,3 @@ class Dataset:
                 problem = f"{schema.target!r} has no classes: the task is {schema.task}"
             fix = "give words for each of them, or none: dataset.labels=null"
             raise ConfigError("dataset.labels", dict(words), problem, fix)
-
-
-def _reads(column: Column, text: str) -> bool:
-    try:
-        column.parse(text)
-    except InvalidValue:
-        return False
-    return True

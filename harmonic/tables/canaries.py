@@ -8,7 +8,7 @@ the two kinds differ only in what the generator learnt from the planted ones: if
 
 Canaries keep the rules of the table, too (harmonic.tables.rules.rule).
 
-The generator learns from the training rows with the canaries behind them; the measures get only the real rows. There
+The generator learns from the training rows with the canaries after them; the measures get only the real rows. There
 are several canaries, so that a result does not depend on one row. `repeats` plants each of them several times, because
 people may be in a table more than once.
 """
@@ -41,7 +41,7 @@ _ROUNDS = 50
 
 
 def plant(splits: Splits, settings: Canaries | None, seed: int) -> Splits:
-    """The splits with canaries behind the training rows, and with decoys; unchanged if no canaries are wanted.
+    """The splits with canaries after the training rows, and with decoys; unchanged if no canaries are wanted.
 
     settings: {"count": how many canaries (0: none), "repeats": how often each is planted}. Raises ConfigError if a
     number is invalid, DataError if too few made-up rows are possible.
@@ -52,7 +52,7 @@ def plant(splits: Splits, settings: Canaries | None, seed: int) -> Splits:
     rows = _draw(splits, count + DECOYS, seed)
     canaries, decoys = rows.take(range(count)), rows.take(range(count, len(rows)))
     frame = pd.concat([splits.train.frame, *[canaries.frame] * repeats], ignore_index=True)
-    note = f"planted {count} made-up rows {repeats} times each behind {len(splits.train)} training rows"
+    note = f"planted {count} made-up rows {repeats} times each after {len(splits.train)} training rows"
     return replace(
         splits, train=replace(splits.train, frame=frame), canaries=canaries, decoys=decoys,
         notes=(*splits.notes, note),

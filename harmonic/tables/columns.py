@@ -127,3 +127,11 @@ class Column:
         if not _NUMBER.fullmatch(text) or not np.isfinite(float(text)):
             raise InvalidValue("not_a_number", self.name, text)
         return round(float(text), self.decimals)
+
+    def accepts(self, text: str) -> bool:
+        """Whether the text is one of a value, or of a missing value."""
+        try:
+            self.parse(text)
+        except InvalidValue:
+            return False
+        return True

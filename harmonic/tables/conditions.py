@@ -24,7 +24,7 @@ from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.spellings.date_formats import parse_date
 from harmonic.tables.table import Table
 
-MOST_DIGITS = 17  # before or behind the point: a float has no more, and they fit in an int64 with their sign
+MOST_DIGITS = 17  # before or after the point: a float has no more, and they fit in an int64 with their sign
 UNKNOWN_DIGITS = 6  # before the point, if the data's range is unknown
 _NAMED = 20  # values that an error lists
 

@@ -79,7 +79,7 @@ def _whole(column: Column) -> str:
 
 
 def _fraction(column: Column) -> str:
-    """The point and the digits behind it, in the column's style."""
+    """The point and the digits after it, in the column's style."""
     most = min(column.decimals, MOST_DIGITS)
     if column.style is Style.FIXED:
         return rf"\.[0-9]{{{column.decimals}}}"

@@ -20,7 +20,7 @@ _COUNTED = 9  # numbers with fewer digits go on counting from the largest one
 class NewIdentifiers:
     """How to make new identifiers.
 
-    Numbers count from `start`, or are drawn from `span`, both ends included; `tail` is behind them (".0"). Others have
+    Numbers count from `start`, or are drawn from `span`, both ends included; `tail` is after them (".0"). Others have
     `shapes`, such as "AA-000", with their counts, between a common `prefix` and `suffix`. Their digits and letters are
     drawn from `alphabets`; the last one is for letters beyond ASCII, which shapes mark by "é". `octets`: four numbers
     below 256, as in IP addresses. `taken`: the real ones. `repeats`: in how many rows each of these is, if some are in

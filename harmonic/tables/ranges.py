@@ -47,7 +47,7 @@ def dates(low: int, high: int, form: str) -> str | None:
     for box in _boxes(bounds[0], bounds[1], [_SPANS[name] for name in ranked]):
         spans = dict(zip(ranked, box, strict=True))
         texts = [_padded(*spans[name], 0 if name in plain else _WIDTHS.get(name, 2)) for name in fields]
-        # There is one part more than fields: before the first, between them, and behind the last.
+        # There is one part more than fields: before the first, between them, and after the last.
         written.append("".join(re.escape(part) + text for part, text in zip(parts, [*texts, ""], strict=True)))
     return _any(written)
 
@@ -93,21 +93,21 @@ def _fixed_point(low: int, high: int, places: int, style: Style) -> str:
     nines = 10**places - 1
     (first, first_rest), (last, last_rest) = divmod(low, nines + 1), divmod(high, nines + 1)
     if first == last:
-        return _wholes(first, first) + _behind_point(first_rest, last_rest, places, style)
+        return _wholes(first, first) + _after_point(first_rest, last_rest, places, style)
     written = []
     if first_rest:
-        written.append(_wholes(first, first) + _behind_point(first_rest, nines, places, style))
+        written.append(_wholes(first, first) + _after_point(first_rest, nines, places, style))
         first += 1
     if last_rest < nines:
-        written.append(_wholes(last, last) + _behind_point(0, last_rest, places, style))
+        written.append(_wholes(last, last) + _after_point(0, last_rest, places, style))
         last -= 1
     if first <= last:
-        written.append(_wholes(first, last) + _behind_point(0, nines, places, style))
+        written.append(_wholes(first, last) + _after_point(0, nines, places, style))
     return _any(written)
 
 
-def _behind_point(low: int, high: int, places: int, style: Style) -> str:
-    """The point and the digits behind it, from `low` to `high` in units of the last place."""
+def _after_point(low: int, high: int, places: int, style: Style) -> str:
+    """The point and the digits after it, from `low` to `high` in units of the last place."""
     least, most = str(low).zfill(places), str(high).zfill(places)
     if style in (Style.FIXED, Style.MONEY):
         text = r"\." + _digits(least, most)
@@ -123,13 +123,13 @@ def _fraction(low: str, high: str) -> str:
         return f"[0-9]{{1,{rest}}}"
     written = []
     for first, low_rest, high_rest in _by_first_digit(low, high):
-        behind = _fraction(low_rest, high_rest) if low_rest else ""
-        written.append(first + (f"({behind})?" if behind and not int(low_rest) else behind))
+        after = _fraction(low_rest, high_rest) if low_rest else ""
+        written.append(first + (f"({after})?" if after and not int(low_rest) else after))
     return _any(written)
 
 
 def _by_first_digit(low: str, high: str) -> Iterator[tuple[str, str, str]]:
-    """The first digits of texts between the two, each with the bounds of the digits behind it."""
+    """The first digits of texts between the two, each with the bounds of the digits after it."""
     zeros, nines = "0" * (len(low) - 1), "9" * (len(low) - 1)
     first, last = int(low[0]), int(high[0])
     if first == last:

@@ -42,7 +42,7 @@ class Splits:
     source: str = ""  # where the rows came from, for the report
     notes: tuple[str, ...] = field(default=())  # what was changed while reading, for the report
     layout: FileLayout | None = None  # of the file that they came from; None: the table has the file's columns
-    canaries: Table | None = None  # made-up rows that are behind the real ones in `train` (harmonic.tables.canaries)
+    canaries: Table | None = None  # made-up rows that are after the real ones in `train` (harmonic.tables.canaries)
     decoys: Table | None = None  # made-up rows that are nowhere else
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all

@@ -9,7 +9,7 @@ import pandas as pd
 from harmonic.tables.column_types.ambiguities import find_codes, find_doubts
 from harmonic.tables.columns import Kind
 from harmonic.tables.dtypes import FrameDtypes
-from harmonic.tables.spellings.columns import Spelled
+from harmonic.tables.spellings.spelling_search import Spelled
 
 
 def decide_kinds(

@@ -36,8 +36,8 @@ from harmonic.tables.column_types.role import (
 )
 from harmonic.tables.column_types.text_roles import find_text_role
 from harmonic.tables.columns import Kind
-from harmonic.tables.spellings.columns import Doubt
 from harmonic.tables.spellings.date_formats import find_format
+from harmonic.tables.spellings.spelling_search import Doubt
 
 _LONG = 9  # digits from which a whole number is likelier a name than a quantity
 
@@ -88,7 +88,7 @@ def _role_of_values(known: pd.Series, rows: int, doubt: Doubt | None) -> Finding
 
 
 def _whole_numbers(values: Collection[str]) -> list[int] | None:
-    """The values as whole numbers, if all are written as such, or with only zeros behind the point; else None."""
+    """The values as whole numbers, if all are written as such, or with only zeros after the point; else None."""
     if not all(re.fullmatch(r"[+-]?(0|[1-9]\d*)(\.0+)?", text) for text in values):
         return None
     return [int(text.partition(".")[0]) for text in values]

@@ -29,7 +29,7 @@ from harmonic.tables.column_types.role import (
     how_often,
     identifier,
 )
-from harmonic.tables.spellings.columns import Doubt
+from harmonic.tables.spellings.spelling_search import Doubt
 
 _WORDS = 4.0  # words in a cell, on average, from which texts are prose
 _NEARLY, _MANY = 0.75, 100  # with so many different codes this share of the rows is enough, instead of MOSTLY
@@ -37,7 +37,7 @@ _DRAWN_BITS = 25.0  # bits in which codes of one shape differ, from which each m
 _NUMBER = r"[+-]?(\d{1,3}([.,’' ]\d{3})+([.,]\d{1,2})?|\d+([.,]\d+)?)"
 _DECIMAL = re.compile(
     r"\d[.,](\d{1,2}|\d{4,})(?!\d)|\d\.\d+, ?-?\d+\.\d"
-)  # three digits behind a mark may be thousands, or part of a code
+)  # three digits after a mark may be thousands, or part of a code
 _QUANTITY = re.compile(  # a number with its unit, or several numbers
     rf"{_NUMBER} ?(k|K|M|m|B|bn|Mio\.?|Mrd\.?|[a-zµ]{{1,2}}²?)|\D?{_NUMBER}( ?[-–/x×,;] ?\D?{_NUMBER})*.?"
 )
@@ -106,7 +106,7 @@ class _Texts:
 def find_text_role(known: pd.Series, doubt: Doubt | None) -> Finding:
     """The role of a column with these texts, without the missing ones.
 
-    `doubt`: why it is not read as what most of its values are (harmonic.tables.spellings.columns).
+    `doubt`: why it is not read as what most of its values are (harmonic.tables.spellings.spelling_search).
     """
     texts = _Texts(known)
     for finding in (_as_codes(texts, doubt), _as_prose(texts), _as_names(texts, doubt)):

@@ -16,7 +16,7 @@ import pandas as pd
 from harmonic.errors import ConfigError
 from harmonic.tables.reading.dialect import Dialect, Quoting
 from harmonic.tables.reading.encodings import decoded, unpacked, unusable
-from harmonic.tables.reading.header import DELIMITERS, Framed, checked_header, framed
+from harmonic.tables.reading.header import DELIMITERS, SortedLines, checked_header, sort_lines
 
 _TOTALS = re.compile(r"(?i)(grand )?(total|totals|sum|summe|gesamt|insgesamt|totaal|somme|suma|totale)s?:?")
 _SAMPLE = 20_000  # characters that the delimiter is found from
@@ -42,16 +42,16 @@ def read_text(
     escape = "\\" if '\\"' in text and _fails(lines, mark, "") and not _fails(lines, mark, "\\") else ""
     quote = "'" if _in_single_quotes(lines[start], mark) else '"'
     records, at = _records(lines, start, mark, escape, quote, origin, delimiter)
-    frame = framed(records, at, lines, start, header)
-    names, renamed, remarks = checked_header(frame.columns, origin, text, frame.body)
-    texts, left = _cells(names, frame, origin)
+    found = sort_lines(records, at, lines, start, header)
+    names, renamed, remarks = checked_header(found.columns, origin, text, found.body)
+    texts, left = _cells(names, found, origin)
     dialect = Dialect(
-        delimiter=mark, encoding=encoding, line_end=_line_end(text), escape=escape, above=frame.above,
-        below=frame.below, headless=tuple(names) if frame.headless else (), short=frame.short, names=renamed,
+        delimiter=mark, encoding=encoding, line_end=_line_end(text), escape=escape, above=found.above,
+        below=found.below, headless=tuple(names) if found.headless else (), short=found.short, names=renamed,
         spaced=_is_spaced(lines, records, mark), quote=quote,
-        notes=(*packed, *guessed, *doubts, *frame.notes, *remarks, *left),
+        notes=(*packed, *guessed, *doubts, *found.notes, *remarks, *left),
     )  # fmt: skip
-    return texts, _with_quoting(dialect, texts, "".join(lines[frame.top :]))
+    return texts, _with_quoting(dialect, texts, "".join(lines[found.top :]))
 
 
 def _delimiter(text: str, lines: Sequence[str], given: str | None) -> tuple[str, int, list[str]]:
@@ -72,9 +72,9 @@ def _line_end(text: str) -> str:
     return "\n" if "\n" in text else "\r"
 
 
-def _cells(names: list[str], frame: Framed, origin: str) -> tuple[pd.DataFrame, list[str]]:
+def _cells(names: list[str], found: SortedLines, origin: str) -> tuple[pd.DataFrame, list[str]]:
     """The table, without a total below it, and a note on that. Raises DataError if it has no rows, or uneven ones."""
-    body, places, notes = frame.body, frame.places, []
+    body, places, notes = found.body, found.places, []
     if body and len(names) > 1 and _is_total(body):
         notes = [f"the last row is a total and is left out: {', '.join(cell for cell in body[-1] if cell)!r}"]
         body, places = body[:-1], places[:-1]

@@ -77,7 +77,7 @@ def body_of(records: list[list[str]], at: list[int], header: list[str]) -> tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Framed:
+class SortedLines:
     """A file's lines, sorted by what they are.
 
     `above`, `below`: the texts above and below the header that new files get, too. `top`: the line of the header,
@@ -97,7 +97,9 @@ class Framed:
     notes: tuple[str, ...]
 
 
-def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start: int, header: bool | None) -> Framed:
+def sort_lines(
+    records: list[list[str]], at: list[int], lines: Sequence[str], start: int, header: bool | None
+) -> SortedLines:
     """Find the header among the records. `at`: the line where each ends. `start`: the first line of the records.
 
     `header`: whether there is one; None: found.
@@ -125,7 +127,7 @@ def framed(records: list[list[str]], at: list[int], lines: Sequence[str], start:
     if labels:
         shown = ", ".join(cell for cell in body[labels - 1] if cell)
         left.append(f"{_lines(labels)} below the header, without values, kept unchanged: {shown[:40]!r}")
-    return Framed(
+    return SortedLines(
         above="".join(lines[: top if kept_above else start]), top=top, columns=columns, headless=headless, short=short,
         below="".join(lines[at[first] : places[labels - 1]]) if labels else "",
         body=body[labels:], places=places[labels:], notes=(*notes, *left),

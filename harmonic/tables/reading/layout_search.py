@@ -21,8 +21,8 @@ from harmonic.tables.columns import Kind
 from harmonic.tables.new_identifiers import new_identifiers
 from harmonic.tables.reading.aside import Aside
 from harmonic.tables.reading.file_layout import FileLayout
-from harmonic.tables.spellings.columns import Doubt
 from harmonic.tables.spellings.date_formats import find_format
+from harmonic.tables.spellings.spelling_search import Doubt
 
 IDENTIFIERS = ("new", "grouped", "drop")
 FREE_TEXT = ("blank", "drop")

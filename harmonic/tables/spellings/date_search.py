@@ -112,7 +112,7 @@ def in_one_lifetime(spelling: DateSpelling, values: Collection[str]) -> DateSpel
     if "%y" not in spelling.form:
         return spelling
     years = sorted({spelling.moment(text).year % 100 for text in values})
-    # The years are on a circle; they begin behind the largest gap.
+    # The years are on a circle; they begin after the largest gap.
     begins = max(years, key=lambda year: (year - years[years.index(year) - 1]) % 100)
     other = replace(spelling, pivot=begins)
 

@@ -19,7 +19,7 @@ class DurationSpelling:
     """Durations such as "51:00:39" or "2 days 05:00:00", mapped to a number of their last unit.
 
     `parts`: how many numbers are between colons; the first has no upper bound. `width`: its least digits. `days`: the
-    word behind a number of days, "" for none. `places`: decimals of the last number.
+    word after a number of days, "" for none. `places`: decimals of the last number.
     """
 
     parts: int

@@ -26,7 +26,7 @@ _POWERS = {
 _AFFIXES = {*_CURRENCIES, *_UNITS, *_POWERS}
 _MOST_OTHERS = 5  # different texts that are not numbers, if all others have an unknown unit
 _OWN_UNIT = re.compile(rf"[{BLANKS}][^\W\d_]{{2,12}}([{BLANKS}][^\W\d_]{{1,12}})?|/[^\W\d_]{{1,8}}")
-"""Units that are in no list, but behind every number of a column: " sqft", " sq ft", "/mo"."""
+"""Units that are in no list, but after every number of a column: " sqft", " sq ft", "/mo"."""
 
 
 def find_numbers(
@@ -130,7 +130,7 @@ def _signed_zero(found: Sequence[re.Match[str]]) -> bool:
 
 
 def _powered(found: Sequence[re.Match[str]]) -> NumberSpelling | None:
-    """The spelling of numbers with different powers of ten behind them, such as 950, 1.2K and 3.4M."""
+    """The spelling of numbers with different powers of ten after them, such as 950, 1.2K and 3.4M."""
     marks = {match["suffix"] for match in found}
     prefixes = {match["prefix"] for match in found}
     if len(marks) < 2 or len(prefixes) > 1 or not {mark.strip() for mark in marks} <= {"", *_POWERS}:
@@ -167,7 +167,7 @@ def _exponents(
 
 
 def _is_affix(text: str, front: bool = False) -> bool:
-    """Whether the text is a currency or, behind the number, a unit; or nothing."""
+    """Whether the text is a currency or, after the number, a unit; or nothing."""
     word = text.strip(BLANKS)
     if not word or (len(word) <= 4 and any(unicodedata.category(mark) == "Sc" for mark in word)):
         return True

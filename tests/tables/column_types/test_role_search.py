@@ -16,7 +16,7 @@ from harmonic.errors import ConfigError, DataError
 from harmonic.tables.column_types.personal_patterns import count_patterns
 from harmonic.tables.column_types.role import Role
 from harmonic.tables.column_types.role_search import find_role
-from harmonic.tables.spellings.columns import Doubt
+from harmonic.tables.spellings.spelling_search import Doubt
 
 ROWS = 120
 

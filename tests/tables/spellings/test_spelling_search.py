@@ -1,4 +1,4 @@
-"""A file's columns read together: .venv/bin/pytest tests/tables/spellings/test_columns.py."""
+"""A file's columns read together: .venv/bin/pytest tests/tables/spellings/test_spelling_search.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harmonic.errors import ConfigError
-from harmonic.tables.spellings.columns import Spelled, spell
+from harmonic.tables.spellings.spelling_search import Spelled, spell
 
 SPIN = np.random.default_rng(0)
 NUMBERS = [f"{value:.3f}" for value in SPIN.uniform(1, 900, 40)]
