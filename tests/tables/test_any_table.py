@@ -111,7 +111,7 @@ def test_columns_are_shown_before_a_run(table: Path, capsys: pytest.CaptureFixtu
         ("a,b\n1,2\n3,4\n", "2 rows are too few"),
         ("a,b\n1,2\n", "no column is left"),
         ("a,b\n" + "1,\n" * 30, "no column is left to learn from(.|\n)*'a' is constant(.|\n)*'b' is constant"),
-        ("a\n1\n2\n", "one column only"),
+        ("a\n1\n2\n", "only one column"),
         ("a,b\n", "no rows"),
         ("id,b\n" + "".join(f"{n},x\n" for n in range(30)), "no column is left"),
     ],
