@@ -156,6 +156,6 @@ def test_rows_of_one_person_are_told_in_the_dry_run_the_report_and_the_card(
     people = report_of(folder)["people"]
     assert (people["column"], people["people"]) == ("patient", 60)
     assert (
-        "are of 60 people or things (column patient) and are taken as independent"
+        "are of 60 people or things (column patient) and are treated as independent"
         in (folder / "privacy_card.md").read_text()
     )
