@@ -1,1 +1,1 @@
-"""Speed and memory against plain reference procedures: `python -m experiments.benchmarks.<name>`."""
+"""Speed and memory, compared with plain reference procedures: `python -m experiments.benchmarks.<name>`."""

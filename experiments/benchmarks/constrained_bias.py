@@ -1,13 +1,13 @@
-"""What holding the model to the schema does to the rows: constrained against freely drawn ones.
+"""How constrained decoding changes the rows, compared with free decoding.
 
     python -m experiments.benchmarks.constrained_bias RUN_FOLDER [--rows 200] [--seeds 0 1 2]
 
-RUN_FOLDER is a finished run of a HARMONIC generator. From its adapter and its sampling prompts, rows are drawn
-freely (invalid answers asked again) under two seeds, and constrained under a third, all from the same prompts.
-Two figures for constrained against free, beside those for free against free, which is what chance alone does:
+RUN_FOLDER is a finished run of a HARMONIC generator. With its adapter and its sampling prompts, rows are drawn freely
+with two seeds (invalid answers are drawn again), and constrained with a third seed. Two numbers compare constrained
+with free rows; the same numbers for free and free rows show what chance does:
 
 - column shapes: mean over the columns of sdmetrics' KSComplement and TVComplement, in [0, 1], 1 is equal;
-- C2ST: 1 - |2 AUC - 1| of boosted trees told to tell the two apart (5 folds), in [0, 1], 1 is inseparable.
+- C2ST: 1 - |2 AUC - 1| of boosted trees that tell the two apart (5 folds), in [0, 1], 1 is inseparable.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def load(folder: Path) -> tuple[Any, Schema]:
 
 
 def draw(generator: Any, mode: str, rows: int, seed: int) -> Sample:
-    """Rows by one way, everything else as in the run."""
+    """Rows drawn in one way, with everything else as in the run."""
     generator.sampling = {**generator.sampling, "mode": mode, "attempts": None}
     with TemporaryDirectory() as scratch:
         return generator.sample(rows, seed=seed, directory=Path(scratch))
 
 
 def column_shapes(first: pd.DataFrame, second: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """Likeness of each column's distribution, in [0, 1]."""
+    """Similarity of the columns' distributions, in [0, 1]."""
     from sdmetrics.single_column import KSComplement, TVComplement
 
     return {

@@ -3,10 +3,9 @@
     python -m experiments.benchmarks.dense
     python -m experiments.benchmarks.dense --rows 128 --learnt 96
 
-Both with the same model, table and number of rows, one after the other. Tuning takes `--learnt` rows as answers of the
-paper's prompts and six times as many in lists, which is as many prompts less than a third as long. Drawing is from the
-adapters that this leaves: in the paper's way freely (answers that are rows count) and under the constraint, in ours
-under the constraint.
+Both use the same model, table and number of rows, one after the other. Tuning uses `--learnt` rows as answers of the
+paper's prompts, and six times as many rows in lists: the same number of prompts, less than a third as long. Rows are
+then drawn with these adapters: the paper's way freely (only valid rows count) and constrained, ours constrained.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measured(given: argparse.Namespace, generator: str, scratch: Path, ways: tuple[str, ...]) -> dict[str, float]:
-    """Rows learnt a second, and drawn a second in each of these ways."""
+    """Rows learnt per second, and rows drawn per second in each way."""
     words = [f"dataset={given.dataset}", f"llm={given.llm}", f"generator={generator}", "evaluator=fidelity"]
     parts = configured(*words, f"generator.tuning.max_examples={given.learnt}", "generator.tuning.max_tokens=null")
     splits, made = parts["dataset"].load(0), parts["generator"]
@@ -66,7 +65,7 @@ def measured(given: argparse.Namespace, generator: str, scratch: Path, ways: tup
 
 
 def drawn(made: Any, rows: int, directory: Path) -> float:
-    """Valid rows a second; of free answers those that are rows."""
+    """Valid rows per second; invalid free answers do not count."""
     started = time.perf_counter()
     try:
         made.sample(rows, seed=0, directory=directory)

@@ -2,15 +2,15 @@
 
     python -m experiments.benchmarks.instruction_set [--data-dir DIR] [--dataset buddy adult]
 
-Three procedures, each in a process of its own (peak memory is that of the whole process, reading included;
-reading is not in the time):
+Three procedures, each in its own process (peak memory is that of the whole process, including reading; the time does
+not include reading):
 
-- ours: metric=mixed, columns permuted (the default of the program);
-- ours, reference metric: no permutation, which makes the same prompts as
-- plain: the row-by-row procedure in experiments/benchmarks/reference.py, on the first --limit rows; what grows
-  with the rows is scaled to all of them, what is done once is not.
+- ours: metric=mixed, with permuted columns;
+- ours, reference metric: without permutation, which makes the same prompts as
+- plain: the row-by-row procedure in experiments/benchmarks/reference.py, on the first --limit rows; time that grows
+  with the rows is scaled to all of them.
 
-Without a data folder the tables are made up, with the size and the columns of the named ones.
+Without a data folder, the tables are made up, with the size and the columns of the named tables.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SHAPES = {"buddy": (12053, 6, (56, 3, 4), 3), "adult": (26048, 6, (8, 16, 7, 14,
 
 
 def load(name: str, data_dir: str | None) -> Table:
-    """The training split of a dataset in `data_dir`, or a made-up table of its shape."""
+    """The training split of a dataset in `data_dir`, or a made-up table of the same shape."""
     if data_dir is None:
         return made_up(*SHAPES[name])
     from experiments.configuration.building import configured
@@ -56,7 +56,7 @@ def load(name: str, data_dir: str | None) -> Table:
 
 
 def made_up(rows: int, floats: int, cardinalities: tuple[int, ...], classes: int) -> Table:
-    """Random rows: skewed categories and numbers that lean on the class, which is last."""
+    """Random rows: skewed categories, and numbers that depend on the class, which is the last column."""
     generator = np.random.default_rng(derive(SEED, "instruction set"))
     label = generator.integers(classes, size=rows)
     values: dict[str, Any] = {f"number {i}": generator.normal(label, 2.0).round(2) for i in range(floats)}
@@ -108,7 +108,7 @@ def measure(procedure: str, table: Table, limit: int) -> dict[str, Any]:
 
 
 def run_apart(procedure: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """`measure` in a process of its own."""
+    """`measure` in its own process."""
     command = [sys.executable, "-m", "experiments.benchmarks.instruction_set", "--procedure", procedure]
     command += ["--dataset", name, "--limit", str(arguments.limit)]
     command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
@@ -162,13 +162,13 @@ def show(results: dict[str, dict[str, Any]], made_up_rows: bool) -> None:
 
 
 def main() -> None:
-    """Parse the command line; with --procedure measure here, else compare and print."""
+    """Parse the command line. With --procedure measure in this process, else compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default=os.environ.get("HARMONIC_DATA_DIR"), help="folder of <name>/raw/*.csv")
     parser.add_argument("--dataset", nargs="+", default=["buddy", "adult"])
-    parser.add_argument("--limit", type=int, default=2000, help="rows that the plain procedure is timed on")
+    parser.add_argument("--limit", type=int, default=2000, help="rows for the plain procedure")
     parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the median counts")
-    parser.add_argument("--procedure", choices=PROCEDURES, help="measure this one here and print its figures")
+    parser.add_argument("--procedure", choices=PROCEDURES, help="measure only this one, in this process")
     arguments = parser.parse_args()
     if arguments.data_dir is None and (unknown := set(arguments.dataset) - set(SHAPES)):
         parser.error(f"no made-up table for {sorted(unknown)}: give --data-dir, or one of {sorted(SHAPES)}")

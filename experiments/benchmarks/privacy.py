@@ -1,20 +1,20 @@
-"""Time and memory of the privacy measures at the size of Adult and beyond.
+"""Time and memory of the privacy metrics for tables of the size of Adult and larger.
 
     python -m experiments.benchmarks.privacy [--data-dir DIR] [--parts copies distances texts suite]
 
-Each procedure runs in a process of its own (peak memory is that of the whole process, reading included; reading
-is not in the time):
+Each procedure runs in its own process (peak memory is that of the whole process, including reading; the time does not
+include reading):
 
-- copies: `nrs` of as many synthetic as training rows, against SDMetrics' NewRowSynthesis on the first --limit
-  synthetic rows, scaled to all; both must find the same rows new on that part;
-- distances: dcr, dcr/share and nndr of --distance-rows made-up rows against as many, and a fifth as many held out
-  (the copies are looked for, too), against a plain blocked cdist on the first --limit rows, scaled;
-- texts: LevAtt of --texts candidates against as many synthetic rows, against rapidfuzz comparing all with all for
-  the first --limit candidates, scaled;
-- suite: every evaluator of fidelity, structure, privacy and membership that needs no language model, one by one.
+- copies: `nrs` with as many synthetic as training rows; compared with SDMetrics' NewRowSynthesis on the first --limit
+  synthetic rows, scaled to all; both must find the same new rows in this part;
+- distances: dcr, dcr/share and nndr of --distance-rows made-up rows, with as many training rows and a fifth as many
+  held-out rows (it also looks for copies); compared with a plain blocked cdist on the first --limit rows, scaled;
+- texts: LevAtt with --texts candidates and as many synthetic rows; compared with rapidfuzz, all with all, for the first
+  --limit candidates, scaled;
+- suite: each evaluator of fidelity, structure, privacy and membership that needs no language model.
 
-The synthetic table is drawn column by column from the training rows, but every tenth row copies one. Without a data
-folder the tables are made up, with the size and the columns of Adult.
+The columns of the synthetic table are drawn independently from the training rows, and every tenth row is a copy.
+Without a data folder, the tables are made up, with the size and the columns of Adult.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PARTS = ("copies", "distances", "texts", "suite")
 
 
 def load(data_dir: str | None) -> Splits:
-    """Adult, or a made-up table of its shape and split."""
+    """Adult, or a made-up table with the same shape and split."""
     if data_dir is None:
         return split(made_up(sum(SIZES), *SHAPES["adult"][1:]), *SIZES)
     from experiments.configuration.building import configured
@@ -70,7 +70,7 @@ def split(table: Table, *sizes: int) -> Splits:
 
 
 def synthetic(train: Table, rows: int) -> Table:
-    """Independent columns; every tenth row a copy."""
+    """Independent columns; every tenth row is a copy."""
     generator = np.random.default_rng(derive(SEED, "made rows"))
     drawn = {name: values.to_numpy()[generator.integers(len(train), size=rows)] for name, values in train.frame.items()}
     frame = pd.DataFrame(drawn)
@@ -79,14 +79,14 @@ def synthetic(train: Table, rows: int) -> Table:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What the work returns, and its wall and processor seconds."""
+    """The result of the work, and its wall and processor seconds."""
     wall, processor = time.perf_counter(), time.process_time()
     found = work()
     return found, {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - processor}
 
 
 def compared(ours: dict[str, float], plain: dict[str, float], share: float, same: bool) -> dict[str, Any]:
-    """Ours beside the plain procedure, which did this share of the work."""
+    """Ours and the plain procedure, which did this share of the work."""
     scaled = {f"plain_{name}": value / share for name, value in plain.items()}
     ratio = {"ratio": scaled["plain_seconds"] / ours["seconds"]}
     return {**ours, **scaled, **ratio, "cpu_ratio": scaled["plain_cpu_seconds"] / ours["cpu_seconds"], "same": same}
@@ -123,7 +123,7 @@ def distances(arguments: argparse.Namespace) -> dict[str, Any]:
     same = np.allclose(np.vstack(plain_found), found, atol=1e-6) and np.allclose(
         found[:, 0], measures.series["dcr"][: len(part)]
     )
-    share = len(part) / len(made)  # the plain procedure is spared the held-out rows
+    share = len(part) / len(made)  # the plain procedure does not use the held-out rows
     return {"rows": count} | compared(ours, plain, share, bool(same))
 
 
@@ -157,7 +157,7 @@ def suite(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_apart(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One part in a process of its own, with its peak memory."""
+    """One part in its own process, with its peak memory."""
     command = [sys.executable, "-m", "experiments.benchmarks.privacy", "--procedure", part]
     command += ["--limit", str(arguments.limit), "--texts", str(arguments.texts)]
     command += ["--distance-rows", str(arguments.distance_rows)]
@@ -187,14 +187,14 @@ def show(results: dict[str, dict[str, Any]], made_up_rows: bool) -> None:
 
 
 def main() -> None:
-    """Parse the command line; with --procedure measure here, else each part apart, and print."""
+    """Parse the command line. With --procedure measure in this process, else each part in its own, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default=os.environ.get("HARMONIC_DATA_DIR"), help="folder of adult/raw/*.csv")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--limit", type=int, default=100, help="rows that a plain procedure is timed on")
+    parser.add_argument("--limit", type=int, default=100, help="rows for a plain procedure")
     parser.add_argument("--distance-rows", type=int, default=100_000)
     parser.add_argument("--texts", type=int, default=5_000)
-    parser.add_argument("--procedure", choices=PARTS, help="measure this one here and print its figures")
+    parser.add_argument("--procedure", choices=PARTS, help="measure only this one, in this process")
     arguments = parser.parse_args()
     if arguments.procedure:
         measured = {"copies": copies, "distances": distances, "texts": texts, "suite": suite}[arguments.procedure](

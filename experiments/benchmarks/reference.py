@@ -1,9 +1,8 @@
-"""The plain procedure that `instruction_set` is measured against: row by row, with pandas and scikit-learn.
+"""The plain procedure with which `instruction_set` is compared: row by row, with pandas and scikit-learn.
 
-Own writing of what a straightforward script for the paper's section 3.1 does, in the manner of the
-published one: encode the columns, fit scikit-learn's NearestNeighbors, then for one row after the other
-query its neighbours, walk over them with `iterrows` and write each with `json.dumps`. No permutation.
-Its filter keeps every class, as ours does, so that both make the same prompts.
+It does what a simple script for the paper's section 3.1 does, similar to the published one: encode the columns, fit
+scikit-learn's NearestNeighbors, then for each row find its neighbours, go over them with `iterrows` and write each with
+`json.dumps`. No permutation. Its filter keeps every class, as ours does, so that both make the same prompts.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", 
 def plain_tuning_set(
     frame: pd.DataFrame, *, target: str, task: str, description: str, k: int, threshold: int, limit: int, filter: bool
 ) -> tuple[list[tuple[str, str]], dict[str, float]]:
-    """(prompt, answer) of the first `limit` rows, less those filtered out, and the seconds it took.
+    """(prompt, answer) of the first `limit` rows without those that are filtered out, and the seconds.
 
-    `frame` is as `pandas.read_csv` gives it, the target last. The seconds are {"fit": once for the table,
-    "rows": in proportion to the rows}.
+    `frame` is what `pandas.read_csv` returns, with the target last. The seconds are {"fit": once for the table, "rows":
+    proportional to the rows}.
     """
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import LabelEncoder, MinMaxScaler
@@ -56,5 +55,5 @@ def plain_tuning_set(
 
 
 def row_text(row: pd.Series) -> str:
-    """The row's JSON text, values as strings."""
+    """The row's JSON text, with values as strings."""
     return json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False)

@@ -1,19 +1,18 @@
-"""Rows a second in sampling: one prompt at a time, batched `generate`, and ours, free and constrained.
+"""Rows per second in sampling: one prompt at a time, batched `generate`, and ours, free and constrained.
 
     python -m experiments.benchmarks.sampling [--run FOLDER] [--rows 32] [--reference-rows 3] [--batch-sizes 8 16 32 64]
 
-The prompts are HARMONIC's for Diabetes (five random rows each). With --run the model has that run's adapter and
-ends its answers itself, in at most --new-tokens. Without it the model is not tuned and would seldom end an answer:
-every free contender writes exactly --new-tokens tokens a row, the length of a tuned answer.
-`ours, constrained` writes whole, valid rows, as long as they come. Contenders:
+The prompts are HARMONIC's for Diabetes (five random rows each). With --run the model has that run's adapter and ends
+its answers itself, after at most --new-tokens. Without --run the model is not tuned and seldom ends an answer: each
+free procedure then writes exactly --new-tokens tokens a row, the length of a tuned answer. `ours, constrained` writes
+whole, valid rows of any length. Procedures:
 
-- reference: transformers' `generate`, one prompt at a time (the published procedure), on the first rows;
-- generate: the same in batches, prompts padded on the left; the best of the batch sizes counts;
+- reference: transformers' `generate`, one prompt at a time (as published), on the first rows;
+- generate: the same in batches, with prompts padded on the left; the best batch size counts;
 - ours: harmonic.decoding.decoder, all rows in one batch.
 
-All draw at temperature 0.7 from the whole vocabulary with the same weights. For machines that do other things
-beside: --repeats interleaves repetitions and takes the fastest of each; --cpu-time counts the processor time of
-one thread in place of the clock's.
+All draw at temperature 0.7 from the whole vocabulary with the same weights. For busy machines: --repeats repeats all in
+turns and takes the fastest of each; --cpu-time counts the processor time of one thread.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat
 
 
 def generate(model: Any, end: int, prompts: list[list[int]], batch: int, least: int, most: int) -> int:
-    """The way of transformers itself: batches in order of length, padded on the left. Returns the rows drawn."""
+    """Sampling with transformers: batches in order of length, padded on the left. Returns the number of rows."""
     import torch
 
     prompts = sorted(prompts, key=len)
@@ -77,7 +76,7 @@ def generate(model: Any, end: int, prompts: list[list[int]], batch: int, least: 
 
 
 def ours(model: Any, end: int, prompts: list[list[int]], new_tokens: int) -> int:
-    """Free decoding; a new decoder, so that its set-up counts. Returns the rows drawn."""
+    """Free decoding with a new decoder, so that its set-up counts. Returns the number of rows."""
     decoder = Decoder(model, end, TEMPERATURE, new_tokens)
     decoder.share_prefix(prompts)
     return len(decoder.free(prompts, draws(len(prompts))))
@@ -86,7 +85,7 @@ def ours(model: Any, end: int, prompts: list[list[int]], new_tokens: int) -> int
 def ours_constrained(
     model: Any, chat: Chat, form: RowFormat, prompts: list[list[int]], new_tokens: int, found: dict[str, float]
 ) -> int:
-    """Constrained decoding, grammars included. Returns the valid rows drawn."""
+    """Constrained decoding, including grammars. Returns the number of valid rows."""
     from harmonic.decoding.constraints import RowConstraints
 
     decoder = Decoder(model, chat.end, TEMPERATURE, new_tokens)
@@ -116,14 +115,14 @@ def is_row(text: str, form: RowFormat) -> bool:
 def contenders(
     arguments: argparse.Namespace, model: Any, chat: Chat, form: RowFormat, prompts: list[list[int]]
 ) -> Iterator[tuple[str, Callable[[], int]]]:
-    """Each one's name and procedure."""
+    """The procedures by name."""
     new, end = arguments.new_tokens, chat.end
     least = 1 if arguments.run else new
     yield "reference", lambda: generate(model, end, prompts[: arguments.reference_rows], 1, least, new)
     for size in arguments.batch_sizes:
         if size <= arguments.rows:
             yield f"generate, {size}", lambda size=size: generate(model, end, prompts, size, least, new)  # type: ignore[misc]
-    never = -1  # no token is -1: nothing ends early
+    never = -1  # no token is -1, so nothing ends early
     yield "ours, free", lambda: ours(model, end if arguments.run else never, prompts, new)
     yield "ours, constrained", lambda: ours_constrained(model, chat, form, prompts, new, arguments.found)
 
@@ -147,7 +146,7 @@ def main() -> None:
     parser.add_argument("--reference-rows", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--new-tokens", type=int, default=95)
-    parser.add_argument("--run", type=Path, help="folder of a finished run: its tuned model ends its answers itself")
+    parser.add_argument("--run", type=Path, help="folder of a finished run, for its tuned model")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true", help="processor time of one thread")
     parser.add_argument("--llm", default="smollm2_135m")
@@ -160,7 +159,7 @@ def main() -> None:
 
         torch.set_num_threads(1)
     model, chat, form, prompts = load(arguments.llm, arguments.dataset, arguments.rows, arguments.run)
-    generate(model, chat.end, prompts[:1], 1, 2, 2)  # what a first call sets up is nobody's time
+    generate(model, chat.end, prompts[:1], 1, 2, 2)  # the set-up of the first call does not count
     speeds: dict[str, float] = {}
     for _ in range(arguments.repeats):
         for name, run in contenders(arguments, model, chat, form, prompts):

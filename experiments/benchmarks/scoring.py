@@ -1,16 +1,16 @@
-"""Time of scoring rows as answers to one shared prompt: harmonic/tuning/scoring.py against one row at a time.
+"""Time of scoring rows as answers to one shared prompt: harmonic/tuning/scoring.py compared with one row at a time.
 
     python -m experiments.benchmarks.scoring [--rows 256]
 
-Diabetes rows behind one sampling prompt, as the Data Leakage Test scores them, under the default model.
+Diabetes rows after one sampling prompt, scored by the default model as in the Data Leakage Test.
 
-- ours: `answer_token_nll` on all --rows rows; the shared prompt is part of the time;
-- plain: a forward pass of the model over prompt and row for each of the first --limit rows, half of them
-  before and half of them after ours; the time is scaled to all rows.
+- ours: `answer_token_nll` on all --rows rows; the time includes the shared prompt;
+- plain: a forward pass over prompt and row for each of the first --limit rows, half of them before and half of them
+  after ours; the time is scaled to all rows.
 
-The difference is between the mean log-likelihoods of the --limit rows, in nats per token. In bfloat16 both
-round; --dtype float32 shows that the procedures agree. `cpu_ratio` compares processor seconds: with
-OMP_NUM_THREADS=1 it holds on a busy machine, too.
+The difference is between the mean log-likelihoods of the --limit rows, in nats per token. In bfloat16 both round;
+--dtype float32 shows that the procedures agree. `cpu_ratio` compares processor seconds: with OMP_NUM_THREADS=1 it is
+right on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     """Parse the command line, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=256, help="rows scored, at most those of the training split")
-    parser.add_argument("--limit", type=int, default=24, help="rows that the plain procedure is timed on")
-    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens of a forward pass of ours")
+    parser.add_argument("--rows", type=int, default=256, help="rows to score, at most those of the training split")
+    parser.add_argument("--limit", type=int, default=24, help="rows for the plain procedure")
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens in each of our forward passes")
     parser.add_argument("--dtype", default="auto", choices=("auto", "bfloat16", "float32"))
     arguments = parser.parse_args()
     if arguments.rows < 2 or arguments.limit < 2:

@@ -1,13 +1,13 @@
-"""Wall and processor time of re-checking a finished sweep: the same command again, with nothing left to do.
+"""Time of running a finished sweep again, when there is nothing left to do.
 
     python -m experiments.benchmarks.sweep [--jobs 100]
 
-The jobs are the cheapest there are (anchors and SMOTE on Diabetes, fidelity alone), for what is measured is how long
-it takes to find that nothing is to be done. Three commands, each a process of its own, imports included:
+The jobs are fast ones (anchors and SMOTE on Diabetes, only fidelity), because the benchmark measures how long it takes
+to find that there is nothing to do. Three commands, each in its own process, with imports, in wall and processor time:
 
-- first: the jobs are run;
-- ours: the sweeper of the program (experiments/sweeps/grid.py), the median of --repeats;
-- plain: the same with Hydra's own sweeper, which launches every job, and the job finds that its run is done.
+- first: runs the jobs;
+- ours: our sweeper (experiments.sweeps.grid), the median of --repeats;
+- plain: the same with Hydra's own sweeper, which launches every job; the job then finds that its run is finished.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def sweep(jobs: int, output: Path, *overrides: str) -> dict[str, Any]:
 
 
 def _processor_seconds() -> float:
-    """Of all processes that this one has waited for, user and system."""
+    """Seconds of all processes that this one has waited for, user and system."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -76,7 +76,7 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100, help="rounded up to full rows of the grid")
-    parser.add_argument("--repeats", type=int, default=3, help="re-checks by ours; the median counts")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours; the median counts")
     arguments = parser.parse_args()
     found = compare(arguments.jobs, arguments.repeats)
     show(found)

@@ -1,11 +1,11 @@
-"""Which temperature fits rows that were not learnt: their likelihood behind their neighbours, at several temperatures.
+"""Which temperature is best for unseen rows? Their likelihood after their neighbours, at several temperatures.
 
     python -m experiments.benchmarks.temperature RUN_FOLDER [--temperatures 0.7 0.8 0.9] [--rows 200]
 
-RUN_FOLDER is a finished run of a HARMONIC generator. Each row of the validation part (at most --rows) is told behind
-its neighbours among the training rows, as many as the run's sampling prompts show. The figure is the negative
-log-likelihood of a row's text in nats, mean over rows, and its difference to temperature 1 with the standard error of
-that difference. Less is better: a temperature that fits unseen rows better draws rows more like them.
+RUN_FOLDER is a finished run of a HARMONIC generator. Each validation row (at most --rows) is scored after its nearest
+training rows, as many as in the run's sampling prompts. The score is the negative log-likelihood of the row's text in
+nats, mean over rows, and its difference to temperature 1 with a standard error. Less is better: a temperature with a
+better score draws rows that are more similar to unseen rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Pairs = tuple[list[list[int]], list[list[int]]]
 
 
 def held_out(generator: HarmonicGenerator, splits: Splits, prepared: Path, most: int) -> Pairs:
-    """Validation rows, at most so many, each behind its nearest training rows."""
+    """At most this number of validation rows, each after its nearest training rows."""
     known, k = len(splits.train), int(generator.neighbors["k"])
     fit = PromptFit.read(prepared, k)
     frame = pd.concat([splits.train.frame, splits.val.frame.iloc[:most]], ignore_index=True)
@@ -59,15 +59,15 @@ def held_out(generator: HarmonicGenerator, splits: Splits, prepared: Path, most:
         ColumnOrders.of(table.schema, generator.permutation, generator.target), np.arange(known, len(rows)),
         shown=generator.checked()[0].rows_shown(fit.k), document=lists, seed=0,
     )  # fmt: skip
-    told = Chat(generator.llm.tokenizer()).encode(prompts)
-    starts = [learnt.index(True) for _, learnt in told]
-    shown = [ids[:start] for (ids, _), start in zip(told, starts, strict=True)]
-    return shown, [ids[start:] for (ids, _), start in zip(told, starts, strict=True)]
+    encoded = Chat(generator.llm.tokenizer()).encode(prompts)
+    starts = [learnt.index(True) for _, learnt in encoded]
+    shown = [ids[:start] for (ids, _), start in zip(encoded, starts, strict=True)]
+    return shown, [ids[start:] for (ids, _), start in zip(encoded, starts, strict=True)]
 
 
 @contextmanager
 def at_temperature(model: PreTrainedModel, temperature: float) -> Iterator[None]:
-    """Within it the model's logits are divided by the temperature."""
+    """Within this block, the model's logits are divided by the temperature."""
 
     def cooled(module: Any, inputs: Any, output: Any) -> Any:
         output.logits = output.logits.float() / temperature
@@ -101,12 +101,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a finished run")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.6, 0.7, 0.8, 0.9, 1.1])
-    parser.add_argument("--rows", type=int, default=200, help="validation rows to score at most")
+    parser.add_argument("--rows", type=int, default=200, help="most validation rows to score")
     arguments = parser.parse_args()
     parts = reopened(arguments.run)
     splits, generator = parts["dataset"].load(parts["seed"]), parts["generator"]
     if splits.rules is not None:
-        splits = splits.reduced(splits.rules)  # what follows from other columns was not learnt
+        splits = splits.reduced(splits.rules)  # columns that follow from others were not learnt
     pairs = held_out(generator, splits, arguments.run / "prompts", arguments.rows)
     vocabulary = Vocabulary.read(arguments.run / "adapter")
     model, _ = load_tuned(generator.llm, arguments.run / "adapter")

@@ -1,16 +1,15 @@
-"""Speed of LoRA tuning against TRL's SFTTrainer as it comes.
+"""Speed of LoRA tuning, compared with TRL's SFTTrainer with its defaults.
 
     python -m experiments.benchmarks.tuning [--examples 16] [--repeats 2] [--device-batch 1 2 4]
 
-Both tune the same model on the same examples (HARMONIC's tuning prompts of Diabetes) with the same adapter,
-optimizer, schedule, batch and seed, each in a process of its own, in turns:
+Both tune the same model on the same examples (HARMONIC's tuning prompts of Diabetes) with the same adapter, optimizer,
+schedule, batch and seed, each in its own process, in turns:
 
-- TRL: SFTTrainer with SFTConfig's defaults and a prompt/completion dataset of chat messages, the whole batch
-  at once;
+- TRL: SFTTrainer with SFTConfig's defaults and a prompt/completion dataset of chat messages, the whole batch at once;
 - ours: harmonic.tuning.lora.tune.
 
-Tokens are those of the examples, padding left out; loading the model is not in the time. The losses are not
-bound to be the same: TRL lets the answer end with the template's line break, and dropout draws other masks.
+Tokens are those of the examples without padding; the time does not include loading the model. The losses may differ:
+with TRL the answer ends with the template's line break, and dropout draws other masks.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt
 
 
 def settings(batch: int, device_batch: int | None = None) -> Tuning:
-    """What both procedures share, and ours alone: how many examples go through the model at once."""
+    """The settings of both procedures. Only ours: how many examples go through the model at once."""
     return Tuning(learning_rate=1e-3, batch_size=batch, device_batch_size=device_batch, checkpoint_every=None)
 
 
@@ -85,7 +84,7 @@ def trl_defaults(llm: LanguageModel, prompts: list[Prompt], shared: Tuning, dire
         warmup_steps=shared.warmup_ratio,
         weight_decay=shared.weight_decay,
         per_device_train_batch_size=shared.batch_size,
-        use_cpu=llm.resolved_device() == "cpu",  # its bf16 default refuses to start without being told
+        use_cpu=llm.resolved_device() == "cpu",  # without it, its bf16 default does not start on a CPU
         seed=SEED,
         logging_steps=1,
         save_strategy="no",
@@ -127,7 +126,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_apart(procedure: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """`measure` in a process of its own."""
+    """`measure` in its own process."""
     command = [sys.executable, "-m", "experiments.benchmarks.tuning", "--procedure", procedure]
     for name in ("llm", "dataset", "examples", "batch"):
         command += [f"--{name}", str(getattr(arguments, name))]
@@ -155,17 +154,19 @@ def show(runs: dict[str, list[dict[str, Any]]], medians: dict[str, float]) -> No
 
 
 def main() -> None:
-    """Parse the command line; with --procedure measure here, else compare and print."""
+    """Parse the command line. With --procedure measure in this process, else compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="smollm2_135m", help="a file of conf/llm")
     parser.add_argument("--dataset", default="diabetes", help="a file of conf/dataset")
     parser.add_argument("--examples", type=int, default=16)
-    parser.add_argument("--batch", type=int, default=4, help="examples an optimizer step sees")
+    parser.add_argument("--batch", type=int, default=4, help="examples in an optimizer step")
     parser.add_argument(
         "--device-batch", nargs="+", default=["ours"], help="examples at once; ours: the default of Tuning"
     )
     parser.add_argument("--repeats", type=int, default=1, help="runs of each; the median counts")
-    parser.add_argument("--procedure", help="measure this one here: trl, ours, or ours with so many examples at once")
+    parser.add_argument(
+        "--procedure", help="measure only this: trl, ours, or a number of examples at once for ours"
+    )
     arguments = parser.parse_args()
     if arguments.procedure:
         print(json.dumps(measure(arguments)))

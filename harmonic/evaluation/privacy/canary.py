@@ -66,7 +66,7 @@ def _declared(path: str, signal: str, bits: tuple[Shown, ...] = (), area: tuple[
         Metric(f"{path}/exposure/low", None, 0, meaning=f"lower end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure/high", None, 0, meaning=f"upper end of the interval of {path}/exposure"),
         Metric(f"{path}/exposure_max", False, 0, meaning=f"largest exposure of a canary in bits; {signal}"),
-        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary is ranked before a row never planted); {signal}", area),
+        Metric(f"{path}/auc", None, 0, 1, 0.5, f"P(a canary ranks before a row that was not planted); {signal}", area),
         Metric(f"{path}/auc/low", None, 0, 1, meaning=f"lower end of the interval of {path}/auc"),
         Metric(f"{path}/auc/high", None, 0, 1, meaning=f"upper end of the interval of {path}/auc"),
     )  # fmt: skip
