@@ -164,9 +164,7 @@ def main() -> None:
         "--device-batch", nargs="+", default=["ours"], help="examples at once; ours: the default of Tuning"
     )
     parser.add_argument("--repeats", type=int, default=1, help="runs of each; the median counts")
-    parser.add_argument(
-        "--procedure", help="measure only this: trl, ours, or a number of examples at once for ours"
-    )
+    parser.add_argument("--procedure", help="measure only this: trl, ours, or a number of examples at once for ours")
     arguments = parser.parse_args()
     if arguments.procedure:
         print(json.dumps(measure(arguments)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.collect.shown_metrics import Measure, direction, goodness
 from experiments.report.figures import FAINT, INK, QUIET, REAL, SYNTHETIC, panels, place_labels, styled, svg, wrapped
-from experiments.report.tables import Pooled, ordered
+from experiments.report.labelled_results import Pooled, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

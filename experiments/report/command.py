@@ -19,9 +19,10 @@ from experiments.collect.frame import tidy, write_frames
 from experiments.collect.record import RunRecord
 from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import columns
+from experiments.report.labelled_results import measured
 from experiments.report.published import published_table
 from experiments.report.significance import significance_table
-from experiments.report.tables import ResultTable, all_tables, measured
+from experiments.report.tables import ResultTable, all_tables
 from experiments.report.typeset import latex, markdown
 from harmonic.errors import ConfigError, HarmonicError, unknown
 from harmonic.evaluation.base import Metric

@@ -20,8 +20,9 @@ from experiments.card.reading import reading
 from experiments.collect.record import RunRecord
 from experiments.collect.shown_metrics import number
 from experiments.report import charts, run_charts
+from experiments.report.labelled_results import ANCHORS, ordered
 from experiments.report.run_files import RowsOfRuns, Unavailable, history, series
-from experiments.report.tables import ANCHORS, ResultTable, ordered
+from experiments.report.tables import ResultTable
 from experiments.summary.answer import in_words
 from harmonic.progress import Progress
 
@@ -51,7 +52,7 @@ def write_page(
     path: Path, records: Sequence[RunRecord], values: pd.DataFrame, tables: Sequence[ResultTable],
     remarks: Sequence[str], *, first: str, most: int,
 ) -> None:  # fmt: skip
-    """Write the page. `values`: from `tables.measured`; `first`: the generator on top; `most`: runs in detail."""
+    """Write the page. `values`: labelled results; `first`: the generator on top; `most`: number of runs in detail."""
     labels = dict(zip(values["folder"], values["label"], strict=True))
     sweep = _sweep_charts(records, values, labels, first)
     selected, selection = _selected(records, labels, most)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.collect.shown_metrics import Measure, spread
-from experiments.report.tables import MISSING, Cell, Pooled, ResultTable, begin_blocks, ordered
+from experiments.report.labelled_results import Pooled, ordered
+from experiments.report.tables import MISSING, Cell, ResultTable, begin_blocks
 
 BESIDE = {
     "mle": Measure("MLE", "mle/{headline}"),

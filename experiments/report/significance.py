@@ -38,7 +38,7 @@ class Comparison:
 
 
 def compare(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> list[Comparison]:
-    """The label `against` compared with every other by each metric; `values` from `tables.measured`.
+    """The label `against` compared with every other by each metric; `values` from `labelled_results.measured`.
 
     A pair is a (dataset, seed) for which both have a value, with the same rows. Anchors and older code are left out. If
     neither end of a metric is good, distances to its ideal are compared; metrics without a direction are left out.

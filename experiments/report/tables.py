@@ -26,13 +26,13 @@ from experiments.collect.shown_metrics import (
     number,
     spread,
 )
+from experiments.report.labelled_results import Pooled, ordered
 from experiments.report.paired_tests import FEWEST_SEEDS, LEVEL, borne_out
 from harmonic.evaluation.base import Metric
 
-ANCHORS = ("real", "copy", "holdout", "marginals")
 MISSING = "–"
 NOTED = "°"
-TITLES = {"main": "Main results", "fidelity": "Fidelity, further measures", "privacy": "Privacy"}
+TITLES = {"main": "Main results", "fidelity": "Fidelity, further metrics", "privacy": "Privacy"}
 ABLATED = r"(.+?)_no_."
 """The name of an ablation: its generator, and what is left out."""
 
@@ -57,64 +57,6 @@ class ResultTable:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """One cell's values over seeds. `std`: sample standard deviation (n - 1), NaN for one value. `note`: of a value."""
-
-    mean: float = math.nan
-    std: float = math.nan
-    n: int = 0
-    reason: str = ""
-    note: str = ""
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame) -> Pooled:
-        """Pool the rows of one metric of one generator on one dataset; each row is a seed."""
-        values = rows["value"].dropna().to_numpy()
-        if len(values) == 0:
-            return cls(reason=next((reason for reason in rows["reason"] if reason), "no finished run"))
-        note = next((note for note in rows["note"] if note), "")
-        std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
-        return cls(float(values.mean()), std, len(values), note=note)
-
-
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """The results for tables: finished runs on test rows, one row for each (dataset, label, seed, metric).
-
-    Adds the columns "label", "anchor", "unranked" and "usual". The label is the generator, and everything that makes
-    runs different, so that they must not be averaged: other settings (`variant`), older code (`outdated`), and LLM,
-    scale and number of rows if they differ from those of most runs, which are in "usual". Anchors and results of older
-    code are unranked. If a run was repeated, the latest one with the metric counts.
-    """
-    results = (frame["status"] == "done") & (frame["evaluated_on"] == "test") & ~frame["superseded"]
-    done = frame[results & frame["metric"].notna()].copy()
-    drawn = ["as training" if pd.isna(n) else str(n) for n in done["n_samples"]]
-    sizes = pd.DataFrame({"llm": done["llm"], "scale": done["scale"], "rows": drawn}, index=done.index)
-    runs = sizes[~done["folder"].duplicated()]
-    usual = {name: runs[name].mode().iloc[0] for name in sizes} if len(runs) else {}
-    labels = []
-    names = zip(done["generator"], done["variant"], done["outdated"], sizes.to_dict("records"), strict=True)
-    for generator, variant, outdated, own in names:
-        parts = [f"{name}={value}" for name, value in own.items() if value != usual[name]]
-        parts += [variant] if variant else []
-        labels.append(", ".join([generator, *parts, *([f"outdated: {outdated}"] if outdated else [])]))
-    done["label"], done["anchor"] = labels, done["generator"].isin(ANCHORS)
-    done["unranked"] = done["anchor"] | (done["outdated"] != "")
-    done["usual"] = ", ".join(f"{name}={value}" for name, value in usual.items())
-    done["_known"] = done["value"].notna()
-    done = done.sort_values(["_known", "finished"], kind="stable")
-    return done.drop_duplicates(["dataset", "label", "seed", "metric"], keep="last").drop(columns="_known")
-
-
-def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
-    """(label, whether it is unranked), with the generator `first` on top and unranked labels at the bottom."""
-    known = values.drop_duplicates("label")
-    found = sorted(
-        zip(known["unranked"], known["generator"] != first, known["label"], strict=True), key=lambda each: each
-    )
-    return [(label, unranked) for unranked, _, label in found]
-
-
 def result_table(
     name: str, title: str, values: pd.DataFrame, measures: Iterable[Measure], first: str = "harmonic",
     beside: Iterable[Measure] = (),
@@ -127,16 +69,16 @@ def result_table(
     shown, notes = _with_values(values, measures)
     if not shown:
         return None
-    columns = [*shown, *(one for one in _with_values(values, beside)[0] if one.rows["value"].any())]
+    chosen = [*shown, *(one for one in _with_values(values, beside)[0] if one.rows["value"].any())]
     index = [
         (str(dataset), label, anchor)
         for dataset, part in values.groupby("dataset", sort=True)
         for label, anchor in ordered(part, first)
     ]
-    pooled = [_pooled_by(index, column.rows) for column in columns]
+    pooled = [_pooled_by(index, column.rows) for column in chosen]
     usual = Counter(cell.n for column in pooled for cell in column if cell.n).most_common(1)[0][0]
     cells = []
-    for place, (column, values_of) in enumerate(zip(columns, pooled, strict=True)):
+    for place, (column, values_of) in enumerate(zip(chosen, pooled, strict=True)):
         best = borne_out(column.rows, column.higher, column.ideal) if place < len(shown) else set()
         cells.append(_cells(column, values_of, index, values, best, usual))
     body = [
@@ -148,9 +90,9 @@ def result_table(
         *_about_intervals([column.measure.title for column in shown if column.measure.interval]),
         f"Unless a label says otherwise: {values['usual'].iloc[0]}.",
         *notes,
-        *_about_marks(columns, pooled, index),
+        *_about_marks(chosen, pooled, index),
     ]
-    titles = [column.measure.title + arrow(column.higher, column.ideal) for column in columns]
+    titles = [column.measure.title + arrow(column.higher, column.ideal) for column in chosen]
     return ResultTable(name, title, ["dataset", "generator", *titles], begin_blocks(body), notes)
 
 

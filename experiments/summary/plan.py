@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.summary.console import wide_console
 from harmonic.shell import override
+from harmonic.tables.columns import Column
+from harmonic.tables.spellings.spelling import Spelling
 from harmonic.tables.splits import Splits
 
 _SHOWN = 24  # characters of a value
@@ -52,26 +54,30 @@ def print_columns(splits: Splits, name: str) -> None:
     for column_name in layout.names if layout else schema.names:
         finding = findings.get(column_name)
         why = escape(finding.why if finding else "")
-        against = ""
-        if finding and finding.against:
-            examples = ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in finding.examples)
-            against = escape(f"{finding.against}: {examples}")
+        against = escape(f"{finding.against}: {_listed(finding.examples)}") if finding and finding.against else ""
         if column_name in asides:
             aside = asides[column_name]
             values = "[dim]not learnt" if aside.written else "[dim]left out"
             grid.add_row(escape(column_name), aside.role.value, values, "", why, against)
             continue
         column, spelling = schema[column_name], spellings.get(column_name)
-        if column.is_numeric:
-            ends = [replace(column, missing=None).format(end) for end in (column.minimum, column.maximum)]
-            low, high = (spelling.write(end) if spelling else end for end in ends)
-            values = f"{low} … {high}"
-        else:
-            shown = ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in column.categories[:6])
-            values = f"{len(column.categories)}: {shown}"
+        values = _values(column, spelling)
         share = f"{splits.train.frame[column_name].isna().mean():.1%}" if column.missing is not None else ""
         kind = "date" if column.is_date else column.kind.value
         grid.add_row(escape(column_name), kind, escape(values), share, why or escape(str(spelling or "")), against)
     console.print(grid)
     for note in splits.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def _values(column: Column, spelling: Spelling | None) -> str:
+    """The range of a numeric column as in the file, or the first categories."""
+    if not column.is_numeric:
+        return f"{len(column.categories)}: {_listed(column.categories[:6])}"
+    ends = [replace(column, missing=None).format(end) for end in (column.minimum, column.maximum)]
+    low, high = (spelling.write(end) if spelling else end for end in ends)
+    return f"{low} … {high}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + "…" for text in texts)

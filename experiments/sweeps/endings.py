@@ -32,7 +32,8 @@ class PrintTables(Callback):
         from experiments.collect.declared_metrics import declared_metrics
         from experiments.collect.frame import tidy
         from experiments.collect.runs import read_runs
-        from experiments.report.tables import all_tables, measured
+        from experiments.report.labelled_results import measured
+        from experiments.report.tables import all_tables
         from experiments.report.typeset import markdown
 
         if not (done := ended_well(config)):

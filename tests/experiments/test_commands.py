@@ -44,7 +44,7 @@ BAD: list[tuple[list[str], str, str]] = [  # the words, what is named, a part of
     ([HARMONIC, "generator.sampling.temperature=hot"], "generator.sampling.temperature=hot", "temperature=0.7"),
     ([HARMONIC, "generator.tuning.batch_size=abc"], "generator.tuning.batch_size=abc", "generator.tuning.batch_size="),
     (["scale.tuning.batch_size=8"], "scale.tuning.batch_size=8: has moved to the gen", "generator.tuning.batch_size=8"),
-    (["+scale.deep.tvae.n_iter=50"], "scale.deep.tvae.n_iter=50: stands", "generator.settings.n_iter=50"),
+    (["+scale.deep.tvae.n_iter=50"], "scale.deep.tvae.n_iter=50: has moved", "generator.settings.n_iter=50"),
     (["scale.deep.tabsyn.diffusion.width=9"], "scale.deep.tabsyn", "generator.diffusion.width=9"),
     (["scale.dense.rows_per_prompt=3"], "scale.dense", "generator.sampling.rows_per_prompt=3"),
     (["scale.great.seconds=9"], "scale.great", "generator.sampling.seconds=9"),
@@ -120,7 +120,7 @@ def test_columns_may_be_called_anything(command: Callable[..., Any], tmp_path: P
 
 
 KEYS = {*RunSettings.__dataclass_fields__, *PARTS, *OTHERS, *SampleSettings.__dataclass_fields__}
-FREE = {"key", "index"}  # of "key=value", and of pandas' index=False
+FREE = {"key", "index", "method"}  # of "key=value", pandas' index=False, and Harmonic(method=...)
 SAFE = {
     "key",
     "_KEY",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import DataError
@@ -64,6 +65,11 @@ class Privacy(Evaluator):
             return measures
         matches = matching_rows(splits.train.frame, rows, splits.schema, self.tolerance)
         measures["nrs"] = float(1 - matches.mean())
+        self._measure_distances(measures, splits, rows, seed)
+        return measures
+
+    def _measure_distances(self, measures: Measures, splits: Splits, rows: pd.DataFrame, seed: int) -> None:
+        """Record the distances to training rows and to held-out rows."""
         encoder = Encoder.fit(splits.train)
         # The training rows in two parts, the first as large as the held-out rows. Each pair of rows is then compared
         # only once for all of the distances.
@@ -89,7 +95,6 @@ class Privacy(Evaluator):
             measures["dcr/share"] = share_closer(near_some[:, 0], near_holdout[:, 0])
         else:
             measures.unavailable("dcr/share", "needs held-out rows: the test split is empty")
-        return measures
 
 
 def share_closer(to_train: NDArray[np.float64], to_holdout: NDArray[np.float64]) -> float:

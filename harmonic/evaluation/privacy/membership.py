@@ -138,22 +138,16 @@ class MembershipInference(Evaluator):
             for rows in (candidates, losses.candidates)
         }
         for name in self.attacks:
-            try:
-                scores = losses.attack(name) if name in ON_LIKELIHOODS else ON_ROWS[name](candidates, attacker)
-                if np.isnan(scores).any():
-                    raise DataError(f"{int(np.isnan(scores).sum())} of {len(scores)} rows have no score")
-            except DataError as error:
-                self._unavailable(measures, name, str(error))
-            except Exception as error:  # other libraries may fail on strange rows
-                log.warning("mia/%s could not be computed: %s: %s", name, type(error).__name__, error)
-                self._unavailable(measures, name, f"{type(error).__name__}: {error}")
-            else:
-                members, others = np.split(scores, 2)
-                measure(
-                    measures, f"mia/{name}", members, others,
-                    confidence=self.confidence, resamples=self.resamples, seed=derive(seed, name),
-                )  # fmt: skip
-                self._measure_apart(measures, name, members, others, apart[len(scores)])
+            scores = _scores(name, candidates, attacker, losses)
+            if isinstance(scores, str):
+                self._unavailable(measures, name, scores)
+                continue
+            members, others = np.split(scores, 2)
+            measure(
+                measures, f"mia/{name}", members, others,
+                confidence=self.confidence, resamples=self.resamples, seed=derive(seed, name),
+            )  # fmt: skip
+            self._measure_apart(measures, name, members, others, apart[len(scores)])
         self._worst(measures)
         self._worst_apart(measures)
         measure_shown(
@@ -228,6 +222,20 @@ def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:
     """`size` rows that were learnt, followed by `size` test rows, (2 size, columns)."""
     drawn = [table.frame.iloc[subsample(len(table), size, seed)] for table in (splits.members, splits.test)]
     return pd.concat(drawn, ignore_index=True)
+
+
+def _scores(name: str, candidates: pd.DataFrame, attacker: Attacker, losses: _Losses) -> NDArray[np.float64] | str:
+    """The attack's scores of the candidates, members first; or why it is not possible."""
+    try:
+        scores = losses.attack(name) if name in ON_LIKELIHOODS else ON_ROWS[name](candidates, attacker)
+        if np.isnan(scores).any():
+            raise DataError(f"{int(np.isnan(scores).sum())} of {len(scores)} rows have no score")
+        return scores
+    except DataError as error:
+        return str(error)
+    except Exception as error:  # other libraries may fail on strange rows
+        log.warning("mia/%s could not be computed: %s: %s", name, type(error).__name__, error)
+        return f"{type(error).__name__}: {error}"
 
 
 class _Losses:

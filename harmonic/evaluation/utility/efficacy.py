@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
@@ -115,28 +116,31 @@ class MachineLearningEfficacy(Evaluator):
                 measures.unavailable(f"mle/{name}", str(error))
             return measures
         if problem.classify:
-            shares = [problem.label_shares(frame) for frame in (splits.train.frame, rows, splits.test.frame)]
-            measures["mle/class_balance_gap"] = float(np.abs(shares[0] - shares[1]).sum() / 2)
-            measures["mle/labels_missing"] = float(((shares[2] > 0) & (shares[1] == 0)).sum())
-            measures.notes["mle/class_balance_gap"] = _farthest(problem.target.categories, shares[1], shares[0])
+            _measure_labels(measures, problem, splits, rows)
         train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
         if train.teach_nothing:
             log.warning("mle: the synthetic target, or all features, are constant, and so are the predictions")
         val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
         found = self._trained(problem, train, val, test, seed)
-        for model, (scores, _, reason) in zip(self.models, found, strict=True):
-            for name in problem.score_names:
-                _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
         predicted = [given for _, given, _ in found if given is not None]
-        intervals = self._intervals(problem, test, predicted, seed)
-        for name in problem.score_names:
+        self._measure(measures, found, problem.score_names, self._intervals(problem, test, predicted, seed))
+        return measures
+
+    def _measure(
+        self, measures: Measures, found: Sequence[_Tested], names: Sequence[str],
+        intervals: dict[str, NDArray[np.float64]],
+    ) -> None:  # fmt: skip
+        """Record each model's scores, their means, and the intervals of the means."""
+        for model, (scores, _, reason) in zip(self.models, found, strict=True):
+            for name in names:
+                _put(measures, f"mle/{model}/{name}", scores.get(name, float("nan")), reason)
+        for name in names:
             each = {model: measures[f"mle/{model}/{name}"] for model in self.models}
             missing = [model for model, score in each.items() if np.isnan(score)]
             why = f"missing for {', '.join(missing)}"
             _put(measures, f"mle/{name}", float(np.mean(list(each.values()))), why)
             for end, value in zip(("low", "high"), intervals.get(name, (np.nan, np.nan)), strict=True):
                 _put(measures, f"mle/{name}/{end}", float("nan") if missing else float(value), why)
-        return measures
 
     def _check(self) -> None:
         check_names("evaluator.machine_learning_efficacy.models", self.models, CLASSIFIERS)
@@ -210,6 +214,14 @@ def given_cores() -> int:
 
     granted = os.environ.get("OMP_NUM_THREADS", "")
     return max(int(granted), 1) if granted.isdigit() else int(cpu_count())
+
+
+def _measure_labels(measures: Measures, problem: Problem, splits: Splits, rows: pd.DataFrame) -> None:
+    """Record how the shares of labels differ from the training rows, and how many labels are missing."""
+    train, synthetic, test = (problem.label_shares(frame) for frame in (splits.train.frame, rows, splits.test.frame))
+    measures["mle/class_balance_gap"] = float(np.abs(train - synthetic).sum() / 2)
+    measures["mle/labels_missing"] = float(((test > 0) & (synthetic == 0)).sum())
+    measures.notes["mle/class_balance_gap"] = _farthest(problem.target.categories, synthetic, train)
 
 
 def _farthest(labels: Sequence[str], synthetic: NDArray[np.float64], train: NDArray[np.float64]) -> str:

@@ -15,7 +15,8 @@ from experiments.collect.frame import tidy, wide, write_frames
 from experiments.collect.record import RunRecord, read_run
 from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import Measure
-from experiments.report.tables import measured, result_table
+from experiments.report.labelled_results import measured
+from experiments.report.tables import result_table
 from experiments.sweeps.records import recorded
 from harmonic.errors import ConfigError
 

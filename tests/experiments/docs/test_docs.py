@@ -184,7 +184,7 @@ def test_every_setting_has_a_meaning_and_says_what_it_may_be() -> None:
 
 def test_settings_are_told_as_they_are() -> None:
     page = filled("<!-- settings -->")
-    assert "| `neighbors.k` | `5` | a whole number of at least 1 | rows that a prompt shows" in page
+    assert "| `neighbors.k` | `5` | a whole number of at least 1 | rows in a prompt" in page
     assert "| `seed` | `0` | a whole number of at least 0 and of at most 4294967295 |" in page
     assert "| folder with &lt;name>/raw/&lt;name>_{train,val,test}.csv |" in page
     for line in (page + filled("<!-- metrics -->")).splitlines():

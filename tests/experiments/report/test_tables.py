@@ -19,9 +19,10 @@ from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.frame import tidy
 from experiments.collect.runs import read_runs
 from experiments.collect.shown_metrics import Measure, columns, goodness, number
+from experiments.report.labelled_results import measured
 from experiments.report.published import published_figures, published_table
 from experiments.report.significance import MIN_PAIRS, compare, holm, significance_table
-from experiments.report.tables import Cell, ResultTable, all_tables, measured, result_table
+from experiments.report.tables import Cell, ResultTable, all_tables, result_table
 from experiments.report.typeset import escape_latex, escape_markdown, latex, markdown
 
 WD, MLE, NRS = Measure("WD", "wasserstein"), Measure("MLE", "mle/{headline}"), Measure("NRS", "nrs")
