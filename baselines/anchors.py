@@ -1,10 +1,10 @@
-"""Sanity anchors: rows whose scores are known beforehand. An anchor out of place means a broken metric.
+"""Sanity anchors: rows with known scores. If an anchor gets another score, a metric is broken.
 
-`real` and `copy` are the training rows themselves: the ceiling of utility, and the worst privacy.
-`holdout` are fresh real rows that no generator, attacker or test ever saw: what honest data scores.
-`marginals` keeps every column and breaks every relation between them: the floor of utility.
+`real` and `copy` are the training rows themselves: the highest utility, and the worst privacy. `holdout` are fresh real
+rows that no generator, attacker or test has seen: the scores of honest data. `marginals` keeps every column and breaks
+all relations between columns: the lowest utility.
 
-Own code, nothing is learnt and nothing is written: the rows come from the splits.
+This is our own code. Nothing is learnt and nothing is written: the rows come from the splits.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ logger = logging.getLogger(__name__)
 
 
 def shuffled(rows: int, n: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of n out of `rows` rows, (n,): in random order, none a second time before each came once."""
+    """Positions of n out of `rows` rows, (n,), in random order; no row comes twice before each has come once."""
     rounds = -(-n // rows)
     return np.concatenate([random.permutation(rows) for _ in range(rounds)])[:n]
 
 
 @dataclass(kw_only=True)
 class RealRows(Generator):
-    """Real rows in the place of synthetic ones. rows: "train" or "holdout".
+    """Real rows instead of synthetic ones. rows: "train" or "holdout".
 
-    As long as n is at most the rows there are, each comes at most once; beyond that they repeat, all equally
-    often (up to one), and a warning says so: the holdout is half of the validation rows, and often smaller than n.
+    If there are at least n rows, each comes at most once. Else they repeat equally often (up to one), with a warning:
+    the holdout is half of the validation rows, and often smaller than n.
     """
 
     gives_real_rows: ClassVar[bool] = True
@@ -66,7 +66,7 @@ class RealRows(Generator):
 
 @dataclass(kw_only=True)
 class Marginals(Generator):
-    """Each column of the training rows, shuffled on its own: true marginals, independent columns."""
+    """Each column of the training rows, shuffled separately: true marginals, independent columns."""
 
     versions: ClassVar[Versions] = Versions()
 
@@ -79,7 +79,7 @@ class Marginals(Generator):
         self._table = splits.train
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw every column without replacement; beyond the training rows' number, round after round."""
+        """Draw every column without replacement; for more rows than training rows, in several rounds."""
         random = np.random.default_rng(derive(seed, "marginal"))
         frame = self._table.take(shuffled(len(self._table), n, random)).frame
         for column in self._table.schema.columns:

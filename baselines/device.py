@@ -1,4 +1,4 @@
-"""Where a baseline computes, as `generator.device` says."""
+"""The device of a baseline, from `generator.device`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolved_device(device: str) -> str:
-    """Resolve one of DEVICES to "cpu" or "cuda"; "auto" is a GPU where there is one.
+    """Resolve one of DEVICES to "cpu" or "cuda"; "auto" is a GPU if there is one.
 
     Raises ConfigError for another name, and for "cuda" without a GPU.
     """

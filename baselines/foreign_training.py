@@ -1,4 +1,4 @@
-"""What training with a foreign library's transformers.Trainer needs: the library, silence, a report on the way."""
+"""Training with another library's transformers.Trainer: import the library, keep it quiet, report the progress."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from harmonic.progress import Progress
 from harmonic.tuning.settings import History
 
 ROW = "training_row"
-"""What a batch calls the positions of its rows in the training table."""
+"""The name in a batch for the positions of its rows in the training table."""
 
 _LEARNT = "learnt.json"
 _POINTS = 200  # of the loss, over a whole training
 
 
 def imported(module: str, *, package: str, generator: str) -> Any:
-    """Import a foreign package's module. Raises ConfigError where it is missing; its extra has the generator's name."""
+    """Import a module of another package. Raises ConfigError if it is missing; its extra has the generator's name."""
     try:
         with muted():
             return importlib.import_module(module)
@@ -37,7 +37,7 @@ def imported(module: str, *, package: str, generator: str) -> Any:
 
 
 def binding(max_steps: int | None, steps: int) -> int | None:
-    """max_steps where it ends a training of so many steps early, else None."""
+    """max_steps, if it ends a training of `steps` steps early; else None."""
     return max_steps if max_steps is not None and max_steps < steps else None
 
 
@@ -47,9 +47,9 @@ def logging_steps(steps: int) -> int:
 
 
 def reporter(progress: Progress, history: History | None) -> Any:
-    """A callback that moves `progress` by optimizer steps and feeds `history`; `points` keeps what it fed.
+    """A callback that moves `progress` by optimizer steps, and sends points to `history` and to its own `points`.
 
-    points: [{"step", "train/loss"}, …]. Several trainings that continue one another may share it.
+    points: [{"step", "train/loss"}, …]. Several trainings that continue each other may share the callback.
     """
     from transformers import TrainerCallback
 
@@ -80,17 +80,17 @@ def reporter(progress: Progress, history: History | None) -> Any:
 
 
 def write_history(points: list[dict[str, float]], directory: Path) -> float:
-    """Write history.json; the mean loss of the last five points, NaN without any."""
+    """Write history.json; return the mean loss of the last five points, or NaN without points."""
     (directory / "history.json").write_text(json.dumps(points), encoding="utf-8")
     last = [point["train/loss"] for point in points[-5:]]
     return sum(last) / len(last) if last else float("nan")
 
 
 def note_rows(trainer: Any, seen: set[int]) -> None:
-    """Have `trainer` put into `seen` the positions of the rows in each batch that it trains on, and not in others.
+    """Let `trainer` add the positions of the rows to `seen`, for each batch that it really trains on.
 
-    A data loader is asked for a batch ahead, which a training that ends early never sees. Batches have a tensor ROW,
-    which the model is not given.
+    The data loader is one batch ahead, and a training that ends early never uses that batch. Batches have a tensor ROW,
+    which is not passed to the model.
     """
     step = trainer.training_step
 
@@ -107,15 +107,15 @@ def write_learnt(seen: set[int], directory: Path) -> None:
 
 
 def read_learnt(directory: Path) -> NDArray[np.int64]:
-    """The inverse of `write_learnt`: positions, ascending, (rows,)."""
+    """The inverse of `write_learnt`: positions in ascending order, (rows,)."""
     return np.array(json.loads((directory / _LEARNT).read_text(encoding="utf-8")), dtype=np.int64)
 
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Within it, libraries neither print nor warn, nor draw bars, nor log to the root logger.
+    """Inside this context, libraries do not print, warn, draw bars or log to the root logger.
 
-    Our own progress, on stderr or through loggers with a name, still shows.
+    Our own progress, on stderr or through named loggers, still shows.
     """
     from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -123,7 +123,7 @@ def muted() -> Iterator[None]:
 
     root, placeholder = logging.getLogger(), logging.NullHandler()
 
-    def drop(record: logging.LogRecord) -> bool:  # anew each time, so that one use may stand within another
+    def drop(record: logging.LogRecord) -> bool:  # a new one each time, so that uses can be nested
         return False
 
     bars = not are_progress_bars_disabled()
@@ -131,8 +131,8 @@ def muted() -> Iterator[None]:
         quiet_libraries()
         warnings.simplefilter("ignore")
         disable_progress_bars()
-        root.addHandler(placeholder)  # or the first record would set up a handler for the whole process
-        root.addFilter(drop)  # sees only what is logged to this very logger
+        root.addHandler(placeholder)  # or the first record would add a handler for the whole process
+        root.addFilter(drop)  # applies only to records of this logger
         try:
             yield
         finally:

@@ -1,12 +1,12 @@
-"""The method for a notebook: a data frame in, a synthetic one of the same shape out.
+"""The method for a notebook: from a data frame to a synthetic one with the same columns.
 
     from harmonic import Harmonic
 
     model = Harmonic().fit(frame, target="churn")
     synthetic = model.sample(1000)
 
-It is the same code as the command line's; measuring what the rows are worth, and what they give away, is the command
-line's work (the tutorial): it needs rows that the model has not seen, and here all of them are learnt.
+The command line uses the same code. Only the command line measures how useful the rows are and what they reveal (see
+the tutorial): this needs rows that the model has not seen, and here it learns all of them.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Harmonic:
 
     llm: a name in conf/llm, or a harmonic.llm.language_model.LanguageModel. method: a file in conf/generator that
     configures harmonic.method.generator.HarmonicGenerator: "harmonic_dense" (our recipe), "harmonic" (the paper's
-    method), or an ablation of either. scale: "quick" (a laptop) or "paper". tuning, sampling and settings: what is to
-    be different, fields of harmonic.tuning.settings.Tuning, harmonic.decoding.settings.Sampling and HarmonicGenerator
-    itself. directory: where prompts and the adapter are kept (None: a temporary folder that goes with this object).
+    method), or an ablation of either. scale: "quick" (a laptop) or "paper". tuning, sampling and settings: changes to
+    the defaults, fields of harmonic.tuning.settings.Tuning, harmonic.decoding.settings.Sampling and HarmonicGenerator.
+    directory: where prompts and the adapter are kept (None: a temporary folder that is deleted with this object).
 
-    After `fit`, `notes` says what was made of the columns, and `schema` what they are.
+    After `fit`, `schema` describes the columns, and `notes` says how they were read.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Harmonic:
         free_text: str = "blank",
         rules: Wanted = "auto",
     ) -> Harmonic:
-        """Learn from all rows of the frame; self.
+        """Learn from all rows of the frame. Returns this object.
 
-        target: the column to predict, if there is one. description: what a row is about, in words. kinds,
-        identifiers, free_text, rules: as in conf/dataset/csv.yaml. Raises DataError or ConfigError with the fix for a
-        table that cannot be learnt, before anything is tuned.
+        target: the column to predict, if there is one. description: what a row is about, in words. kinds, identifiers,
+        free_text, rules: as in conf/dataset/csv.yaml. Raises DataError or ConfigError, with the fix, before any tuning
+        if the table cannot be learnt.
         """
         dataset = Dataset(
             name="frame", target=target, description=description, kinds=kinds, identifiers=identifiers,
@@ -104,7 +104,7 @@ class Harmonic:
         return self
 
     def _configured(self) -> HarmonicGenerator:
-        """The generator. Raises ConfigError for a method or a setting that is not there."""
+        """The generator. Raises ConfigError for an unknown method or setting."""
         known = set(HarmonicGenerator.__dataclass_fields__) - {"llm", "tuning", "sampling"}
         for name in self.settings:
             if name not in known:
@@ -127,11 +127,12 @@ class Harmonic:
         condition: Mapping[str, Any] | None = None,
         between: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Exactly n synthetic rows with the columns, their order and the dtypes of the frame that was learnt.
+        """Exactly n synthetic rows, with the columns, their order and the dtypes of the learnt frame.
 
-        The same seed (default: the model's) gives the same rows. condition: {"churn": "yes"}, between: {"age": [18,
-        65]} hold every row to values and ranges. An integer or boolean column with missing values has pandas'
-        nullable dtype. Raises RuntimeError before `fit`, ConfigError for conditions that no row can satisfy.
+        The same seed (default: the model's) gives the same rows. condition, such as {"churn": "yes"}, and between, such
+        as {"age": [18, 65]}, hold every row to values and ranges. An integer or boolean column with missing values has
+        pandas' nullable dtype. Raises RuntimeError before `fit`, and ConfigError for conditions that no row can
+        satisfy.
         """
         if not hasattr(self, "_generator"):
             raise RuntimeError("nothing is learnt yet: call fit(frame) first")
@@ -147,7 +148,7 @@ class Harmonic:
 
 
 def _words(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Conditions as texts, which is what they are on the command line."""
+    """Conditions as texts, as on the command line."""
 
     def text(value: Any) -> Any:
         if value is None or isinstance(value, str):

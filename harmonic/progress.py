@@ -1,4 +1,4 @@
-"""How far a stage is: a live bar on a terminal, a line now and then elsewhere."""
+"""The progress of a stage: a live bar on a terminal, or a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 15.0
-"""Where there is no terminal, the time between two lines."""
+"""Without a terminal, the time between two lines."""
 
 
 class Progress:
     """Counts a stage's work and shows it: `with Progress("sample", 491, "rows") as progress: progress.advance(8)`.
 
-    `advance` may also be given what came along, such as tokens; each is shown as a rate. `note` shows a value
-    as it is, such as the loss.
+    `advance` also takes other counts, such as tokens, which are shown as rates. `note` shows a value, such as the loss.
     """
 
     def __init__(self, stage: str, total: float, unit: str) -> None:
@@ -38,7 +37,7 @@ class Progress:
             from rich.progress import Progress as Bar
 
             columns = ("{task.description}", BarColumn(bar_width=24), MofNCompleteColumn())
-            # The stream as it is now: what runs within may be silenced.
+            # The stream as it is now: code inside may redirect it.
             console = Console(file=sys.stderr)
             self._bar = Bar(*columns, TextColumn("{task.fields[detail]}"), TimeRemainingColumn(), console=console)
             self._task = self._bar.add_task(self.stage, total=self.total, detail="")
@@ -52,26 +51,26 @@ class Progress:
             self._say()
 
     def advance(self, amount: float = 1, **counts: float) -> None:
-        """Add work done, and what came along with it."""
+        """Add finished work, and other counts."""
         self.done += amount
         for name, count in counts.items():
             self._counts[name] = self._counts.get(name, 0.0) + count
         self._show()
 
     def skip(self, amount: float) -> None:
-        """Count work that was done before, which has no part in the rates."""
+        """Count work that was done earlier; the rates leave it out."""
         self.done += amount
         self._skipped += amount
         self._show()
 
     def note(self, **values: object) -> None:
-        """Show these beside the rates from now on."""
+        """Show these values beside the rates from now on."""
         self._notes |= {name: str(value) for name, value in values.items()}
         self._show()
 
     @property
     def seconds(self) -> float:
-        """Since the work began; never 0."""
+        """Seconds since the work began; never 0."""
         return max(time.monotonic() - self._start, 1e-9)
 
     @property
@@ -79,7 +78,7 @@ class Progress:
         return self.done - self._skipped
 
     def rate(self, name: str) -> float:
-        """Units of this count a second so far."""
+        """The count per second so far."""
         return self._counts.get(name, 0.0) / self.seconds
 
     def detail(self) -> str:

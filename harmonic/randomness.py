@@ -1,7 +1,7 @@
-"""One rule for seeds: whoever draws names the draw, `derive(seed, "name")`, and no two draws share a name.
+"""One rule for seeds: each random draw has a name, `derive(seed, "name")`, and no two draws share a name.
 
-So two draws from one run's seed are independent, whatever else draws, and in whatever order; `default_rng(seed)` in
-two places would give both the same numbers. A test finds seeds that are used as they are, and names used twice.
+So all draws from a run's seed are independent, in whatever order they come. `default_rng(seed)` in two places would
+give both the same numbers. A test finds seeds that are used directly, and names that are used twice.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within it, Python, NumPy and torch draw from `seed`; after it, all three go on as if nothing had been.
+    """Inside this context, Python, NumPy and torch draw from `seed`; afterwards they continue as if it had not been.
 
-    For libraries that know no other way. `seed` may be any integer; NumPy's global state takes it mod 2**32.
+    For libraries that use global random state. The seed may be any integer; NumPy's global state takes it mod 2**32.
     """
     import torch
 
@@ -38,6 +38,6 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def derive(seed: int, *parts: int | str) -> int:
-    """A seed for one purpose, in [0, 2**31): independent for different parts, the same on every machine."""
+    """A seed for one purpose, in [0, 2**31): independent for different parts, and the same on every machine."""
     named = [int(part) if isinstance(part, (int, np.integer)) else part for part in (seed, *parts)]
     return int.from_bytes(hashlib.sha256(repr(named).encode()).digest()[:4]) >> 1

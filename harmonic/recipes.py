@@ -17,7 +17,7 @@ _AT_SCALE = re.compile(r"\$\{at_scale:(\{.*\})\}")
 def settings_of(generator: str, scale: str = "quick") -> dict[str, Any]:
     """The settings in conf/generator/<generator>.yaml at a scale, without the language model.
 
-    Raises ConfigError for a name that is not there.
+    Raises ConfigError for an unknown name.
     """
     _read("scale", scale)
 
@@ -42,20 +42,20 @@ def at_scales(value: Any) -> dict[str, Any] | None:
 
 
 def language_model(name: str) -> LanguageModel:
-    """The language model of conf/llm/<name>.yaml. Raises ConfigError for a name that is not there."""
+    """The language model of conf/llm/<name>.yaml. Raises ConfigError for an unknown name."""
     model: LanguageModel = built(_read("llm", name))
     return model
 
 
 def built(settings: dict[str, Any], **more: Any) -> Any:
-    """The object that `_target_` names, of the other settings and `more`."""
+    """The object of the class `_target_`, with the other settings and `more`."""
     given = {key: value for key, value in settings.items() if not key.startswith("_")}
     module, _, kind = str(settings["_target_"]).rpartition(".")
     return getattr(importlib.import_module(module), kind)(**given | more)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The first settings with those of the second in their place, mapping by mapping."""
+    """The first settings, overridden by the second ones, also inside mappings."""
     found = dict(first)
     for key, value in second.items():
         known = found.get(key)
@@ -64,7 +64,7 @@ def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def _composed(group: str, name: str) -> dict[str, Any]:
-    """A file's settings on top of those that its defaults list names."""
+    """A file's settings, over those of the files in its defaults list."""
     own = _read(group, name)
     bases = [_composed(group, base) for base in own.pop("defaults", []) if base != "_self_"]
     return reduce(merged, [*bases, own], {})

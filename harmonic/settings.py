@@ -1,8 +1,8 @@
 """One check for every value that a user gives, in YAML, on the command line or from Python.
 
-What a setting may be is said once, by the type hint of the argument that it becomes: `k: Count`, `metric: Metric` (a
-Literal), `path: str | None`. Pydantic decides whether a value fits, strictly: "2" is no number and 2.5 is no whole one.
-What does not is a ConfigError that names the setting, says what it must be, and shows one that works.
+The type hint of an argument says what its setting may be: `k: Count`, `metric: Metric` (a Literal), `path: str | None`.
+Pydantic checks values strictly: "2" is not a number, and 2.5 is not a whole number. An invalid value is a ConfigError
+that names the setting, says what is allowed, and shows a value that works.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ NOTHING: Any = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Marks a mapping of settings: its keys are the arguments of `of`, a class."""
+    """Marks a mapping of settings: its keys are the arguments of the class `of`."""
 
     of: type
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Marks a text that YAML may have read as a number or a truth value, such as the name of a column: 2024."""
+    """Marks a text that YAML may read as a number or a truth value, such as a column called 2024."""
 
 
 Count = Annotated[int, Ge(1)]
@@ -55,20 +55,20 @@ Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 """A number of at least 0."""
 Between = Annotated[float, Gt(0), Lt(1)]
-"""A number between 0 and 1, neither of them."""
+"""A number between 0 and 1, without both."""
 Share = Annotated[float, Ge(0), Le(1)]
 """A number from 0 to 1."""
 Chance = Annotated[float, Ge(0), Lt(1)]
 """A number from 0 to below 1."""
 Text = Annotated[str, Scalar()]
-"""A text; numbers and truth values, as YAML reads them, stand for their texts."""
+"""A text. Numbers and truth values that YAML reads are taken as texts."""
 
 
 def check_arguments(target: Callable[..., Any], given: Mapping[Any, Any], key: str = "") -> None:
-    """Whether `target`, a class or function, can be called with the arguments `given`; `key` is where they stand.
+    """Check that `target`, a class or function, can be called with the arguments `given`. key: where they are set.
 
-    Raises ConfigError for the first that is unknown, missing or not what its type hint says; mappings marked with
-    Fields, and TypedDicts, are checked within. A mapping with a `_target_` is another call's and is let pass.
+    Raises ConfigError for the first argument that is unknown, missing or invalid by its type hint. TypedDicts, and
+    mappings marked with Fields, are checked inside. A mapping with a `_target_` belongs to another call: not checked.
     """
     parameters = {name: one for name, one in _signature(target).items() if name != "self"}
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
@@ -85,13 +85,13 @@ def check_arguments(target: Callable[..., Any], given: Mapping[Any, Any], key: s
 
 
 def check_fields(settings: Any, key: str = "") -> None:
-    """The same for a dataclass that has been made: its fields are what they must be. Raises ConfigError."""
+    """Check the fields of a dataclass object in the same way. Raises ConfigError if one is invalid."""
     given = {field.name: getattr(settings, field.name) for field in fields(settings) if field.init}
     check_arguments(type(settings), given, key)
 
 
 def check_value(hint: Any, value: Any, key: str, default: Any = NOTHING) -> None:
-    """Whether the value is what the type hint says. Raises ConfigError, whose fix sets `default`, if there is one."""
+    """Check the value by the type hint. Raises ConfigError; its fix is the default, if there is one."""
     if isinstance(value, Mapping) and "_target_" in value:
         return
     inner = _mapping_of(hint)
@@ -107,16 +107,16 @@ def check_value(hint: Any, value: Any, key: str, default: Any = NOTHING) -> None
 
 
 def described(hint: Any) -> str:
-    """The values that a type hint allows, in words: "a whole number of at least 1, or null"."""
+    """The values that a type hint allows, in words, such as "a whole number of at least 1, or null"."""
     options = _options(hint)
     words = [_option(option) for option in options if option is not type(None)]
     return " or ".join(words) + (", or null" if type(None) in options else "")
 
 
 def allowed(target: Callable[..., Any]) -> dict[str, tuple[str, Any]]:
-    """What each argument of a class, or key of a TypedDict, may be: {"k": ("a whole number of at least 1", None)}.
+    """The allowed values of each argument of a class, or key of a TypedDict: {"k": ("a whole number …", None)}.
 
-    The words, and, of an argument whose value is a mapping of settings, the class or TypedDict of its keys.
+    The second entry is the class or TypedDict of the keys, if the value is a mapping of settings.
     """
     if is_typeddict(target):
         hints = {name: _needed(hint) for name, hint in get_type_hints(target, include_extras=True).items()}
@@ -128,14 +128,14 @@ def allowed(target: Callable[..., Any]) -> dict[str, tuple[str, Any]]:
 
 
 def near(key: str, wrong: str, known: Iterable[str]) -> str:
-    """Settings to type, with the known values that are nearest to the wrong one; where none is near, all of them."""
+    """Settings to type, with the known values that are most similar to the wrong one; all of them if none is."""
     names = list(known)
     close = get_close_matches(wrong, names, n=2, cutoff=0.6)
     return " or ".join(override(key, name) for name in close) or f"known: {', '.join(sorted(names))}"
 
 
 def text_of(value: Any) -> str:
-    """A scalar as the text that stood in YAML or on the command line: true, not True."""
+    """A scalar as it is written in YAML or on the command line: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -151,19 +151,19 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     source = target.__init__ if isinstance(target, type) and not is_dataclass(target) else target  # type: ignore[misc]
     try:
         return get_type_hints(source, include_extras=True)
-    except NameError:  # a name that is imported for type checkers alone
+    except NameError:  # a name that only type checkers import
         return {}
 
 
 def _options(hint: Any) -> list[Any]:
-    """The alternatives of a union, in order; a hint that is none alone."""
+    """The alternatives of a union, in order; for another hint, the hint itself."""
     if get_origin(hint) in (Union, types.UnionType):
         return [option for part in get_args(hint) for option in _options(part)]
     return [hint]
 
 
 def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A hint without its annotations, and these."""
+    """A hint without its annotations, and the annotations."""
     if get_origin(hint) is Annotated:
         inner, *marks = get_args(hint)
         return inner, tuple(marks)
@@ -171,7 +171,7 @@ def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _mapping_of(hint: Any) -> tuple[Any, bool] | None:
-    """What the keys of a mapping are, where the hint says so: a class, or a TypedDict (True)."""
+    """The class (False) or TypedDict (True) whose keys a mapping has, if the hint says so."""
     for option in _options(hint):
         inner, marks = _unwrapped(option)
         for mark in marks:
@@ -204,7 +204,7 @@ def _check_typed_dict(kind: Any, value: Mapping[Any, Any], key: str) -> None:
 def _fits(hint: Any, value: Any) -> bool:
     from pydantic import ValidationError
 
-    if isinstance(value, tuple | list):  # YAML knows one kind of sequence
+    if isinstance(value, tuple | list):  # YAML has one kind of sequence
         value = list(value)
     try:
         _adapter(_plain(hint)).validate_python(value)
@@ -224,10 +224,10 @@ def _adapter(hint: Any) -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    """The hint as Pydantic is to read it: a Scalar may be a number, a list any sequence."""
+    """The hint for Pydantic: a Scalar may be a number, and a list any sequence."""
     inner, marks = _unwrapped(hint)
     if any(isinstance(mark, Scalar) for mark in marks):
-        return Union[str, int, float, bool]  # noqa: UP007 (made at run time)
+        return Union[str, int, float, bool]  # noqa: UP007 (built at run time)
     if marks:
         kept = [mark for mark in marks if not isinstance(mark, Fields)]
         return Annotated[(_plain(inner), *kept)] if kept else _plain(inner)
@@ -276,7 +276,7 @@ _LIMITS: tuple[tuple[type, str, str], ...] = (
 
 
 def _advice(hint: Any, value: Any, key: str, default: Any) -> str:
-    """A setting that works, or the names that are near."""
+    """A setting that works, or similar names."""
     for option in _options(hint):
         inner, _ = _unwrapped(option)
         if get_origin(inner) is Literal and isinstance(value, str):
@@ -300,7 +300,7 @@ def _can_be_typed(value: Any) -> bool:
 
 
 def _example(hint: Any) -> Any:
-    """Some value that fits."""
+    """A value that fits."""
     candidates: tuple[Any, ...] = (None, 1, 0.5, 2, 0, False, "auto", [], {})
     return next((value for value in candidates if _fits(hint, value)), NOTHING)
 

@@ -1,4 +1,4 @@
-"""What the cache and the runs write with: canonical and strict JSON, atomic files, locks, and clear errors."""
+"""Writing files for the cache and the runs: canonical and strict JSON, atomic files, locks, and clear errors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def canonical(inputs: dict[str, Any]) -> str:
-    """The one JSON text of these inputs: sorted keys, no spaces, ASCII.
+    """The JSON text of these inputs in one fixed form: sorted keys, no spaces, ASCII.
 
-    Allowed are str, int, finite float, bool, None, and lists (tuples) and dicts (str keys) of them. 1 and 1.0
-    differ. Raises TypeError, naming the dotted key, for anything else, numpy scalars among it: what they
-    print as depends on the numpy version.
+    Allowed are str, int, finite float, bool, None, and lists (tuples) and dicts (with str keys) of them. 1 and 1.0
+    differ. Raises TypeError, with the dotted key, for anything else. This includes numpy scalars, because their text
+    depends on the numpy version.
     """
     _refuse_others(inputs, "inputs")
     return json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -56,7 +56,7 @@ def key_of(inputs: dict[str, Any]) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """The value in strict JSON's terms: NaN and infinities become None, numpy scalars plain, paths text."""
+    """The value for strict JSON: NaN and infinities become None, numpy scalars plain numbers, paths texts."""
     if isinstance(value, dict):
         return {str(name): jsonable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -69,7 +69,7 @@ def jsonable(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON so that a reader finds the old file or the new one, whole, even after a crash."""
+    """Write strict JSON. A reader finds the old file or the complete new one, even after a crash."""
     text = json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n"
     incoming = path.with_name(f".{path.name}.incoming")
     with open(incoming, "w", encoding="utf-8") as file:
@@ -88,7 +88,7 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
         if only and error.errno not in only:
             raise
         full = error.errno in DISK_FULL
-        fix = "free some space there, or " if full else "make it a folder that you may write to, or "
+        fix = "free some space there, or " if full else "make the folder writable, or "
         raise ConfigError(
             "output_dir", output_dir, str(error), fix + "write to another folder: output_dir=FOLDER"
         ) from error
@@ -96,9 +96,9 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
 
 @contextmanager
 def locked(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock file at `path`; if another process holds it, say so once and wait.
+    """Hold the lock file at `path`. If another process holds it, log this once and wait.
 
-    The operating system owns the lock: it falls with the process, also with a killed one.
+    The operating system owns the lock, so it is released when the process ends, even by a kill.
     """
     lock = FileLock(path)
     try:
@@ -113,7 +113,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make target a hard link to the file source, or a copy where the file system has no links."""
+    """Make target a hard link to the file source, or a copy if the file system has no links."""
     try:
         os.link(os.path.realpath(source), target)
     except OSError as error:  # another file system, one without hard links, too many links
@@ -123,7 +123,7 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if there is one."""
+    """Remove a file, or a folder with everything in it, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

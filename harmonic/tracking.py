@@ -1,7 +1,7 @@
-"""Where a run's numbers go besides its report: nowhere, or to Weights & Biases.
+"""Sends a run's numbers to Weights & Biases, or nowhere.
 
-A tracker never decides whether a run succeeds. Whatever fails on its side, from a missing package to a lost
-connection, is one warning; report.json holds every number all the same.
+A tracker never makes a run fail. All its problems, from a missing package to a lost connection, give one warning;
+report.json always has every number.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, run: Run) -> None:
-        """Open the run under its run_id, with its config; an interrupted one is continued."""
+        """Open the run under its run_id, with its config; continue it if it was interrupted."""
 
     @abstractmethod
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -50,10 +50,10 @@ class Tracker(ABC):
 
     @abstractmethod
     def finish(self, run: Run) -> None:
-        """Send what `run.report` and the run's folder hold, whatever its status, and close."""
+        """Send the contents of `run.report` and of the run's folder, whatever its status, and close."""
 
     def sync_hint(self) -> str | None:
-        """The command that uploads what could only be kept on this machine, or None."""
+        """The command that uploads what is kept only on this machine, or None."""
         return None
 
 
@@ -74,11 +74,11 @@ class NullTracker(Tracker):
 class WandbTracker(Tracker):
     """Tracks a run on Weights & Biases.
 
-    `group` and `job_type` default to the run's experiment and generator. `mode` is "online", "offline",
-    "disabled", or "auto": what WANDB_MODE says, else online if there are credentials for W&B on this machine,
-    else offline. It never asks for a key: without credentials, and where W&B cannot be reached, the run is
-    kept offline. `timeout` (seconds) bounds the waiting for W&B at either end of the run. `sample_rows` is
-    how many synthetic rows are shown in a table. All files are under `<output_dir>/wandb`.
+    group and job_type: by default the run's experiment and generator. mode: "online", "offline", "disabled", or "auto",
+    which is WANDB_MODE if set, else online if this machine has credentials for W&B, else offline. It never asks for a
+    key: without credentials, or if W&B cannot be reached, the run is kept offline. timeout: the longest wait for W&B at
+    the start and at the end of the run, in seconds. sample_rows: how many synthetic rows are shown in a table. All
+    files are under `<output_dir>/wandb`.
     """
 
     project: str = "harmonic"
@@ -95,7 +95,7 @@ class WandbTracker(Tracker):
     _warned: bool = field(default=False, init=False)
 
     def start(self, run: Run) -> None:
-        """Open the W&B run. Raises ConfigError for an unknown mode, and nothing else."""
+        """Open the W&B run. Raises ConfigError for an unknown mode, and no other error."""
         mode = self._wanted_mode()
         self._run, self._folder, self._pending, self._warned = None, None, False, False
         if mode == "disabled":
@@ -105,7 +105,7 @@ class WandbTracker(Tracker):
             try:
                 self._run = self._open(run, mode)
             finally:
-                # W&B wraps these to learn the exit code, and never unwraps them; `finish` tells it the code.
+                # W&B wraps these to learn the exit code, and never restores them; `finish` passes the code.
                 sys.exit, sys.excepthook = hooks
             self._folder = Path(self._run.dir).parent
             self._run.define_metric("*", step_metric="step")
@@ -113,7 +113,7 @@ class WandbTracker(Tracker):
             logger.info("tracking on W&B: %s", where)
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add a point to the history; `step` is the x-axis, and may repeat after a resumed run."""
+        """Add a point to the history. step: the x-axis; it may repeat in a continued run."""
         if self._run is not None and (point := _finite(metrics)):
             with self._forgiving("could not log"):
                 self._run.log(point if step is None else point | {"step": step})
@@ -139,7 +139,7 @@ class WandbTracker(Tracker):
                     logger.info("to upload this run: %s", hint)
 
     def sync_hint(self) -> str | None:
-        """`wandb sync <folder>`, if the run was offline or its upload did not end in time."""
+        """`wandb sync <folder>`, if the run was offline or its upload was not finished in time."""
         return f"wandb sync {shlex.quote(str(self._folder))}" if self._pending and self._folder else None
 
     def _wanted_mode(self) -> str:
@@ -155,7 +155,7 @@ class WandbTracker(Tracker):
     def _open(self, run: Run, mode: str) -> Any:
         import wandb
 
-        wandb.setup(settings=wandb.Settings(silent=True))  # its credentials notice heeds only this
+        wandb.setup(settings=wandb.Settings(silent=True))  # only this silences its notice about credentials
         if mode != "offline":
             try:
                 if has_credentials(wandb):
@@ -164,7 +164,7 @@ class WandbTracker(Tracker):
                     self._warn("no credentials: run `wandb login`, or set WANDB_API_KEY; this run is kept offline")
             except Exception as error:  # W&B's own classes and many others
                 self._warn("cannot be used online, this run is kept offline", error)
-                wandb.teardown()  # its service holds on to the run id
+                wandb.teardown()  # its service keeps the run id
                 wandb.setup(settings=wandb.Settings(silent=True))
         self._pending = True
         return self._init(wandb, run, "offline")
@@ -188,7 +188,7 @@ class WandbTracker(Tracker):
             config={**run.config, "run": facts},
             dir=folder,  # W&B adds wandb/
             mode=mode,
-            reinit="create_new",  # leaves wandb.run, and any run of the calling program, alone
+            reinit="create_new",  # does not touch wandb.run, or a run of the calling program
             settings=settings,
         )
 
@@ -198,7 +198,7 @@ class WandbTracker(Tracker):
         path = run.folder.absolute() / "synthetic.csv"
         if not path.exists():
             return
-        rows = read_text(path.read_bytes(), str(path))[0].iloc[: self.sample_rows]  # written as the input is
+        rows = read_text(path.read_bytes(), str(path))[0].iloc[: self.sample_rows]  # in the format of the input
         tracked.log({"synthetic_rows": wandb.Table(dataframe=rows)})
         name = f"synthetic-{run.dataset}-{run.generator}-seed{run.seed}-{run.run_id}"
         artifact = wandb.Artifact(re.sub(r"[^\w.-]", "_", name, flags=re.ASCII), type="dataset")
@@ -213,7 +213,7 @@ class WandbTracker(Tracker):
             self._warn(problem, error)
 
     def _warn(self, problem: str, error: Exception | None = None) -> None:
-        """One warning a run; what follows from the same trouble is for the debug log."""
+        """Warn once per run; later problems go to the debug log."""
         text = f"W&B {problem}" + (f" ({type(error).__name__}: {error})" if error else "")
         logger.log(logging.DEBUG if self._warned else logging.WARNING, "%s", text)
         self._warned = True
@@ -222,7 +222,7 @@ class WandbTracker(Tracker):
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     """The report as one flat dict: every metric under its name, time/<stage>_s, validity/<name>, status, memory.
 
-    A metric that could not be computed is left out; unavailable/<metric> says why.
+    A metric without a value is left out; unavailable/<metric> says why.
     """
     flat: dict[str, Any] = _finite(report.get("metrics", {}))
     flat |= {f"time/{name}_s": stage["seconds"] for name, stage in report.get("stages", {}).items()}
@@ -240,7 +240,7 @@ def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def has_credentials(wandb: Any) -> bool:
-    """Whether this machine has a key for W&B: its environment variable, netrc or settings. No network."""
+    """Whether this machine has a key for W&B, in an environment variable, netrc or settings. No network is used."""
     from wandb.sdk.lib import wbauth
 
     host = wandb.setup().settings.base_url
@@ -250,10 +250,10 @@ def has_credentials(wandb: Any) -> bool:
 
 @contextmanager
 def own_folders(output_dir: Path) -> Iterator[None]:
-    """Let W&B keep its logs and staged artifacts below the output folder, unless the user said where.
+    """Let W&B keep its logs and staged artifacts below the output folder, unless the user chose another one.
 
-    It would do so in the home folder, which may not be writable, and where `wandb sync` misses them once the
-    outputs have moved to another machine to be uploaded there.
+    By default it uses the home folder. That may not be writable, and `wandb sync` misses them there if the outputs are
+    copied to another machine for the upload.
     """
     base = output_dir.absolute() / "wandb"
     ours = {"WANDB_DATA_DIR": str(base), "WANDB_CACHE_DIR": str(base / "cache")}

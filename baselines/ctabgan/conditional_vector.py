@@ -1,4 +1,4 @@
-"""What the generator is asked for: one value of one column; and the real rows that have it.
+"""Condition vectors: one value of one column that the generator is asked for, and real rows with this value.
 
 Training by sampling: CTGAN (arXiv 1907.00503), section 4.3; the modes of continuous and mixed columns take part since
 CTAB-GAN (arXiv 2102.08369, section 3.3). Own code.
@@ -15,18 +15,18 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """Draws what to ask for.
+class ConditionVectors:
+    """Draws condition vectors.
 
-    counts: per selector (one-hot part of an encoded row) how many training rows took each option. Options are numbered
-    through all selectors; a condition vector holds them all, with a 1 at the one asked for. Where there is no
-    selector, it has width 0 and asks for nothing.
+    counts: for each selector (one-hot part of an encoded row), how many training rows have each option. Options are
+    numbered through all selectors. A condition vector has an entry for each option, with a 1 at the wanted one. Without
+    a selector, it has the width 0 and asks for nothing.
     """
 
     counts: list[list[int]]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], selectors: list[slice]) -> Conditions:
+    def of(cls, rows: NDArray[np.float32], selectors: list[slice]) -> ConditionVectors:
         """Count the options of encoded rows, (n, width)."""
         return cls([np.count_nonzero(rows[:, selector], axis=0).tolist() for selector in selectors])
 
@@ -35,9 +35,10 @@ class Conditions:
         return sum(len(counts) for counts in self.counts)
 
     def draw(self, n: int, random: np.random.Generator, *, logarithmic: bool) -> Integers:
-        """Options, (n,): first a selector, all alike, then an option of it. Needs a selector.
+        """Options, (n,): first a selector, with equal chances, then one of its options. Needs at least one selector.
 
-        An option's probability goes with its count or, in training, with log(1 + count): so rare ones are seen too.
+        The probability of an option is proportional to its count or, in training, to log(1 + count), so that rare ones
+        are seen, too.
         """
         weights = np.zeros((len(self.counts), max(len(counts) for counts in self.counts)))
         for selector, counts in enumerate(self.counts):
@@ -55,7 +56,7 @@ class Conditions:
         return encoded
 
     def sampled(self, n: int, random: np.random.Generator) -> NDArray[np.float32]:
-        """Condition vectors by the training rows' own shares, (n, width)."""
+        """Condition vectors by the shares of the training rows, (n, width)."""
         if not self.counts:
             return np.zeros((n, 0), dtype=np.float32)
         return self.vectors(self.draw(n, random, logarithmic=False))
@@ -63,19 +64,19 @@ class Conditions:
 
 @dataclass(frozen=True)
 class TrainingSampler:
-    """Draws conditions, and real rows that meet them. `order`: the rows' positions, option after option."""
+    """Draws condition vectors, and real rows that satisfy them. order: the positions of the rows, option by option."""
 
-    conditions: Conditions
+    conditions: ConditionVectors
     order: Integers
 
     @classmethod
     def of(cls, rows: NDArray[np.float32], selectors: list[slice]) -> TrainingSampler:
         """From the encoded training rows, (n, width)."""
         order = [np.nonzero(rows[:, selector].T)[1] for selector in selectors] or [np.arange(len(rows))]
-        return cls(Conditions.of(rows, selectors), np.concatenate(order))
+        return cls(ConditionVectors.of(rows, selectors), np.concatenate(order))
 
     def draw(self, n: int, random: np.random.Generator) -> tuple[NDArray[np.float32], Integers, Integers]:
-        """Condition vectors (n, width), their options (n,), and for each a row that has it, (n,) positions."""
+        """Condition vectors (n, width), their options (n,), and the position of a row with each option, (n,)."""
         if not self.conditions.counts:
             nothing = np.zeros((n, 0), dtype=np.float32)
             return nothing, np.zeros(n, dtype=np.int64), random.integers(len(self.order), size=n)

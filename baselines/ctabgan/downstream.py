@@ -1,4 +1,4 @@
-"""CTAB-GAN+'s downstream loss: a classifier, or a regressor, that knows the real rows looks at the fake ones."""
+"""CTAB-GAN+'s downstream loss: a classifier or regressor, trained on real rows, is applied to the fake ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Downstream:
     """The auxiliary network: it predicts a row's target from its other columns, and the generator's rows must agree.
 
-    part: the target's place in an encoded row. values: for a regression, (options, 2): what an option adds to the
-    target's standardised value, alone and times the number in front of the options. None for a classification.
+    part: the place of the target in an encoded row. values: for a regression, (options, 2): what an option adds to the
+    standardised value of the target, as a constant and as a factor of the number before the options. None for a
+    classification.
     """
 
     network: nn.Sequential
@@ -29,7 +30,7 @@ class Downstream:
 
     @classmethod
     def of(cls, encoding: RowEncoding, table: Table, rows: Tensor) -> Downstream | None:
-        """Untrained; None where there is no other column, or where the target is constant."""
+        """A new network; None if there is no other column, or if the target is constant."""
         import torch
 
         target = table.schema.target
@@ -49,7 +50,7 @@ class Downstream:
         return cls(network, part, values)
 
     def loss(self, rows: Tensor) -> Tensor:
-        """How far the rows' targets, (B, width) encoded, are from what the network says: cross-entropy or smooth L1."""
+        """Cross-entropy or smooth L1 between the targets of encoded rows, (B, width), and the network's prediction."""
         import torch
         from torch.nn import functional
 
@@ -60,7 +61,7 @@ class Downstream:
         return functional.smooth_l1_loss(predicted[:, 0], self._value(target))
 
     def _value(self, target: Tensor) -> Tensor:
-        """A regression target's standardised value, (B,), from its part of the rows; differentiable."""
+        """The standardised value of a regression's target, (B,), from its part of the rows; differentiable."""
         assert self.values is not None
         constant, linear = self.values.unbind(dim=1)
         options = target[:, -len(constant) :] if len(constant) > 1 else target.new_ones(len(target), 1)

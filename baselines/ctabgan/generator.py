@@ -1,13 +1,13 @@
 """CTAB-GAN+: a conditional Wasserstein GAN for tables with mixed, long-tail and imbalanced columns.
 
 Zhao, Kunar, Birke, Van der Scheer, Chen: CTAB-GAN+: Enhancing Tabular Data Synthesis, arXiv 2204.00401, 2022, after
-CTAB-GAN: Effective Table Data Synthesizing, ACML 2021, arXiv 2102.08369. Own code, written from the papers, under this
-project's licence.
+CTAB-GAN: Effective Table Data Synthesizing, ACML 2021, arXiv 2102.08369. Our own code, written from the papers, under
+this project's licence.
 
-What differs. Left out: differential privacy (noise in the critic's training, at a cost in quality; the comparison
-with HARMONIC does without). Decided by the data rather than by the user: which column is encoded how
-(baselines/ctabgan/encoding_rules.py). Numbers are kept to the training rows' range by clipping rather than by drawing
-again. The generator's losses are added up for one step. The auxiliary network also regresses a target that has modes.
+Differences: there is no differential privacy (noise in the critic's training, which costs quality; the comparison with
+HARMONIC does not use it). The data decides how each column is encoded, not the user (see
+baselines/ctabgan/encoding_rules.py). Numbers are clipped to the range of the training rows, not drawn again. The
+generator's losses are added for one step. The auxiliary network can also predict a target with modes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from baselines.ctabgan.conditional_vector import Conditions
+from baselines.ctabgan.conditional_vector import ConditionVectors
 from baselines.ctabgan.encoding_rules import EncodingRules, fit_encoding
 from baselines.ctabgan.mode_encoding import RowEncoding
 from baselines.ctabgan.networks import activate, generator, side_of
@@ -54,13 +54,13 @@ class CtabganGenerator(Generator):
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Train; write encoding.json and generator.safetensors into `directory`.
 
-        Raises ConfigError for settings that cannot work, DataError where no column varies, both before training.
+        Raises ConfigError if a setting is invalid, and DataError if no column varies, both before training.
         """
         settings, rules, device = self._settings(), self._rules(), resolved_device(self.device)
         from safetensors.torch import save_file
 
         random = np.random.default_rng(derive(seed, "batches"))
-        with seeded(derive(seed, "networks")):  # also around the encoding: importing sklearn.mixture draws from random
+        with seeded(derive(seed, "networks")):  # also for the encoding: importing sklearn.mixture draws from random
             encoding = fit_encoding(splits.train, rules, derive(seed, "encoding"))
             fitted = train(splits.train, encoding, settings, device, random)
         save_file(fitted.network.cpu().state_dict(), directory / _NETWORK)
@@ -74,15 +74,15 @@ class CtabganGenerator(Generator):
 
         plain = json.loads((directory / _ENCODING).read_text(encoding="utf-8"))
         self._schema = splits.schema
-        self._code, self._conditions = RowEncoding.from_list(plain["columns"]), Conditions(plain["counts"])
+        self._code, self._conditions = RowEncoding.from_list(plain["columns"]), ConditionVectors(plain["counts"])
         inputs = settings.noise + self._conditions.width
-        with seeded(derive(0, "networks to fill")):  # the initial weights are drawn, and then replaced
+        with seeded(derive(0, "networks to fill")):  # the initial weights are drawn, then replaced
             self._network = generator(inputs, side_of(self._code.width), settings.channels)
         self._network.load_state_dict(load_file(directory / _NETWORK))
         self._network.to(device).eval()
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw n rows, each from noise and a condition that is drawn by the training rows' shares."""
+        """Draw n rows, each from noise and a condition vector that is drawn by the shares of the training rows."""
         import torch
 
         settings, device = self._settings(), resolved_device(self.device)
@@ -106,7 +106,7 @@ class CtabganGenerator(Generator):
 
 
 def _built(kind: Any, key: str, settings: dict[str, Any]) -> Any:
-    """The dataclass `kind` with these settings. Raises ConfigError for names that it does not know."""
+    """The dataclass `kind` with these settings. Raises ConfigError for an unknown setting."""
     known = kind.__dataclass_fields__
     for name in sorted(set(settings) - set(known)):
         raise unknown(f"generator.{key}.{name}", settings[name], "setting", known, name=name)

@@ -1,19 +1,19 @@
-"""Rows as numbers a network can learn: CTAB-GAN+'s encoding of categorical, continuous, mixed and long-tail columns.
+"""Rows as numbers for a network: CTAB-GAN+'s encoding of categorical, continuous, mixed and long-tail columns.
 
 Zhao, Kunar, Birke, Van der Scheer, Chen: CTAB-GAN (arXiv 2102.08369), section 3.2, and CTAB-GAN+ (arXiv 2204.00401),
 "Data representation"; mode-specific normalisation is CTGAN's (arXiv 1907.00503, section 4.2). Own code.
 
-A column is at most one number in [-1, 1] and at most one one-hot choice; every kind of column is a case of that:
+A column becomes at most one number in [-1, 1] and at most one one-hot choice:
 
     categorical     a choice among its values
     continuous      a choice among the modes of a Gaussian mixture, and the place within the mode: (x - mean) / 4 sd
-    mixed           the same, with special values, such as a spike at zero, as further choices
+    mixed           the same, with special values, such as many zeros, as further choices
     long tail       as continuous or mixed, on a logarithmic scale
-    simple          the place within the range alone (the "general transform"): near-normal columns, and categorical
-                    ones of too many values, by their position in the sorted values
+    simple          only the place within the range (the "general transform"): nearly normal columns, and categorical
+                    columns with too many values, by the position among the sorted values
     constant        nothing
 
-Which column is which, baselines/ctabgan/encoding_rules.py decides.
+baselines/ctabgan/encoding_rules.py decides the kind of each column.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnCode:
     """How one column is encoded.
 
-    The choices are first `levels` (values as they are), then the modes: `centres`, `spreads` and `weights`, on the
-    scale x or, with `shift`, log(x + shift). `names`: a categorical column's values; its numbers are positions there.
-    low, high: the training rows' range, in the column's own unit.
+    The choices are first `levels` (single values), then the modes: `centres`, `spreads` and `weights`, on the scale x
+    or, with `shift`, log(x + shift). names: the values of a categorical column; its numbers are positions in this list.
+    low, high: the range of the training rows, in the column's own unit.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ColumnCode:
 
     @property
     def choices(self) -> int:
-        """Width of the one-hot part: 0 where there is nothing to choose."""
+        """Width of the one-hot part: 0 if there is no choice."""
         count = len(self.levels) + len(self.centres)
         return count if count > 1 else 0
 
@@ -58,9 +58,9 @@ class ColumnCode:
         return bool(self.centres) + self.choices
 
     def encode(self, values: NDArray[Any], random: np.random.Generator) -> NDArray[np.float32]:
-        """(n,) of the column's values to (n, width): the number, then the one-hot choice.
+        """From values of the column, (n,), to (n, width): the number, then the one-hot choice.
 
-        Between modes that overlap, `random` chooses in proportion to their densities.
+        If modes overlap, `random` chooses one in proportion to their densities.
         """
         numbers = (values if self.names is None else np.searchsorted(self.names, values)).astype(np.float64)
         encoded = np.zeros((len(numbers), self.width), dtype=np.float32)
@@ -77,7 +77,7 @@ class ColumnCode:
         return encoded
 
     def decode(self, encoded: NDArray[Any]) -> NDArray[Any]:
-        """(n, width) to (n,) of the column's values: the likeliest choice, the number within the training range."""
+        """From (n, width) to values of the column, (n,): the likeliest choice, with numbers in the training range."""
         n = len(encoded)
         options = encoded[:, self.width - self.choices :].argmax(axis=1) if self.choices else np.zeros(n, np.int64)
         numbers = np.zeros(n)
@@ -91,27 +91,27 @@ class ColumnCode:
         numbers = np.clip(numbers, self.low, self.high)
         return numbers if self.names is None else np.array(self.names, dtype=object)[np.rint(numbers).astype(np.int64)]
 
-    def forward(self, numbers: Numbers) -> Numbers:
-        """From the column's unit to the modes' scale."""
+    def forward(self, numbers: Floats) -> Floats:
+        """From the unit of the column to the scale of the modes."""
         return numbers if self.shift is None else np.log(np.maximum(numbers + self.shift, 1e-12))
 
-    def backward(self, scaled: Numbers) -> Numbers:
+    def backward(self, scaled: Floats) -> Floats:
         """The inverse of `forward`."""
         return scaled if self.shift is None else np.exp(np.minimum(scaled, 700.0)) - self.shift
 
-    def _draw_modes(self, scaled: Numbers, random: np.random.Generator) -> NDArray[np.int64]:
-        """A mode for each value, (n,), in proportion to the modes' share of the density there."""
+    def _draw_modes(self, scaled: Floats, random: np.random.Generator) -> NDArray[np.int64]:
+        """A mode for each value, (n,), in proportion to each mode's density there."""
         if len(self.centres) == 1:
             return np.zeros(len(scaled), dtype=np.int64)
         deviations = np.array(self.spreads) / 4
         logs = np.log(self.weights) - np.log(deviations) - 0.5 * ((scaled[:, None] - self.centres) / deviations) ** 2
-        # Gumbel's trick: the maximum falls on each mode with its probability, whatever underflows
+        # Gumbel's trick: each mode has the maximum with its own probability, even with underflow
         return (logs + random.gumbel(size=logs.shape)).argmax(axis=1)
 
 
 @dataclass(frozen=True)
 class RowEncoding:
-    """The columns' codes, in the schema's order; an encoded row holds their parts one after the other."""
+    """The codes of the columns, in the schema's order. An encoded row is their parts, one after the other."""
 
     codes: list[ColumnCode]
 
@@ -121,18 +121,18 @@ class RowEncoding:
 
     @property
     def parts(self) -> dict[str, slice]:
-        """{column: where its part stands in an encoded row}."""
+        """{column: the place of its part in an encoded row}."""
         ends = np.cumsum([code.width for code in self.codes]).tolist()
         return {code.name: slice(end - code.width, end) for code, end in zip(self.codes, ends, strict=True)}
 
     @property
     def numbers(self) -> list[int]:
-        """Where the numbers in [-1, 1] stand."""
+        """The positions of the numbers in [-1, 1]."""
         return [self.parts[code.name].start for code in self.codes if code.centres]
 
     @property
     def selectors(self) -> list[slice]:
-        """Where the one-hot choices stand."""
+        """The places of the one-hot choices."""
         ends = {code.name: self.parts[code.name].stop for code in self.codes if code.choices}
         return [slice(ends[code.name] - code.choices, ends[code.name]) for code in self.codes if code.choices]
 

@@ -1,8 +1,8 @@
 """CTAB-GAN+'s networks and losses: convolutions over rows folded into squares, an auxiliary network, WGAN-GP.
 
 Zhao et al., arXiv 2102.08369, sections 3.1 and 3.4, and arXiv 2204.00401; the gradient penalty is Gulrajani et al.'s
-(arXiv 1704.00028, eq. 3). Own code. Networks are plain nn.Sequential, so that torch is imported only where they are
-built. B: rows in a batch.
+(arXiv 1704.00028, eq. 3). Own code. Networks are plain nn.Sequential objects, so that torch is imported only when
+they are built. B: rows in a batch.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 SIDES = (4, 8, 16, 24, 32, 48, 64, 96, 128)
 MOST_CONVOLUTIONS = 3
 TEMPERATURE = 0.2
-"""Of the Gumbel softmax: near one-hot, as in CTGAN."""
+"""Of the Gumbel softmax: nearly one-hot, as in CTGAN."""
 
 
 def side_of(width: int) -> int:
-    """Side of the smallest square that holds a row of this width."""
+    """The side of the smallest square with room for a row of this width."""
     return next(side for side in (*SIDES, int(width**0.5) // 16 * 16 + 16) if side * side >= width)
 
 
 def fold(rows: Tensor, side: int) -> Tensor:
-    """(B, width) to (B, 1, side, side), filled up with zeros."""
+    """(B, width) to (B, 1, side, side), filled with zeros."""
     from torch.nn import functional
 
     return functional.pad(rows, (0, side * side - rows.shape[1])).reshape(-1, 1, side, side)
 
 
 def pyramid(side: int, channels: int) -> list[tuple[int, int]]:
-    """(channels, side) of every layer, from the square on.
+    """(channels, side) of every layer, beginning with the square.
 
-    Sides halve until they are 2 or 3, but at most three times; channels double.
+    Sides are halved until they are 2 or 3, but at most three times; channels are doubled.
     """
     layers = [(1, side), (channels, side // 2)]
     while layers[-1][1] > 3 and len(layers) <= MOST_CONVOLUTIONS:
@@ -57,7 +57,7 @@ def generator(inputs: int, side: int, channels: int) -> nn.Sequential:
 def critic(side: int, channels: int) -> nn.Sequential:
     """(B, 1, side, side) to (B, 1) scores. All but the last two modules give the features of the information loss.
 
-    Nothing follows the last convolution: a critic's score has no bounds.
+    The score of a critic has no bounds, so no activation follows the last convolution.
     """
     from torch import nn
 
@@ -93,7 +93,7 @@ def auxiliary(inputs: int, outputs: int, hidden: tuple[int, ...] = (256, 256, 25
 
 
 def activate(raw: Tensor, numbers: list[int], selectors: list[slice]) -> Tensor:
-    """(B, width) raw to encoded rows: tanh for numbers, a draw of the Gumbel softmax for one-hot choices."""
+    """From raw values (B, width) to encoded rows: tanh for numbers, the Gumbel softmax for one-hot choices."""
     import torch
     from torch.nn import functional
 
@@ -115,9 +115,9 @@ def gradient_penalty(network: nn.Module, real: Tensor, fake: Tensor, side: int) 
 
 
 def condition_loss(raw: Tensor, options: Tensor, selectors: list[slice]) -> Tensor:
-    """Mean cross-entropy between the option asked for and the logits of its selector.
+    """Mean cross-entropy between the wanted option and the logits of its selector.
 
-    raw: (B, width) before activation; options: (B,) places in the condition vector.
+    raw: (B, width), before activation. options: (B,), positions in the condition vector.
     """
     from torch.nn import functional
 
@@ -131,6 +131,6 @@ def condition_loss(raw: Tensor, options: Tensor, selectors: list[slice]) -> Tens
 
 
 def information_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Distance of the features' means plus that of their standard deviations over the batch; (B, …) each."""
+    """The distance between the means of the features, plus that between their standard deviations; (B, …) each."""
     real, fake = real.flatten(1), fake.flatten(1)
     return (real.mean(0) - fake.mean(0)).norm() + (real.std(0) - fake.std(0)).norm()

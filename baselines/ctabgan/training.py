@@ -1,4 +1,4 @@
-"""CTAB-GAN+'s training: critic, generator and auxiliary network in turns. The papers: baselines.ctabgan.generator."""
+"""CTAB-GAN+'s training: critic, generator and auxiliary network in turn. Papers: see baselines.ctabgan.generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.ctabgan import networks as networks
-from baselines.ctabgan.conditional_vector import Conditions, TrainingSampler
+from baselines.ctabgan.conditional_vector import ConditionVectors, TrainingSampler
 from baselines.ctabgan.downstream import Downstream
 from baselines.ctabgan.mode_encoding import RowEncoding
 from baselines.ctabgan.networks import activate, fold
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim.swa_utils import AveragedModel
 
-_NOTED = 10  # steps between two looks at the losses
+_NOTED = 10  # steps between two checks of the losses
 
 
 @dataclass(frozen=True, kw_only=True)
 class CtabganTraining:
     """Settings of the training; the defaults are the published ones.
 
-    An epoch has as many steps as whole batches make up the table, but at least one; max_steps (None: no limit) ends
-    the training earlier. A step is critic_steps updates of the critic, then one of the generator and the auxiliary
-    network. channels: of the convolution next to the square; each further one has twice as many. noise: its width.
-    penalty, condition, information, downstream: weights of the losses beside the Wasserstein loss. averaging: what the
-    running average of the generator's weights keeps of itself at a step, in [0, 1); rows are drawn from the average.
-    Of 0 that is the last step, as published; the last of few steps is a matter of chance.
+    An epoch has as many steps as there are full batches in the table, but at least one; max_steps (None: no limit) ends
+    the training earlier. A step is critic_steps updates of the critic, then one of the generator and one of the
+    auxiliary network. channels: of the convolution next to the square; each further one has twice as many. noise: its
+    width. penalty, condition, information, downstream: weights of the losses besides the Wasserstein loss. averaging:
+    the share, in [0, 1), that the running average of the generator's weights keeps at a step; rows are drawn from the
+    average. With 0 this is the last step, as published, but with few steps the last one is a matter of chance.
     """
 
     epochs: Count = 300
@@ -54,7 +54,7 @@ class CtabganTraining:
     averaging: Chance = 0.0
 
     def check(self) -> None:
-        """Raise ConfigError for numbers that cannot be."""
+        """Raise ConfigError if a setting is invalid."""
         least = {"batch_size": 2, "epochs": 1, "max_steps": 1, "critic_steps": 1, "channels": 1, "noise": 1}
         for setting in fields(self):
             key, value, low = f"generator.training.{setting.name}", getattr(self, setting.name), least.get(setting.name)
@@ -62,26 +62,26 @@ class CtabganTraining:
             if setting.name in ("learning_rate", "adam_epsilon") and not 0 < value < math.inf:
                 raise ConfigError(key, value, "must be above 0", fix)
             if setting.name == "averaging" and not 0 <= value < 1:
-                raise ConfigError(key, value, "must lie in [0, 1)", fix)
+                raise ConfigError(key, value, "must be in [0, 1)", fix)
             if value is not None and not (low or 0) <= value < math.inf:
                 raise ConfigError(key, value, f"must be a number of at least {low or 0}", fix)
 
     def steps(self, rows: int) -> int:
-        """Generator steps in all."""
+        """All generator steps."""
         steps = self.epochs * max(1, rows // self.batch_size)
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def averaged(self, mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-        """The running average of a weight after its value at step `count`: at first it keeps little of itself."""
+        """The running average of a weight at step `count`; at first it keeps little of the past."""
         return new.lerp(mean, min(self.averaging, float(count / (count + 10))))
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained generator network, the conditions that it takes, and facts for the report."""
+    """A trained generator network, its condition vectors, and facts for the report."""
 
     network: nn.Module
-    conditions: Conditions
+    conditions: ConditionVectors
     facts: dict[str, float]
 
 
@@ -90,7 +90,7 @@ def train(
 ) -> Fitted:
     """Train on the table's rows. Draws from `random` and from torch's global state: seed it before.
 
-    Raises ConfigError where the losses are no numbers any more.
+    Raises ConfigError if a loss becomes infinite or NaN.
     """
     rows = encoding.encode(table.frame, random)
     duel = Duel.begin(rows, encoding, settings, table, device, random)
@@ -112,7 +112,7 @@ def train(
 
 @dataclass
 class Duel:
-    """The networks, their optimizers, and the encoded rows that they are trained on."""
+    """The networks, their optimizers, and the encoded training rows."""
 
     settings: CtabganTraining
     encoding: RowEncoding
@@ -162,7 +162,7 @@ class Duel:
         return losses
 
     def _train_critic(self) -> Tensor:
-        """One update; returns the critic's estimate of the Wasserstein distance of real and fake rows."""
+        """One update; returns the critic's estimate of the Wasserstein distance between real and fake rows."""
         import torch
 
         real, conditions, _ = self._draw()
@@ -199,7 +199,7 @@ class Duel:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Real rows (B, width), the conditions that they meet (B, options), and their options (B,)."""
+        """Real rows (B, width), the condition vectors that they satisfy (B, options), and their options (B,)."""
         import torch
 
         conditions, options, positions = self.sampler.draw(self.settings.batch_size, self.random)
@@ -211,7 +211,7 @@ class Duel:
         )
 
     def _fake(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Generated rows for the conditions, before and after activation, (B, width) each."""
+        """Generated rows for these condition vectors, before and after activation, (B, width) each."""
         import torch
 
         noise = torch.randn(len(conditions), self.settings.noise, device=conditions.device)

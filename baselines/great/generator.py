@@ -3,16 +3,17 @@
 Borisov, Seßler, Leemann, Pawelczyk, Kasneci, ICLR 2023, arXiv 2210.06280. Code: be-great, MIT; its dataset (which
 shuffles and writes the columns), collator, trainer and sampler of first values are used, arranged as its `GReaT` does.
 
-What differs from be-great 0.0.14:
-- The model comes from the run's `llm`. All weights are trained, in float32 beside autocast (there: in the type that
-  they come in, where small steps are lost), or a LoRA adapter on the llm's `target_modules` (there: two of them).
-- An answer starts with a value of the target, drawn by its share (one of the paper's preconditionings); there the
-  column is a random one, whichever the last epoch picked, and a float has five decimals that no training text has.
-- Texts are read by the schema: an unknown category, which passes there, makes no row, and a name or a category may
-  hold a comma. A row is done when all its columns are there: be-great's texts hold no end, so that a model goes on.
-- Sampling ends when the time is up or batches stay empty, with the reasons; there it prints advice and returns what
-  it has.
-Kept: the loss counts padding, as its collator has it, and transformers' own top_k of 50 stands beside the temperature.
+Differences from be-great 0.0.14:
+- The model comes from the run's `llm`. All weights are trained, in float32 with autocast (be-great: in their own type,
+  where small steps are lost), or a LoRA adapter on the llm's `target_modules` (be-great: two of them).
+- An answer starts with a value of the target, drawn by its share (one of the paper's preconditionings). In be-great the
+  column is the random one of the last epoch, and a float has five decimals, which no training text has.
+- Texts are read by the schema: an answer with an unknown category is rejected (be-great accepts it), and names and
+  categories may contain commas. A row is complete when it has all its columns; be-great's texts have no end, so a model
+  continues to write.
+- Sampling ends when the time is over or batches stay empty, with the reasons. be-great prints advice and returns the
+  rows so far.
+The same as in be-great: the loss counts padding, and transformers' default top_k of 50 applies besides the temperature.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _ROOM = 1.25  # an answer may be this much longer than the longest training text
-_CHECK_EVERY = 4  # tokens between two looks at whether an answer is a whole row
+_CHECK_EVERY = 4  # tokens between two checks whether an answer is a complete row
 _ADVICE = (
     "tune longer (generator.tuning.epochs, generator.tuning.learning_rate), lower generator.sampling.temperature, "
     "or raise generator.sampling.seconds"
@@ -54,7 +55,7 @@ _ADVICE = (
 
 @dataclass(frozen=True, kw_only=True)
 class GreatSampling(Budget):
-    """Settings of sampling; max_new_tokens None: a quarter more than the longest training text."""
+    """Settings of sampling. max_new_tokens: of an answer (None: a quarter more than the longest training text)."""
 
     temperature: NotNegative = 0.7
     max_new_tokens: Count | None = None
@@ -71,9 +72,9 @@ class GreatGenerator(LanguageGenerator):
     sampling: Annotated[dict[str, Any], Fields(GreatSampling)] = field(default_factory=dict)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        """Train and write what baselines/great/training.py's `train` says; returns its facts.
+        """Train, and write what baselines.great.training.train describes; returns its facts.
 
-        Raises ConfigError for settings or rows that cannot be, and where be-great is missing.
+        Raises ConfigError if a setting is invalid, if rows are too long, or if be-great is missing.
         """
         be_great()  # for its error
         settings = GreatTuning(**self.tuning)
@@ -88,7 +89,7 @@ class GreatGenerator(LanguageGenerator):
         self._model: PreTrainedModel | None = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Ask until n rows are there. Raises SamplingError when the budget ends before: see `draw_rows`."""
+        """Ask until there are n rows. Raises SamplingError if the budget is used up before (see `draw_rows`)."""
         settings = GreatSampling(**self.sampling)
         reader, model = RowReader(self._splits.schema), self._trained  # loaded before the clock starts
 
@@ -102,8 +103,8 @@ class GreatGenerator(LanguageGenerator):
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's text behind its first token, columns in the schema's order.
 
-        (n,), nats per token: what the model returns as its loss for the text. Training texts hold no end, and neither
-        do these. Any number and any category has a text, also one that no training row has, and so a finite value.
+        (n,), nats per token: the model's loss for the text. As in training, the texts have no end token. Any number and
+        any category has a text, even if no training row has it, so the value is finite.
         """
         found = self._score(self._trained, rows, "perplexity")
         return np.array([tokens.mean() for tokens in found], dtype=np.float64)
@@ -111,17 +112,17 @@ class GreatGenerator(LanguageGenerator):
     def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]]:
         """Negative log-likelihood of each token of the texts that `nll` scores: (tokens,) a row, nats.
 
-        `base`: under the llm as it was before, loaded for this call; the trained model gives way to it, and is loaded
-        anew when it is next needed.
+        base: under the llm before training, which is loaded for this call; the trained model is loaded again when it is
+        next needed.
         """
         if base:
             self.unload()
         return self._score(self.llm.load()[0] if base else self._trained, rows, "likelihood")
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
-        """Those that were in a batch that was trained on: with max_steps, or epochs below 1, that may not be all.
+        """The rows of all batches. With max_steps, or epochs below 1, these may not be all training rows.
 
-        The others leave the target's shares, from which answers start, and the length of the longest text.
+        The other rows still influence the target's shares, from which answers start, and the longest text.
         """
         return read_learnt(directory)
 
@@ -145,7 +146,7 @@ class GreatGenerator(LanguageGenerator):
     def _answers(
         self, model: PreTrainedModel, reader: RowReader, settings: GreatSampling, size: int, deadline: float
     ) -> list[dict[str, Any] | InvalidAnswer]:
-        """A row, or the reason, for each answer."""
+        """A row or an error for each answer."""
         import torch
 
         starts = torch.tensor(self._starts(size), device=model.device)
@@ -164,7 +165,7 @@ class GreatGenerator(LanguageGenerator):
         return answers.read(written.tolist(), late=time.monotonic() > deadline)
 
     def _starts(self, size: int) -> Sequence[Sequence[int]]:
-        """be-great's start tokens, padded on the left: the target with a value drawn by its share."""
+        """The start tokens of be-great, padded on the left: the target with a value drawn by its share."""
         schema = self._splits.schema
         shares = self._splits.train.texts()[schema.target].str.strip().value_counts(normalize=True).to_dict()
         start = be_great().CategoricalStart(self._tokenizer, schema.target, shares)
@@ -172,24 +173,24 @@ class GreatGenerator(LanguageGenerator):
 
 
 class _Answers:
-    """Reads what was written behind starts that are padded on the left, (answers, tokens)."""
+    """Reads the texts written after starts that are padded on the left, (answers, tokens)."""
 
     def __init__(self, reader: RowReader, tokenizer: PreTrainedTokenizerBase, starts: torch.Tensor) -> None:
         self.reader, self.tokenizer, self.width = reader, tokenizer, starts.shape[1]
         self.padding = (starts == tokenizer.pad_token_id).sum(dim=1).tolist()
 
     def texts(self, written: list[list[int]]) -> list[tuple[str, bool]]:
-        """Each answer's text, start included, and whether the model ended it."""
+        """The text of each answer, with its start, and whether the model ended it."""
         end, found = self.tokenizer.eos_token_id, []
         for ids, padding in zip(written, self.padding, strict=True):
             ended = end in ids[self.width :]
             kept = ids[padding : ids.index(end, self.width) if ended else None]
-            # Special tokens stay in the text: leaving one out might join two halves to a value that was never meant.
+            # Special tokens stay in the text: without one, two halves could join to a value that was not meant.
             found.append((str(self.tokenizer.decode(kept, clean_up_tokenization_spaces=False)), ended))
         return found
 
     def read(self, written: list[list[int]], *, late: bool) -> list[dict[str, Any] | InvalidAnswer]:
-        """The rows, or the reasons; `late`: the time was up, so that what is neither whole nor ended was cut off."""
+        """The rows or errors. late: the time is over, so an answer that is neither complete nor ended was cut off."""
         rows: list[dict[str, Any] | InvalidAnswer] = []
         for text, ended in self.texts(written):
             try:
@@ -200,7 +201,7 @@ class _Answers:
         return rows
 
     def stop_when_whole(self) -> Any:
-        """What ends an answer once all columns are there; it looks every few tokens, for reading costs time too."""
+        """Ends an answer when it has all columns. It checks every few tokens, because reading takes time."""
         import torch
         from transformers import StoppingCriteria
 

@@ -1,7 +1,7 @@
-"""GReaT's text of a row, "Age is 27.0, Outcome is 0", written and read back by the schema.
+"""GReaT's text of a row, "Age is 27.0, Outcome is 0", written and read by the schema.
 
-The columns of a text may stand in any order; where one comes twice, the first counts, as in be-great. What be-great
-splits at every comma is read by the schema here: a name or a category may hold commas, or " is ".
+The columns of a text may have any order; if one comes twice, the first counts, as in be-great. be-great splits a text
+at every comma. Here it is read by the schema, so a name or a category may contain commas, or " is ".
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class RowReader:
         return row
 
     def is_whole(self, text: str) -> bool:
-        """Whether every column's value is there with a comma behind it: nothing that follows can change the row."""
+        """Whether every column has a value with a comma after it, so that further text cannot change the row."""
         cells = self._cells(text)
         return len(cells) == len(self.schema.columns) and all(closed for _, closed in cells.values())
 
     def _cells(self, text: str) -> dict[str, tuple[str, bool]]:
-        """{column: (value, whether a comma follows)} of the columns that `text` names."""
+        """{column: (value, whether a comma follows)} for the columns in `text`."""
         cells: dict[str, tuple[str, bool]] = {}
         start = 0
         while start < len(text) and len(cells) < len(self.schema.columns):
@@ -68,9 +68,9 @@ class RowReader:
         return cells
 
     def _value(self, column: Column, text: str, start: int) -> tuple[str, int, bool]:
-        """The value that begins at `start`, where the comma behind it stands (or the text ends), and whether it closes.
+        """The value that begins at `start`, its end (the next comma, or the text's end), and whether it is closed.
 
-        A comma does not close a category that may yet become a longer one.
+        A comma does not close a category that may still become a longer one.
         """
         categories = self._categories[column.name]
         longer = any(category.startswith(text[start:]) for category in categories)
@@ -83,13 +83,13 @@ class RowReader:
 
     @cached_property
     def _name(self) -> re.Pattern[str]:
-        """A column's name with " is " behind it; of names that begin alike, the longest is tried first."""
+        """The name of a column with " is " after it; longer names are tried first."""
         names = sorted(self.schema.names, key=len, reverse=True)
         return re.compile(rf"\s*({'|'.join(map(re.escape, names))}) is\s*")
 
     @cached_property
     def _categories(self) -> dict[str, dict[str, str]]:
-        """{column: {category as written: category}}, the longest first; be-great strips what it writes."""
+        """{column: {written category: category}}, the longest first; be-great strips the texts that it writes."""
         return {
             column.name: {value.strip(): value for value in sorted(column.categories, key=len, reverse=True)}
             for column in self.schema.columns
@@ -97,5 +97,5 @@ class RowReader:
 
 
 def _comma(text: str, start: int) -> int:
-    """Where the next comma stands, or the text ends."""
+    """The place of the next comma, or of the text's end."""
     return found if (found := text.find(",", start)) >= 0 else len(text)

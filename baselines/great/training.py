@@ -1,4 +1,4 @@
-"""GReaT's training: be-great's dataset, collator and trainer around the language model of the run."""
+"""GReaT's training: be-great's dataset, collator and trainer, with the language model of the run."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class GreatTuning:
     """Settings of the training; the defaults are be-great's.
 
-    batch_size: rows of an optimizer step, on each device. max_steps: end after so many, where `epochs` would go on.
-    rank: of the LoRA adapter, with its alpha and dropout; None trains all weights.
+    batch_size: rows in an optimizer step on each device. max_steps: end after this many steps, even if `epochs` are not
+    over. rank, alpha, dropout: of the LoRA adapter; without a rank, all weights are trained.
     """
 
     epochs: Positive = 100.0
@@ -53,18 +53,18 @@ class GreatTuning:
     dropout: Chance = 0.05
 
     def check(self, llm: LanguageModel) -> None:
-        """Raise ConfigError for what cannot be."""
+        """Raise ConfigError if a setting is invalid."""
         for name in ("epochs", "learning_rate", "batch_size", "max_steps", "rank"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"generator.tuning.{name}", value, "must be above 0", f"generator.tuning.{name}=1")
         if llm.quantization and self.rank is None:
-            problem = "quantized weights cannot be trained themselves"
+            problem = "quantized weights cannot be trained directly"
             raise ConfigError("llm.quantization", llm.quantization, problem, "generator.tuning.rank=16")
 
 
 def be_great() -> Any:
-    """be-great's module, with the parts that are used here. Raises ConfigError where it is missing."""
+    """The module of be-great with the parts used here. Raises ConfigError if it is missing."""
     return imported("be_great.great", package="be-great", generator="great")
 
 
@@ -73,19 +73,19 @@ def train(
 ) -> dict[str, float]:
     """Train on the rows; write model/ or adapter/ (safetensors), great.json and history.json into `directory`.
 
-    great.json: {"longest": tokens of the longest row}. Also writes learnt.json: the rows that were in a batch. Returns
+    great.json: {"longest": tokens of the longest row}. learnt.json is written, too: the rows of all batches. Returns
     {"examples", "tokens" (without padding), "seconds", "tokens_per_s", "loss" (mean of the last five points)}.
     """
     try:
         with muted(), seeded(derive(seed, "great", "fit")):
             return _train(llm, table, settings, seed, directory, history)
     finally:
-        shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # empty: be-great's trainer makes it
+        shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # empty: be-great's trainer creates it
         free_memory()
 
 
 def load_trained(llm: LanguageModel, directory: Path) -> PreTrainedModel:
-    """The trained model, an adapter merged into it."""
+    """The trained model, with a merged adapter if there is one."""
     with muted():
         if (directory / "adapter").is_dir():
             return load_tuned(llm, directory / "adapter")[0]
@@ -99,12 +99,12 @@ def longest_row(directory: Path) -> int:
 
 
 def prepared_tokenizer(llm: LanguageModel) -> PreTrainedTokenizerBase:
-    """The tokenizer as be-great sets it up: padding on the left, with the end token where there is no other."""
+    """The tokenizer as in be-great: padding on the left, with the end token if there is no padding token."""
     tokenizer = llm.tokenizer()
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
-    tokenizer.split_special_tokens = True  # "<|im_end|>" in a cell is text and ends nothing
+    tokenizer.split_special_tokens = True  # "<|im_end|>" in a cell is ordinary text
     return tokenizer
 
 
@@ -117,7 +117,7 @@ def _train(
     lengths = [len(ids) for ids in tokenizer(row_texts(table))["input_ids"]]
     if max(lengths) > (limit := llm.max_tokens(model.config)):
         problem = f"the longest row takes {max(lengths)} tokens"
-        raise ConfigError("llm.context", limit, problem, "raise it if the model allows it, or drop columns")
+        raise ConfigError("llm.context", limit, problem, "raise it if the model allows it, or leave columns out")
     seen: set[int] = set()
     with Progress("fit", 1, "steps") as progress:
         report = reporter(progress, history)
@@ -133,7 +133,7 @@ def _train(
         _save(llm, trainer.accelerator.unwrap_model(trainer.model), tokenizer, directory)
         (directory / "great.json").write_text(json.dumps({"longest": max(lengths)}), encoding="utf-8")
         loss = write_history(report.points, directory)
-    trainer.accelerator.wait_for_everyone()  # no process may look for the model before it is there
+    trainer.accelerator.wait_for_everyone()  # no process may look for the model before it is written
     tokens = float(trainer.state.epoch * sum(lengths))
     return {
         "examples": float(len(table)), "tokens": tokens, "seconds": seconds, "tokens_per_s": tokens / seconds,
@@ -145,7 +145,7 @@ def _trainer(
     llm: LanguageModel, model: Any, tokenizer: PreTrainedTokenizerBase, table: Table, settings: GreatTuning,
     seed: int, directory: Path,
 ) -> Any:  # fmt: skip
-    """be-great's trainer, as its `GReaT.fit` builds it."""
+    """The trainer of be-great, as in its `GReaT.fit`."""
     import torch
     from transformers import PrinterCallback, TrainingArguments
 
@@ -183,7 +183,7 @@ def _trainer(
 
 
 def _numbered_rows() -> Any:
-    """be-great's dataset, each row with its position."""
+    """The dataset of be-great, with the position of each row."""
 
     class NumberedRows(be_great().GReaTDataset):  # type: ignore[misc]
         def _getitem(self, key: Any, *args: Any, **more: Any) -> Any:
@@ -193,7 +193,7 @@ def _numbered_rows() -> Any:
 
 
 def _trainable(llm: LanguageModel, model: PreTrainedModel, settings: GreatTuning) -> Any:
-    """The model with an adapter, or whole in float32: small steps are lost in the rounding of half precision."""
+    """The model with an adapter, or all of it in float32: in half precision, small steps are lost to rounding."""
     if settings.rank is None:
         return model.float()
     from peft import LoraConfig, get_peft_model

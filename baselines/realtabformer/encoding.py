@@ -1,7 +1,7 @@
-"""REaLTabFormer's token of each digit and category, written as the library writes it and read back by the schema.
+"""REaLTabFormer's token for each digit and category, written as the library does, and read by the schema.
 
-A processed column is a digit's place in a number ("0___NUMERIC___c0_02") or a category ("3___CATEGORICAL___c3"); each
-has tokens of its own, the values that the training rows show there ("0___NUMERIC___c0_02___7").
+A processed column is the place of a digit in a number ("0___NUMERIC___c0_02"), or a category ("3___CATEGORICAL___c3").
+Each has its own tokens, for the values that training rows have there ("0___NUMERIC___c0_02___7").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SEPARATOR = "___"
 
 
 def coded(table: Table) -> pd.DataFrame:
-    """The table as the library takes it, (n, columns): columns c0 …, so that nothing depends on their names."""
+    """The table for the library, (n, columns), with columns c0 …, so that nothing depends on their names."""
     return table.frame.rename(columns={name: f"c{place}" for place, name in enumerate(table.schema.names)})
 
 
@@ -28,8 +28,8 @@ def coded(table: Table) -> pd.DataFrame:
 class RowTokens:
     """Rows to token ids and back.
 
-    processed: the processed columns in order. tokens: {token: id}. allowed: each processed column's ids. transforms:
-    {column: how the library writes its numbers}. Every row takes `len(processed)` tokens, between start and end.
+    processed: the processed columns in order. tokens: {token: id}. allowed: the ids of each processed column.
+    transforms: {column: how the library writes its numbers}. A row has `len(processed)` tokens, between start and end.
     """
 
     processed: list[str]
@@ -62,18 +62,18 @@ class RowTokens:
 
     @property
     def unknown(self) -> int:
-        """Stands for what the training rows do not show at a place. The model never met it."""
+        """Stands for values that no training row has at a place. The model has never seen it."""
         return self.tokens["[UNK]"]
 
     def next(self, written: int) -> list[int]:
-        """The ids that may follow so many, start included: those of the next processed column, then the end."""
+        """The ids that may follow `written` ids (with the start): those of the next processed column, or the end."""
         return self.allowed[written - 1] if written <= len(self.processed) else [self.end]
 
     def encode(self, table: Table) -> list[list[int]]:
         """The ids of each row with the end, without the start: (n,), len(processed) + 1 each.
 
-        A digit or category that no training row has at its place becomes `unknown`; a number with more digits than
-        any of its column, and a missing value, `unknown` at all its places.
+        A digit or category that no training row has at its place becomes `unknown`. A missing value, or a number with
+        more digits than any of its column, becomes `unknown` at all its places.
         """
         columns = []
         for place, column in enumerate(table.schema.columns):
@@ -111,7 +111,7 @@ class RowTokens:
 
     @cached_property
     def _positions(self) -> dict[int, list[int]]:
-        """{column's place in the schema: where its tokens stand}."""
+        """{the column's position in the schema: the positions of its tokens}."""
         found: dict[int, list[int]] = {}
         for position, name in enumerate(self.processed):
             found.setdefault(int(name.partition(_SEPARATOR)[0]), []).append(position)
@@ -129,10 +129,10 @@ class RowTokens:
 
 
 def numeral(value: int | float, transform: dict[str, Any]) -> str:
-    """A number's text in a column that the library wrote before, as `process_numeric_data` would have written it there.
+    """The text of a number, as the library's `process_numeric_data` writes it within its training column.
 
-    That function decides by all numbers that it is given whether they are integers, and so writes a few rows apart
-    from their table in another way; it cannot encode rows one by one.
+    That function decides from all given numbers whether they are integers, so it would write a few rows of a table in
+    another way; it cannot encode single rows.
     """
     if transform["mx_sig"] <= 0:  # a column of integers: leading zeros
         text = str(int(value)) if value == int(value) else _decimal(value, transform)

@@ -1,19 +1,19 @@
-"""REaLTabFormer: a GPT-2 trained from scratch on rows, one token a digit and one a category.
+"""REaLTabFormer: a GPT-2 trained from scratch on rows, with one token per digit and one per category.
 
-Solatorio, Dupriez 2023, arXiv 2302.02041. Code: realtabformer, MIT; its encoding and its training are used whole, with
-its stopping rule (the paper's Q_δ statistic): every n_critic epochs, samples are compared with training rows, and
-training ends once they lie too near, the threshold coming from num_bootstrap resamples. The model is its own
-GPT2Config(n_layer=6), whatever the run's `llm`.
+Solatorio, Dupriez 2023, arXiv 2302.02041. Code: realtabformer, MIT; its encoding and its training are used unchanged,
+with its stopping rule (the paper's Q_δ statistic): every n_critic epochs, samples are compared with training rows, and
+training ends if they are too near. The threshold comes from num_bootstrap resamples. The model is its own
+GPT2Config(n_layer=6), not the run's `llm`.
 
-What differs from realtabformer 0.2.4:
-- transformers 5 dropped overwrite_output_dir (and evaluation_strategy, of earlier versions) from TrainingArguments:
-  taken out of the library's arguments before it trains.
-- Without the stopping rule (n_critic 0) no checkpoint is written; with it, the last epoch's alone is kept. They lie in
-  the run's folder, and are gone after training.
-- Numbers and categories are read by the schema: there, a number with two points is mended, and a category that looks
-  like an integer may lose its zeros.
-- Sampling ends when the time is up or batches stay empty, with the reasons.
-The trained model is kept as safetensors and the vocabulary as JSON, not in the library's own file, a torch pickle.
+Differences from realtabformer 0.2.4:
+- transformers 5 has no overwrite_output_dir (and no evaluation_strategy) in TrainingArguments: both are removed from
+the library's arguments before it trains.
+- Without the stopping rule (n_critic 0) no checkpoint is written; with it, only that of the last epoch is kept. They
+are in the run's folder, and are deleted after training.
+- Numbers and categories are read by the schema. The library repairs a number with two points, and removes leading zeros
+  from a category that looks like an integer.
+- Sampling ends when the time is over or batches stay empty, with the reasons.
+The trained model is stored as safetensors and the vocabulary as JSON, not in the library's own file, a torch pickle.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ADVICE = "tune longer (generator.tuning.epochs), or raise generator.sampling.se
 
 @dataclass(frozen=True, kw_only=True)
 class RealTabFormerSampling(Budget):
-    """Settings of sampling: each token is drawn among those of its column."""
+    """Settings of sampling: each token is drawn from those of its column."""
 
     temperature: Positive = 1.0
 
@@ -69,9 +69,9 @@ class RealTabFormerGenerator(LanguageGenerator):
     device: str = "auto"
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        """Train and write what baselines/realtabformer/training.py's `train` says; returns its facts.
+        """Train, and write what baselines.realtabformer.training.train describes; returns its facts.
 
-        Raises ConfigError for settings that cannot be, and where realtabformer is missing.
+        Raises ConfigError if a setting is invalid, or if realtabformer is missing.
         """
         settings = RealTabFormerTuning(**self.tuning)
         settings.check()
@@ -80,13 +80,13 @@ class RealTabFormerGenerator(LanguageGenerator):
         return train(splits.train, settings, device=device, seed=seed, directory=directory, history=self.history)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        """Read the vocabulary back; the model is loaded when it is first needed, and realtabformer itself never."""
+        """Read the vocabulary. The model is loaded when it is first needed; realtabformer itself is not needed."""
         self._tokens = RowTokens(**json.loads((directory / "vocabulary.json").read_text(encoding="utf-8")))
         self._splits, self._directory = splits, directory
         self._model: Any = None
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Ask until n rows are there. Raises SamplingError when the budget ends before: see `draw_rows`."""
+        """Ask until there are n rows. Raises SamplingError if the budget is used up before (see `draw_rows`)."""
         settings = self._checked_sampling()
 
         def ask(size: int, seed: int, deadline: float) -> list[dict[str, Any] | InvalidAnswer]:
@@ -96,10 +96,10 @@ class RealTabFormerGenerator(LanguageGenerator):
         return draw_rows(ask, n, self._splits.schema, settings, seed=seed, directory=directory, advice=_ADVICE)
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean negative log-likelihood of each row's tokens behind the start token: (n,), nats per token, end included.
+        """Mean negative log-likelihood of each row's tokens after the start token: (n,), nats per token, with the end.
 
-        What no training row has at its place (a digit, a category) is scored as the library would encode it, by the
-        one token [UNK], which the model never met and holds unlikely: always finite, and said in a warning.
+        A digit or category that no training row has at its place is scored as the library encodes it, by the token
+        [UNK], which the model has never seen and finds unlikely. The value is always finite, and a warning is given.
         """
         return np.array([tokens.mean() for tokens in self._score(rows, "perplexity")], dtype=np.float64)
 
@@ -120,9 +120,9 @@ class RealTabFormerGenerator(LanguageGenerator):
         return answer_token_nll(self._trained, [self._tokens.start], ids, stage=stage)
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
-        """Those that were in a batch that was trained on: with max_steps that may not be all.
+        """The rows of all batches. With max_steps, these may not be all training rows.
 
-        The others leave the digits and categories that each place may have.
+        The other rows still influence which digits and categories each place may have.
         """
         return read_learnt(directory)
 
@@ -141,7 +141,7 @@ class RealTabFormerGenerator(LanguageGenerator):
         return self._model
 
     def _answers(self, settings: RealTabFormerSampling, size: int, deadline: float) -> list[list[int]]:
-        """The ids of each answer, start and end left out; shorter ones where the time was up."""
+        """The ids of each answer, without start and end; shorter ones if the time is over."""
         import torch
 
         tokens, model = self._tokens, self._trained

@@ -1,4 +1,4 @@
-"""REaLTabFormer's training, by the library itself, in the run's folder (baselines/realtabformer/generator.py)."""
+"""REaLTabFormer's training by the library itself, in the run's folder (see baselines/realtabformer/generator.py)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from harmonic.tuning.lora import free_memory
 from harmonic.tuning.settings import History
 
 DROPPED = ("overwrite_output_dir", "evaluation_strategy")
-"""Names that transformers 5 no longer knows and realtabformer passes to its TrainingArguments."""
+"""Arguments that realtabformer passes to TrainingArguments, and that transformers 5 no longer has."""
 
 _MAX_LEN = 10  # the library's own numeric_max_len
 
@@ -42,11 +42,11 @@ _MAX_LEN = 10  # the library's own numeric_max_len
 class RealTabFormerTuning:
     """Settings of the training; the defaults are the library's.
 
-    An optimizer step sees batch_size * gradient_accumulation_steps rows. max_steps: end after so many, where `epochs`
-    would go on (with n_critic 0). n_critic: epochs between two looks at how near samples lie to training rows, which
-    may end the training; 0 never looks. num_bootstrap: resamples behind the threshold. gpt2: arguments of GPT2Config;
-    None for the library's own. numeric_precision: decimals that are kept; numeric_max_len: characters of a decimal
-    number that are kept (None: 10, or as many as the longest needs for one decimal).
+    An optimizer step sees batch_size * gradient_accumulation_steps rows. max_steps: end after this many steps, even if
+    `epochs` are not over (only with n_critic 0). n_critic: epochs between two checks how near samples are to training
+    rows, which may end the training; 0 means no check. num_bootstrap: resamples for the threshold. gpt2: arguments of
+    GPT2Config (None: the library's own). numeric_precision: decimals that are kept. numeric_max_len: characters of a
+    decimal number that are kept (None: 10, or as many as the longest needs for one decimal).
     """
 
     epochs: Count = 1000
@@ -61,7 +61,7 @@ class RealTabFormerTuning:
     numeric_max_len: Count | None = None
 
     def check(self) -> None:
-        """Raise ConfigError for what cannot be."""
+        """Raise ConfigError if a setting is invalid."""
         key = "generator.tuning"
         for name in ("epochs", "batch_size", "gradient_accumulation_steps", "learning_rate", "max_steps"):
             value = getattr(self, name)
@@ -72,7 +72,7 @@ class RealTabFormerTuning:
 
 
 def library() -> Any:
-    """The realtabformer package. Raises ConfigError where it is missing."""
+    """The realtabformer package. Raises ConfigError if it is missing."""
     return imported("realtabformer", package="realtabformer", generator="realtabformer")
 
 
@@ -81,7 +81,7 @@ def train(
 ) -> dict[str, float]:
     """Train on the rows; write model/ (safetensors), vocabulary.json, history.json and learnt.json into `directory`.
 
-    learnt.json: the rows that were in a batch. Returns {"examples", "tokens", "seconds", "tokens_per_s", "loss" (mean
+    learnt.json: the rows of all batches. Returns {"examples", "tokens", "seconds", "tokens_per_s", "loss" (mean
     of the last five points)}.
     """
     library()  # for its error
@@ -106,8 +106,8 @@ def _train(
                 device=device,
                 n_critic=settings.n_critic,
                 num_bootstrap=settings.num_bootstrap,
-                save_full_every_epoch=0,  # or it saves itself before it has the name to save under, and fails
-                gen_kwargs={},  # its own default, None, cannot be unpacked
+                save_full_every_epoch=0,  # or it fails, because it saves itself before it has a name
+                gen_kwargs={},  # its default, None, cannot be unpacked
             )
         seconds = progress.seconds
     former.model.save_pretrained(directory / "model")
@@ -124,9 +124,9 @@ def _train(
 def _former(
     table: Table, settings: RealTabFormerTuning, device: str, seed: int, checkpoints: Path, report: Any, seen: set[int]
 ) -> Any:
-    """The library's model with its arguments mended, and `report` in every trainer that it builds.
+    """The library's model with repaired arguments, and with `report` in every trainer that it builds.
 
-    `seen` is given the positions of the rows that these train on.
+    seen: receives the positions of the rows that these trainers train on.
     """
     from transformers import GPT2Config, PrinterCallback
 
@@ -139,7 +139,7 @@ def _former(
         def _build_tabular_trainer(self, *args: Any, **kwargs: Any) -> Any:
             trainer = super()._build_tabular_trainer(*args, **kwargs)
             trainer.remove_callback(PrinterCallback)
-            if settings.n_critic <= 0:  # nothing goes on from a checkpoint
+            if settings.n_critic <= 0:  # no training continues from a checkpoint
                 trainer.remove_callback(package.rtf_trainer.SaveEpochEndCallback)
             trainer.add_callback(report)
             note_rows(trainer, seen)
@@ -170,9 +170,9 @@ def _former(
         data_seed=derive(seed, "realtabformer", "order"),
         use_cpu=device == "cpu",
         logging_steps=logging_steps(limit or steps),
-        save_strategy="no",  # but for the epochs' ends
+        save_strategy="no",  # except at the end of an epoch
         save_total_limit=1,
-        remove_unused_columns=False,  # or a batch would not say which rows it has
+        remove_unused_columns=False,  # or a batch would not have the positions of its rows
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=False,
@@ -183,7 +183,7 @@ def _former(
 
 
 def _characters(table: Table) -> int:
-    """The library's own length of a decimal number, or what the largest needs with its point and one decimal."""
+    """The library's default length of a decimal number, or the length of the largest with a point and one decimal."""
     wholes = [
         len(str(int(value)))
         for column in table.schema.columns
@@ -195,7 +195,7 @@ def _characters(table: Table) -> int:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Within it, the library's own bars, in bootstrap and sampling, are not drawn."""
+    """Inside this context, the library's own progress bars, in bootstrap and sampling, are not drawn."""
     modules = library().rtf_analyze, library().rtf_sampler
     before = [module.tqdm for module in modules]
     try:

@@ -1,4 +1,4 @@
-"""A table as numbers for distances: min-max scaled numeric columns, then category codes."""
+"""A table as numbers, to compute distances: min-max scaled numeric columns, then category codes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harmonic.tables.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Fitted on training rows. `numeric`: {column: (minimum, span)}, `categorical`: {column: its values there}."""
+    """Fitted on training rows. numeric: {column: (minimum, span)}. categorical: {column: its training values}."""
 
     numeric: dict[str, tuple[float, float]]
     categorical: dict[str, list[str]]
 
     @classmethod
     def of(cls, table: Table, *, with_target: bool) -> Encoding:
-        """The encoding of the table's features, and of its target, if asked for."""
+        """The encoding of the table's features, with or without its target."""
         columns = table.schema.columns if with_target else table.schema.features
         numeric, categorical = {}, {}
         for column in columns:
@@ -34,11 +34,11 @@ class Encoding:
 
     @property
     def categorical_positions(self) -> list[int]:
-        """Where the category codes stand in the encoded rows."""
+        """The positions of the category codes in an encoded row."""
         return list(range(len(self.numeric), len(self.numeric) + len(self.categorical)))
 
     def encode(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(n, columns): the numeric columns in [0, 1] on the training rows, then codes 0 … of the categories."""
+        """(n, columns): the numeric columns, in [0, 1] for training rows, then the codes 0 … of the categories."""
         numbers = [(frame[name].to_numpy(np.float64) - low) / span for name, (low, span) in self.numeric.items()]
         codes = [pd.Categorical(frame[name], values).codes for name, values in self.categorical.items()]
         return np.column_stack([*numbers, *codes]).astype(np.float64)
@@ -57,7 +57,7 @@ class Encoding:
         return pd.DataFrame(columns)
 
     def expand(self, weights: dict[str, float]) -> NDArray[np.float64]:
-        """Column weights as weights of the numeric columns, then of each category's one-hot column."""
+        """The weights of the columns as weights of the numeric columns, then of the one-hot column of each category."""
         numbers = [weights[name] for name in self.numeric]
         hot = [weights[name] for name, values in self.categorical.items() for _ in values]
         return np.array([*numbers, *hot], dtype=np.float64)

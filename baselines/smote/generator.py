@@ -1,17 +1,17 @@
 """SMOTE and FW-SMOTE: new rows between a training row and one of its nearest neighbours of the same class.
 
 SMOTE: Chawla, Bowyer, Hall, Kegelmeyer, JAIR 16, 2002 (with SMOTE-NC for mixed and SMOTE-N for categorical columns,
-section 6). Code: imbalanced-learn, MIT. As a generator of whole tables it is used here as TabDDPM's comparison does
-(Kotelnikov et al., arXiv 2209.15421): every class is oversampled, only the new rows are kept, numbers are min-max
-scaled for the distances, and a regression is split into classes at its target's quantiles (there: the median), the
-target itself interpolated as one more feature.
+section 6). Code: imbalanced-learn, MIT. It generates whole tables as in TabDDPM's comparison (Kotelnikov et al., arXiv
+2209.15421): every class is oversampled, only the new rows are kept, and numbers are min-max scaled for the distances. A
+regression is split into classes at the quantiles of its target (TabDDPM: the median), and the target is interpolated
+like a feature.
 
 FW-SMOTE: Maldonado, Vairetti, Fernández, Herrera, Pattern Recognition 124, 2022 (108511). The neighbours come from a
-weighted Minkowski distance whose weights follow the features' relevance to the target through an induced OWA operator;
-features of little weight may be dropped from the distance. No code was published; this is an own implementation on
-imbalanced-learn, and simpler: one measure of relevance (mutual information, the features taken one by one, so that
-redundancy among them is not penalised), one quantifier (Q(r) = r^exponent), order 2 of the distance, and weights for
-the whole table rather than for a minority class.
+weighted Minkowski distance. The weights depend on the features' relevance to the target, by an induced OWA operator;
+features with small weights may be left out of the distance. No code was published. This is our own implementation with
+imbalanced-learn, and simpler: one measure of relevance (mutual information of single features, so redundancy is not
+penalised), one quantifier (Q(r) = r^exponent), distances of order 2, and weights for the whole table, not for a
+minority class.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _MIN_CLASS = 2  # a row and a neighbour
 class SmoteGenerator(Generator):
     """Interpolates between training rows.
 
-    k: neighbours to choose from; a class of fewer rows uses all it has, a class of one row is left out.
-    balance: uniform class shares rather than the training rows' own. target_bins: classes that a regression is
-    split into. weights: null for SMOTE; {"exponent": a in (0, 1], "threshold": in [0, 1)} for FW-SMOTE: the
-    smaller the exponent, the more the most relevant feature counts (1: all alike); features whose weight (all
-    weights add up to 1) lies below the threshold are left out of the distance.
+    k: neighbours to choose from; a class with fewer rows uses all of them, and a class with one row is left out.
+    balance: uniform shares of the classes, not those of the training rows. target_bins: classes that a regression is
+    split into. weights: null for SMOTE; {"exponent": a in (0, 1], "threshold": in [0, 1)} for FW-SMOTE. With a smaller
+    exponent, the most relevant feature counts more (1: all are equal). Weights add up to 1, and features with a weight
+    below the threshold are left out of the distance.
     """
 
     versions: ClassVar[Versions] = Versions()
@@ -61,7 +61,7 @@ class SmoteGenerator(Generator):
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Weigh the features; write weights.json, {column: weight} (empty for SMOTE).
 
-        Raises ConfigError for settings that cannot work, DataError where there is nothing to interpolate between.
+        Raises ConfigError if a setting is invalid, and DataError if there are no rows to interpolate between.
         """
         self._check(splits.train)
         found = {} if self.weights is None else self._weigh(splits.train, seed)
@@ -70,7 +70,7 @@ class SmoteGenerator(Generator):
         return {}
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        """Read weights.json back."""
+        """Read weights.json."""
         self._table = splits.train
         self._weights: dict[str, float] = json.loads((directory / "weights.json").read_text(encoding="utf-8"))
 
@@ -79,7 +79,7 @@ class SmoteGenerator(Generator):
         encoding = Encoding.of(self._table, with_target=self._is_regression)
         rows, labels = encoding.encode(self._table.frame), class_labels(self._table, self.target_bins)
         wanted = rows_per_class(labels, n, balance=self.balance)
-        # imbalanced-learn knows no newer generator; one for all classes, so that they do not draw alike
+        # imbalanced-learn takes no newer generator; one for all classes, so that their draws differ
         random = np.random.RandomState(derive(seed, "smote"))
         new, classes = [], []
         for k, group in self._by_neighbors(labels, wanted).items():
@@ -94,7 +94,7 @@ class SmoteGenerator(Generator):
         return Sample(rounded(frame, self._table.schema))
 
     def _by_neighbors(self, labels: NDArray[np.int64], wanted: NDArray[np.int64]) -> dict[int, dict[int, int]]:
-        """{neighbours: {class: rows to draw}}: small classes have fewer neighbours than k to offer."""
+        """{neighbours: {class: rows to draw}}: small classes have fewer than k neighbours."""
         groups: dict[int, dict[int, int]] = {}
         for label, (rows, count) in enumerate(zip(np.bincount(labels), wanted, strict=True)):
             if count:
@@ -105,7 +105,7 @@ class SmoteGenerator(Generator):
         self, rows: NDArray[np.float64], labels: NDArray[np.int64], wanted: dict[int, int], k: int,
         encoding: Encoding, random: np.random.RandomState,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # fmt: skip
-        """The new rows alone, encoded, and their classes."""
+        """The new rows, encoded, and their classes."""
         from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC
 
         sizes = np.bincount(labels)
@@ -130,7 +130,7 @@ class SmoteGenerator(Generator):
     def _check(self, table: Table) -> None:
         regression = not table.schema.task.is_classification
         if self.k < 1:
-            raise ConfigError("generator.k", self.k, "a row needs a neighbour", "generator.k=5")
+            raise ConfigError("generator.k", self.k, "a row needs at least one neighbour", "generator.k=5")
         if regression and self.target_bins < 2:
             raise ConfigError(
                 "generator.target_bins", self.target_bins, "must be at least 2", "generator.target_bins=2"
@@ -151,8 +151,8 @@ class SmoteGenerator(Generator):
 def class_labels(table: Table, bins: int) -> NDArray[np.int64]:
     """The classes to oversample, (n,) in 0 … : the target's values, or `bins` groups of a regression's target.
 
-    The groups are cut at quantiles; ties may make them fewer, but never one. Raises DataError where the target
-    has one value only.
+    The groups are cut at quantiles. Ties may reduce their number, but never to one. Raises DataError if the target has
+    only one value.
     """
     values = table.target.to_numpy()
     names, codes = np.unique(values, return_inverse=True)
@@ -161,14 +161,14 @@ def class_labels(table: Table, bins: int) -> NDArray[np.int64]:
     if table.schema.task.is_classification:
         return codes.astype(np.int64)
     cuts = np.unique(np.quantile(values, np.arange(1, bins) / bins))
-    cuts[cuts >= names[-1]] = names[-2]  # a cut at the maximum would leave nothing above it
+    cuts[cuts >= names[-1]] = names[-2]  # a cut at the maximum would leave no row above it
     return np.unique(np.searchsorted(np.unique(cuts), values), return_inverse=True)[1].astype(np.int64)
 
 
 def rows_per_class(labels: NDArray[np.int64], n: int, *, balance: bool) -> NDArray[np.int64]:
-    """How many of n rows each class gets, (classes,): as in `labels` or uniformly; largest remainders rounded up.
+    """How many of n rows each class gets, (classes,): as in `labels` or uniformly; largest remainders are rounded up.
 
-    Classes of one row get none. Raises DataError where there is no other.
+    Classes with one row get none. Raises DataError if there are no other classes.
     """
     sizes = np.bincount(labels)
     usable = sizes >= _MIN_CLASS

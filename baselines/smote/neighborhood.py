@@ -1,6 +1,6 @@
-"""The weighted neighbourhood of FW-SMOTE: features by relevance, relevance to weights, weights into distances.
+"""The weighted neighbours of FW-SMOTE: from the relevance of features to weights, and from weights to distances.
 
-Maldonado et al., Pattern Recognition 124, 2022; what is simplified stands in baselines/smote/generator.py.
+Maldonado et al., Pattern Recognition 124, 2022. See baselines/smote/generator.py for the simplifications.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from harmonic.tables.table import Table
 
 
 def relevance_weights(table: Table, *, exponent: float, threshold: float, seed: int) -> dict[str, float]:
-    """{column: weight} of every feature; weights are at least 0 and add up to 1 (before any are dropped).
+    """{column: weight} of every feature. Weights are at least 0 and add up to 1, before small ones become 0.
 
-    The features are ordered by their mutual information with the target, and the feature in place j of d weighs
-    Q(j/d) - Q((j-1)/d) with Q(r) = r^exponent: the order counts, not the amount. A regression's target is among the
-    columns that are interpolated; it weighs as much as the best feature. Raises ConfigError.
+    The features are ordered by their mutual information with the target. The feature at position j of d has the weight
+    Q(j/d) - Q((j-1)/d), with Q(r) = r^exponent, so only the order counts. The target of a regression is interpolated,
+    too, and has the weight of the best feature. Raises ConfigError if exponent or threshold is invalid.
     """
     if not 0 < exponent <= 1:
-        problem = "must lie above 0 and be at most 1, so that relevant features do not count less than others"
+        problem = "must be above 0 and at most 1, so that relevant features do not count less than others"
         raise ConfigError("generator.weights.exponent", exponent, problem, "generator.weights.exponent=0.5")
     scores = mutual_information(table, seed)
     count = len(scores)
     shares = np.diff((np.arange(count + 1) / count) ** exponent)
     if threshold < 0 or threshold > shares[0]:
-        problem = f"must lie between 0 and the largest weight, {shares[0]:.3g}, or no feature remains"
+        problem = f"must be between 0 and the largest weight, {shares[0]:.3g}, or no feature remains"
         raise ConfigError("generator.weights.threshold", threshold, problem, "generator.weights.threshold=0")
     ranked = sorted(scores, key=lambda name: -scores[name])  # stable: equal scores keep the schema's order
     weights = {name: float(share) if share >= threshold else 0.0 for name, share in zip(ranked, shares, strict=True)}
@@ -57,15 +57,15 @@ def mutual_information(table: Table, seed: int) -> dict[str, float]:
 
 
 def weighted_neighbors(weights: NDArray[np.float64], k: int) -> Any:
-    """A nearest-neighbour search for imbalanced-learn, Euclidean over columns that count as much as their weight.
+    """A search for nearest neighbours for imbalanced-learn, with a weighted Euclidean distance.
 
-    weights: (encoded columns,), at least 0. Each row's own place among its neighbours is added to k.
+    weights: (encoded columns,), at least 0. One is added to k, because a row is its own nearest neighbour.
     """
     from scipy import sparse
     from sklearn.neighbors import NearestNeighbors
 
     class WeightedNeighbors(NearestNeighbors):
-        """scikit-learn's own weighted metric takes no sparse rows, which SMOTENC passes."""
+        """scikit-learn's weighted metric does not take sparse rows, which SMOTENC passes."""
 
         def __init__(self, weights: Any = None, n_neighbors: int = 5) -> None:
             super().__init__(n_neighbors=n_neighbors)

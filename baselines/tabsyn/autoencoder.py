@@ -1,8 +1,8 @@
 """TabSyn's first stage: a variational autoencoder over column tokens (paper, section 3.2).
 
-Each column becomes a token of a few numbers; transformers over a row's tokens give every token a mean and a
-log-variance; a third transformer and one readout a column give the row back. The weight β of the divergence falls
-while training goes on, so that the latents are made smooth first and the rows sharp then.
+Each column becomes a token of a few numbers. Transformers over the tokens of a row compute a mean and a log-variance
+for every token. A third transformer, with one readout per column, restores the row. The weight β of the divergence
+falls during training: this makes the latents smooth first, and then the rows exact.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from harmonic.settings import Count, NotNegative
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-BLOCK = 8192  # rows that go through a network at once where nothing is learnt
+BLOCK = 8192  # rows that go through a network at once outside training
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderSettings(NetworkTraining):
     """Settings of the first stage.
 
-    token_size: numbers a column's token holds. layers: of each transformer; width: of its feed-forward layers, in
-    token sizes. beta, beta_floor, beta_decay, beta_patience: see BetaSchedule.
+    token_size: numbers in the token of a column. layers: of each transformer. width: of its feed-forward layers, as a
+    multiple of token_size. beta, beta_floor, beta_decay, beta_patience: see BetaSchedule.
     """
 
     token_size: Count = 4
@@ -43,13 +43,13 @@ class AutoencoderSettings(NetworkTraining):
         super().check(stage)
         for name in ("token_size", "layers", "width", "beta_patience"):
             self._require(getattr(self, name) >= 1, stage, name, "must be at least 1", 1)
-        self._require(0 <= self.beta_floor <= self.beta, stage, "beta_floor", f"must lie in [0, beta={self.beta}]", 0)
-        self._require(0 < self.beta_decay <= 1, stage, "beta_decay", "must lie in (0, 1]", 0.7)
+        self._require(0 <= self.beta_floor <= self.beta, stage, "beta_floor", f"must be in [0, beta={self.beta}]", 0)
+        self._require(0 < self.beta_decay <= 1, stage, "beta_decay", "must be in (0, 1]", 0.7)
 
 
 @dataclass
 class BetaSchedule:
-    """The weight of the divergence: `beta`, times `decay` whenever the loss has not fallen for `patience` epochs.
+    """The weight of the divergence: `beta`, multiplied by `decay` if the loss has not fallen for `patience` epochs.
 
     It never falls below `floor`.
     """
@@ -62,7 +62,7 @@ class BetaSchedule:
     waited: int = 0
 
     def update(self, loss: float) -> None:
-        """Take note of an epoch's reconstruction loss."""
+        """Use the reconstruction loss of an epoch."""
         self.waited = 0 if loss < self.best else self.waited + 1
         self.best = min(self.best, loss)
         if self.waited == self.patience:
@@ -71,7 +71,7 @@ class BetaSchedule:
 
 @dataclass(frozen=True, slots=True)
 class Autoencoder:
-    """Rows, as scores (n, numeric columns) and codes (n, category columns), to latents (n, columns, token size), back.
+    """From scores (n, numeric columns) and codes (n, category columns) to latents (n, columns, token size), and back.
 
     The tokens of the numeric columns come first.
     """
@@ -81,9 +81,9 @@ class Autoencoder:
 
     @classmethod
     def build(cls, numeric: int, cardinalities: list[int], settings: AutoencoderSettings) -> Autoencoder:
-        """A new one, its weights drawn from torch's global state.
+        """A new autoencoder with weights drawn from torch's global state.
 
-        numeric: how many columns of numbers; cardinalities: the categories of each other column.
+        numeric: the number of numeric columns. cardinalities: the number of categories of each other column.
         """
         import torch
         from torch import nn
@@ -109,14 +109,14 @@ class Autoencoder:
         return cls(nn.ModuleDict(parts), cardinalities)
 
     def tokens(self, scores: Tensor, codes: Tensor) -> Tensor:
-        """A number's token is its score times a direction, a category's an embedding; both plus the column's own bias.
+        """The tokens of the columns, (n, columns, token size).
 
-        (n, columns, token size).
+        For a number, its score times a direction; for a category, an embedding; both plus the column's own bias.
         """
         import torch
 
         own: Any = self.parts["tokens"]
-        starts = torch.from_numpy(np.cumsum([0, *self.cardinalities])[:-1])  # where each column's embeddings begin
+        starts = torch.from_numpy(np.cumsum([0, *self.cardinalities])[:-1])  # the start of each column's embeddings
         numbers = scores[:, :, None] * own["directions"]
         categories = torch.nn.functional.embedding(codes + starts.to(codes.device), own["categories"])
         return torch.cat([numbers, categories], dim=1) + own["biases"]
@@ -127,7 +127,7 @@ class Autoencoder:
         return self.parts["mean"](tokens), self.parts["log_variance"](tokens)
 
     def decode(self, latents: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores, (n, numeric columns), and of each category column its logits, (n, categories)."""
+        """Scores, (n, numeric columns), and the logits of each category column, (n, categories)."""
         hidden = self.parts["decoder"](latents)
         own: Any = self.parts["numbers"]
         readouts: Any = self.parts["categories"]
@@ -136,10 +136,10 @@ class Autoencoder:
         return scores, [readout(hidden[:, numeric + column]) for column, readout in enumerate(readouts)]
 
     def losses(self, scores: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction loss of latents drawn by torch's global state, and divergence from the standard normal.
+        """Reconstruction loss of latents drawn from torch's global state, and divergence from the standard normal.
 
         Reconstruction: squared error, mean over the numeric columns, plus cross-entropy, mean over the others.
-        Divergence: mean over the latent numbers. Both scalars, in nats but for the squared error.
+        Divergence: mean over the latent numbers. Both are scalars, in nats except the squared error.
         """
         import torch
         from torch.nn import functional

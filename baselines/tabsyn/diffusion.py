@@ -1,8 +1,8 @@
 """TabSyn's second stage: a diffusion model of the latents, with noise of standard deviation σ(t) = t (section 3.3).
 
 Preconditioning, noise levels and steps are those of Karras, Aittala, Aila, Laine ("Elucidating the design space of
-diffusion-based generative models", NeurIPS 2022, arXiv 2206.00364), as in the published code. All of it takes the
-latents to have about unit variance.
+diffusion-based generative models", NeurIPS 2022, arXiv 2206.00364), as in the published code. All of it assumes
+latents with about unit variance.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class DiffusionSettings(NetworkTraining):
 
 @dataclass(frozen=True, slots=True)
 class Denoiser:
-    """D(x; σ): the expected clean latent behind a noisy one; latents are (n, size), σ is (n,)."""
+    """D(x; σ): the expected clean latent for a noisy one; latents are (n, size), σ is (n,)."""
 
     parts: nn.ModuleDict
     width: int
 
     @classmethod
     def build(cls, size: int, width: int) -> Denoiser:
-        """A new one, its weights drawn from torch's global state: the paper's MLP, which adds the level's embedding."""
+        """A new denoiser with weights drawn from torch's global state: the paper's MLP with a noise embedding."""
         from torch import nn
 
         body = nn.Sequential(
@@ -74,8 +74,8 @@ class Denoiser:
     def loss(self, clean: Tensor, noise_mean: float, noise_std: float) -> Tensor:
         """Weighted squared error of denoising, scalar: Karras et al., equation 2 with λ(σ) = (σ² + 1) / σ².
 
-        ln σ is normal with this mean and std. The batch's levels stand at even shares, one in each: the same in
-        expectation, with less noise.
+        ln σ is normal with this mean and std. The levels of a batch are stratified, one in each equal share of the
+        distribution: the same expectation with less noise.
         """
         import torch
 
@@ -98,7 +98,7 @@ def sinusoids(values: Tensor, width: int) -> Tensor:
 
 
 def noise_levels(steps: int, floor: float, ceiling: float, curvature: float) -> Tensor:
-    """(steps + 1,): from the ceiling down to the floor, even in σ^(1/curvature), then 0 (Karras et al., equation 5)."""
+    """(steps + 1,): from ceiling to floor, evenly spaced in σ^(1/curvature), then 0 (Karras et al., equation 5)."""
     import torch
 
     ends = ceiling ** (1 / curvature), floor ** (1 / curvature)

@@ -1,9 +1,9 @@
-"""A table as TabSyn's networks take it: numbers made normal through their quantiles, categories as codes.
+"""A table for TabSyn's networks: numbers made normal by their quantiles, categories as codes.
 
-A number x becomes Φ⁻¹(F(x)), F the share of training rows up to x, then standardised. As in scikit-learn's
-QuantileTransformer, which the published code takes, with one difference: a value that many rows share comes to the
-middle of its share wherever it stands. There, a frequent value that is also the smallest (Adult's capital-gain: 0 in
-nine rows of ten) goes to -5.2, far from all others.
+A number x becomes Φ⁻¹(F(x)), where F is the share of training rows up to x, and is then standardised. This is
+scikit-learn's QuantileTransformer, as in the published code, with one difference: a value that many rows share always
+goes to the middle of its share. In the published code, a frequent value that is also the smallest (Adult's
+capital-gain: 0 in nine of ten rows) goes to -5.2, far from all others.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from baselines.rounding import rounded
 from harmonic.tables.table import Schema, Table
 
 KNOTS = 1000
-"""Quantiles kept of a column, at most."""
+"""The most quantiles that are kept of a column."""
 
 REPEATS = 10
-"""A column whose values stand in this many rows each, on average, takes no value between them."""
+"""A column with this many rows per distinct value, on average, gets no values between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericEncoding:
     """One numeric column.
 
-    quantiles: (knots,), not falling, at even shares from 1/(2 rows) to 1 - 1/(2 rows) of the training rows. mean, std:
-    of Φ⁻¹(F(x)) over the training rows. values: those the column may take, sorted; empty: any between the quantiles.
+    quantiles: (knots,), ascending, at equal shares from 1/(2 rows) to 1 - 1/(2 rows) of the training rows. mean, std:
+    of Φ⁻¹(F(x)) over the training rows. values: the values that the column may have, sorted; empty: any between the
+    quantiles.
     """
 
     name: str
@@ -57,12 +58,12 @@ class NumericEncoding:
         from scipy.special import ndtri
 
         knots, shares = np.array(self.quantiles), self._shares()
-        above = np.interp(column, knots, shares)  # of equal knots one end's share, and then the other's
+        above = np.interp(column, knots, shares)  # for equal knots, the share of one end, then of the other
         below = -np.interp(-column, -knots[::-1], -shares[::-1])
         return (ndtri((above + below) / 2) - self.mean) / self.std
 
     def decode(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The inverse of `encode`, for any score: within the training rows' range."""
+        """The inverse of `encode` for any score; the result is within the range of the training rows."""
         from scipy.special import ndtr
 
         column = np.interp(ndtr(scores * self.std + self.mean), self._shares(), self.quantiles)
@@ -78,7 +79,7 @@ class NumericEncoding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryEncoding:
-    """One column of categories. values: those of the training rows, sorted; a code is a position among them."""
+    """One column of categories. values: those of the training rows, sorted; a code is a position in this list."""
 
     name: str
     values: list[Any]
@@ -95,7 +96,7 @@ class CategoryEncoding:
 
 @dataclass(frozen=True, slots=True)
 class TableEncoding:
-    """The columns in the networks' order: numeric ones, then categories (a classification's target always one)."""
+    """The columns in the networks' order: first numeric ones, then categories, with the target of a classification."""
 
     numeric: list[NumericEncoding]
     categorical: list[CategoryEncoding]
@@ -115,7 +116,7 @@ class TableEncoding:
 
     @property
     def cardinalities(self) -> list[int]:
-        """Categories of each column of categories."""
+        """The number of categories of each column of categories."""
         return [len(column.values) for column in self.categorical]
 
     def encode(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -129,7 +130,7 @@ class TableEncoding:
         return scores, codes
 
     def decode(self, scores: NDArray[np.float32], codes: NDArray[np.int64], schema: Schema) -> pd.DataFrame:
-        """The inverse of `encode`, for any scores and codes: rows of the schema, numbers rounded as it says."""
+        """The inverse of `encode` for any scores and codes: rows of the schema, with rounded numbers."""
         columns: dict[str, NDArray[Any]] = {}
         for position, number in enumerate(self.numeric):
             columns[number.name] = number.decode(scores[:, position].astype(np.float64))
@@ -143,7 +144,7 @@ class TableEncoding:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> TableEncoding:
-        """The inverse of `to_dict`, also after a trip through JSON."""
+        """The inverse of `to_dict`, also after a way through JSON."""
         return cls(
             [NumericEncoding(**column) for column in plain["numeric"]],
             [CategoryEncoding(**column) for column in plain["categorical"]],

@@ -1,14 +1,15 @@
 """TabSyn: a diffusion model in the latent space of a variational autoencoder over column tokens.
 
 Zhang, Zhang, Srinivasan, Shen, Qin, Faloutsos, Rangwala, Karypis: "Mixed-Type Tabular Data Synthesis with Score-based
-Diffusion in Latent Space", ICLR 2024, arXiv 2310.09656. Own code, written from the paper; of the published code
-(github.com/amazon-science/tabsyn, Apache-2.0) only the settings were taken that the paper leaves open.
+Diffusion in Latent Space", ICLR 2024, arXiv 2310.09656. Our own code, written from the paper. From the published code
+(github.com/amazon-science/tabsyn, Apache-2.0) only the settings were taken that the paper does not give.
 
-What differs, and why: transformer layers are PyTorch's, normalised before rather than after attention, and there is no
-class token, which no reconstruction reads. Latents are divided by their common standard deviation rather than by 2, so
-that noise levels mean the same for every table. β and the weights that are kept follow the training rows' loss: there,
-it is that of the test rows, which no generator may see. Sampling is deterministic, given its noise. New, and off at the
-paper's scale: a limit of steps, and averaged weights, without which few steps make worse rows.
+Differences, and why: transformer layers are PyTorch's, with normalisation before attention, not after it, and without a
+class token, which no reconstruction uses. Latents are divided by their common standard deviation, not by 2, so that
+noise levels mean the same for every table. β and the choice of the kept weights depend on the loss of the training
+rows; in the published code, on that of the test rows, which no generator may see. Sampling is deterministic, given its
+noise. New, and off at the paper's scale: a limit of steps, and averaged weights, because few steps make worse rows
+without them.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ Settings = TypeVar("Settings", bound=NetworkTraining)
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The autoencoder, the denoiser, and between them the latents' mean, (size,), and common standard deviation, ().
+    """The autoencoder, the denoiser, and the mean, (size,), and common standard deviation, (), of the latents.
 
-    `parts` holds all of it, for reading and writing.
+    parts: all of these, for reading and writing.
     """
 
     parts: nn.ModuleDict
@@ -53,7 +54,7 @@ class Networks:
 
     @classmethod
     def build(cls, encoding: TableEncoding, first: AutoencoderSettings, second: DiffusionSettings) -> Networks:
-        """New ones for a table of this encoding, their weights drawn from torch's global state."""
+        """New networks for a table with this encoding, with weights drawn from torch's global state."""
         import torch
         from torch import nn
 
@@ -66,17 +67,17 @@ class Networks:
         return cls(parts, autoencoder, denoiser)
 
     def standardised(self, latents: Tensor) -> Tensor:
-        """Take the mean and deviation of these latents, (n, size), and put them at 0 and 1.
+        """Standardise these latents, (n, size), and keep their mean and deviation.
 
-        One deviation for all: what a row's reconstruction does not need has little, and is to keep little.
+        One deviation for all numbers: those that a reconstruction does not need vary little, and should stay so.
         """
         own: Any = self.parts["latents"]
         own.mean.copy_(latents.mean(0))
-        own.std.copy_((latents - own.mean).square().mean().sqrt().clamp(min=1e-6))  # of rows that are all alike: 0
+        own.std.copy_((latents - own.mean).square().mean().sqrt().clamp(min=1e-6))  # it is 0 if all rows are equal
         return (latents - own.mean) / own.std
 
     def rows(self, noise: Tensor, levels: Tensor) -> tuple[Any, Any]:
-        """Scores and codes of the rows that the noise, (n, size) standard normal, leads to."""
+        """Scores and codes of the rows for this noise, (n, size) standard normal."""
         own: Any = self.parts["latents"]
         latents = denoised(self.denoiser, noise.to(own.mean.device), levels)
         return self.autoencoder.rows(latents * own.std + own.mean)
@@ -86,7 +87,7 @@ class Networks:
 class TabSynGenerator(Generator):
     """Learns latents of rows, then their distribution.
 
-    autoencoder, diffusion: see AutoencoderSettings and DiffusionSettings. device: "auto" (a GPU where there is one),
+    autoencoder, diffusion: see AutoencoderSettings and DiffusionSettings. device: "auto" (a GPU if there is one),
     "cpu" or "cuda".
     """
 
@@ -99,7 +100,7 @@ class TabSynGenerator(Generator):
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
         """Train both stages; write tabsyn.json and tabsyn.safetensors into `directory`.
 
-        Returns each stage's loss and steps. Raises ConfigError for settings that cannot work, DataError for no rows.
+        Returns the loss and steps of each stage. Raises ConfigError if a setting is invalid, DataError without rows.
         """
         import torch
         from safetensors.torch import save_model
@@ -124,13 +125,13 @@ class TabSynGenerator(Generator):
         return {f"{stage}/{name}": value for stage, facts in found.items() for name, value in facts.items()}
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        """Read what `fit` wrote; the settings are those of the fit."""
+        """Read what `fit` wrote, with its settings."""
         from safetensors.torch import load_model
 
         state = json.loads((directory / "tabsyn.json").read_text(encoding="utf-8"))
         self._schema, self._encoding = splits.schema, TableEncoding.from_dict(state["encoding"])
         self._settings = DiffusionSettings(**state["diffusion"])
-        with seeded(derive(0, "tabsyn", "networks to fill")):  # whatever is drawn is overwritten
+        with seeded(derive(0, "tabsyn", "networks to fill")):  # the drawn weights are overwritten
             self._networks = Networks.build(self._encoding, AutoencoderSettings(**state["autoencoder"]), self._settings)
         load_model(self._networks.parts, directory / "tabsyn.safetensors")
         self._networks.parts.to(resolved_device(self.device)).eval()
@@ -153,7 +154,7 @@ class TabSynGenerator(Generator):
 
 
 def checked(kind: type[Settings], given: dict[str, Any], stage: str) -> Settings:
-    """The settings of a stage. Raises ConfigError for unknown, missing or impossible ones."""
+    """The settings of a stage. Raises ConfigError if one is unknown, missing or invalid."""
     try:
         settings = kind(**given)
         settings.check(stage)

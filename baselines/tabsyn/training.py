@@ -1,4 +1,4 @@
-"""The loop that trains both of TabSyn's stages: Adam, a learning rate that falls, the best epoch's weights kept."""
+"""The training loop of both stages of TabSyn: Adam, a falling learning rate, and the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class NetworkTraining:
     """Settings of one stage's training.
 
-    epochs, max_steps (null: no limit): whichever ends first. batch_size: rows a step, at most all there are.
-    decay: factor on the learning rate when the loss has not fallen for more than `decay_patience` epochs. patience:
-    epochs without a lower loss after which training ends (null: never). averaging: weight, in [0, 1), of the past in a
-    moving average of the network's weights, which is kept in their place (null: none).
+    epochs, max_steps (null: no limit): training ends with the first of them. batch_size: rows in a step, at most all.
+    decay: factor on the learning rate if the loss has not fallen for more than `decay_patience` epochs. patience:
+    training ends after this many epochs without a lower loss (null: never). averaging: weight, in [0, 1), of the past
+    in a moving average of the network's weights, which is kept instead of them (null: none).
     """
 
     epochs: Count
@@ -35,14 +35,14 @@ class NetworkTraining:
     averaging: Chance | None = None
 
     def check(self, stage: str) -> None:
-        """Raise ConfigError for numbers that cannot be."""
+        """Raise ConfigError if a setting is invalid."""
         for name in ("epochs", "max_steps", "batch_size", "decay_patience", "patience"):
             value = getattr(self, name)
             self._require(value is None or value >= 1, stage, name, "must be at least 1", 1)
-        self._require(0 < self.learning_rate < 1, stage, "learning_rate", "must lie between 0 and 1", 1e-3)
-        self._require(0 < self.decay < 1, stage, "decay", "must lie between 0 and 1", 0.9)
+        self._require(0 < self.learning_rate < 1, stage, "learning_rate", "must be between 0 and 1", 1e-3)
+        self._require(0 < self.decay < 1, stage, "decay", "must be between 0 and 1", 0.9)
         averaging = 0.0 if self.averaging is None else self.averaging
-        self._require(0 <= averaging < 1, stage, "averaging", "must lie in [0, 1)", "null")
+        self._require(0 <= averaging < 1, stage, "averaging", "must be in [0, 1)", "null")
 
     def _require(self, holds: bool, stage: str, name: str, problem: str, example: object) -> None:
         if not holds:
@@ -50,7 +50,7 @@ class NetworkTraining:
             raise ConfigError(key, getattr(self, name), problem, f"{key}={example}")
 
     def steps(self, rows: int) -> int:
-        """Optimizer steps, if patience does not end before."""
+        """Optimizer steps, if patience does not end the training earlier."""
         whole = self.epochs * -(-rows // self.batch_size)
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
@@ -66,9 +66,9 @@ def train(
 ) -> dict[str, float]:
     """Train `network` in place; leave it with the weights of the epoch whose loss was lowest.
 
-    loss: positions of a batch's rows, (batch,), to what is descended and what is watched, both scalars. after_epoch
-    receives each epoch's mean of the latter. Draws from torch's global state. Returns {"loss": the lowest mean,
-    "steps"}. Raises ConfigError where the loss is no number any more.
+    loss: takes the positions of a batch's rows, (batch,), and returns the objective and the watched loss, both scalars.
+    after_epoch: receives the mean watched loss of each epoch. Draws from torch's global state. Returns {"loss": the
+    lowest mean, "steps"}. Raises ConfigError if the loss becomes infinite or NaN.
     """
     import torch
     from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -113,4 +113,4 @@ def _check_finite(loss: float, settings: NetworkTraining, stage: str) -> None:
     if not math.isfinite(loss):
         key = f"generator.{stage}.learning_rate"
         smaller = f"{key}={settings.learning_rate / 10:g}"
-        raise ConfigError(key, settings.learning_rate, f"took the training's loss to {loss}", smaller)
+        raise ConfigError(key, settings.learning_rate, f"made the training loss {loss}", smaller)

@@ -1,1 +1,1 @@
-"""What every generator offers, and what is built around any generator: conditions and rules."""
+"""The interface of every generator, and wrappers for any generator: conditions, rules, missing values."""

@@ -1,4 +1,4 @@
-"""A generator for a table whose columns follow from each other: given what does not, its rows are made whole.
+"""A generator for a table with rules: it learns the table without the columns that follow from others.
 
 See harmonic.tables.rules.rule for the rules, and how each is kept.
 """
@@ -21,9 +21,9 @@ from harmonic.tables.splits import Splits
 
 
 def fitted_to(generator: Generator, splits: Splits) -> Generator:
-    """The generator, made to fit the table: its rules, its missing values and dates, a target that is not there.
+    """The generator with the wrappers that this table needs: for rules, missing values, dates, or a missing target.
 
-    splits: as generators are given them (harmonic.tables.training_view), its `prepare`, `fit` and `load` among them.
+    splits: as generators get them (harmonic.tables.training_view); `prepare`, `fit` and `load` take the same ones.
     """
     rules = splits.rules
     if generator.gives_real_rows:
@@ -35,7 +35,7 @@ def fitted_to(generator: Generator, splits: Splits) -> Generator:
 
 
 class Ruled(Generator):
-    """A generator that is given reduced tables, and whose rows are restored. `fitted_to` makes one."""
+    """A generator that learns reduced tables; the other columns are added to its rows. `fitted_to` makes one."""
 
     takes_gaps = True
 
@@ -56,7 +56,7 @@ class Ruled(Generator):
         return self._whole(self.generator.sample(n, seed=seed, directory=directory))
 
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
-        """The generator is held to the conditions on what it draws; those on what is made of it, by rejection."""
+        """Conditions on the drawn columns go to the generator; conditions on the other columns work by rejection."""
         changed = {rule.column for rule in self.rules.rules}
         held = {name: one for name, one in conditions.items() if name not in changed}
         left = {name: one for name, one in conditions.items() if name in changed}
@@ -81,7 +81,7 @@ class Ruled(Generator):
 
 
 class RuledLanguage(Ruled, LanguageGenerator):
-    """The same for a language generator, which also scores rows: by what it was given of them."""
+    """The same for a language generator, which scores rows by the columns that it has learnt."""
 
     generator: LanguageGenerator
 

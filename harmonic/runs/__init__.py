@@ -1,1 +1,1 @@
-"""A run's identity, its folder, and the cache of its stages."""
+"""The identity of a run, its folder, and the cache of its stages."""

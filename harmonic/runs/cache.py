@@ -1,9 +1,9 @@
-"""The stage cache: results addressed by the content of their inputs.
+"""The stage cache: results are found by the content of their inputs.
 
-A stage's result lives in `<output_dir>/cache/<stage>/<key>/`, where the key is a hash of everything the
-result depends on: equal inputs are computed once, by whichever run comes first, and changed inputs never
-meet an old result. `entry.json` in the folder is written last and says what the folder holds; a folder
-without it is not finished. Work in progress lies in `<key>.partial/`, which survives a kill.
+The result of a stage is in `<output_dir>/cache/<stage>/<key>/`, where the key is a hash of everything that the result
+depends on. So equal inputs are computed once, by the first run, and changed inputs never get an old result.
+`entry.json` is written last and describes the folder; a folder without it is not finished. Unfinished work is in
+`<key>.partial/`, which survives a kill.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from harmonic.storage import DISK_FULL, canonical, key_of, locked, storage_error
 logger = logging.getLogger(__name__)
 
 Build = Callable[[Path], dict[str, Any] | None]
-"""Fills the folder it is given, and returns small facts about the result, or None."""
+"""Writes the result into a folder, and returns small facts about it, or None."""
 
 HASH_LIMIT = 4 * 2**20
-"""Bytes. A file up to this size is hashed whenever its entry is read; a larger one, such as an adapter,
-only if its modification time differs from the recorded one, so that reading an entry stays cheap."""
+"""In bytes. A file up to this size is hashed whenever its entry is read. A larger one, such as an adapter, is hashed
+only if its modification time has changed, so that reading an entry is quick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A finished stage. `seconds` is what its build took, in its last attempt where it was interrupted."""
+    """A finished stage. seconds: the time of its build, or of the last attempt if it was interrupted."""
 
     stage: str
     key: str
@@ -50,7 +50,7 @@ class Entry:
 
 
 class _Damaged(Exception):
-    """An entry's folder does not hold what its entry.json says."""
+    """The folder of an entry does not match its entry.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,16 @@ class Cache:
         return Path(self.output_dir) / "cache"
 
     def compute(self, stage: str, inputs: dict[str, Any], build: Build, *, force: bool = False) -> Entry:
-        """The entry for these inputs: the finished one if there is a sound one, else built now.
+        """The entry for these inputs: a finished and intact one, or one that is built now.
 
-        `build(folder)` works in `<key>.partial/`. A killed or failed build leaves it as it is, and the next
-        one finds it, to go on from what is there. Its exceptions pass through; only a full disk becomes a
-        ConfigError. Its facts must be JSON values (NaN turns into None) and come back with the entry.
-        `force` builds from an empty folder, and replaces the entry; one that another process finishes after
-        this call began counts as replaced.
+        `build(folder)` works in `<key>.partial/`. After a killed or failed build the folder stays, and the next build
+        continues from it. Exceptions of `build` are passed on; only a full disk becomes a ConfigError. Its facts must
+        be JSON values (NaN becomes None), and are part of the entry. force: build in an empty folder and replace the
+        entry; if another process finishes one after this call began, that one is used.
 
-        An entry is verified when read: every file's size, and its SHA-256 up to HASH_LIMIT. A damaged one is
-        set aside as `<key>.damaged-<n>` with a warning, and built again. Of several processes at one key, one
-        builds and the others wait. Raises ConfigError if the output folder cannot be written to.
+        Reading an entry checks the size of every file, and its SHA-256 up to HASH_LIMIT. A damaged entry is renamed to
+        `<key>.damaged-<n>`, with a warning, and built again. If several processes need the same key, one builds and the
+        others wait. Raises ConfigError if the output folder is not writable.
         """
         called = datetime.now(UTC)
         key = key_of(inputs)
@@ -90,7 +89,7 @@ class Cache:
             return self._build(folder, inputs, build, force)
 
     def partial(self, stage: str, inputs: dict[str, Any]) -> Path:
-        """Where the entry for these inputs is built, for processes that work along with the one that computes it."""
+        """Where the entry for these inputs is built, for processes that help the one that computes it."""
         folder = self.root / stage / key_of(inputs)
         return folder.with_name(folder.name + ".partial")
 
@@ -108,7 +107,7 @@ class Cache:
             if force:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(exist_ok=True)
-            (partial / "entry.json").unlink(missing_ok=True)  # of a build killed just before the last step
+            (partial / "entry.json").unlink(missing_ok=True)  # from a build that was killed just before the last step
         started = time.perf_counter()
         with storage_errors(self.output_dir, only=DISK_FULL):
             facts = build(partial) or {}
@@ -127,7 +126,7 @@ class Cache:
         return _read(folder, cached=False)
 
     def _sound(self, folder: Path, *, set_aside: bool = False) -> Entry | None:
-        """The verified entry in this folder, or None. Setting a damaged one aside needs the lock."""
+        """The verified entry in this folder, or None. set_aside: rename a damaged one, which needs the lock."""
         if not folder.exists():
             return None
         try:
@@ -139,16 +138,16 @@ class Cache:
                     number += 1
                 with storage_errors(self.output_dir):
                     os.replace(folder, aside)
-                logger.warning("%s: cached result is damaged (%s); set aside as %s and computed again",
+                logger.warning("%s: the cached result is damaged (%s); it is kept as %s and computed again",
                                folder.parent.name, damage, aside)  # fmt: skip
             return None
 
     def find(self, stage: str, inputs: dict[str, Any]) -> Entry | None:
-        """The sound entry for these inputs, or None. Changes nothing."""
+        """The intact entry for these inputs, or None. Changes nothing."""
         return self._sound(self.root / stage / key_of(inputs))
 
     def entries(self, stage: str = "*") -> list[Entry]:
-        """All finished entries (of this stage), the oldest first; their files are not verified."""
+        """All finished entries (of this stage), the oldest first, without checking their files."""
         found = []
         for path in self.root.glob(f"{stage}/*/entry.json"):
             if "." not in path.parent.name:
@@ -159,7 +158,7 @@ class Cache:
         return sorted(found, key=lambda entry: entry.created)
 
     def why(self, stage: str, inputs: dict[str, Any]) -> list[str]:
-        """Why this stage must be computed: the inputs that differ from the nearest entry, one a line.
+        """Why this stage must be computed: the inputs that differ from the most similar entry, one per line.
 
         Empty if there is an entry for these inputs.
         """
@@ -167,7 +166,7 @@ class Cache:
             return []
         wanted = _flat(json.loads(canonical(inputs)))
         nearest: list[str] | None = None
-        for entry in reversed(self.entries(stage)):  # of equally near ones, the latest
+        for entry in reversed(self.entries(stage)):  # among equally similar ones, the latest
             had = _flat(entry.inputs)
             lines = [
                 f"{name}: {_shown(had, name)} -> {_shown(wanted, name)}"
@@ -181,9 +180,9 @@ class Cache:
         return nearest or ["the entry for these inputs is damaged"]
 
     def prune(self, keep: Collection[str]) -> list[Path]:
-        """Delete what has another key than those in `keep`, and all that was set aside; return the folders.
+        """Delete all entries with other keys than those in `keep`, and all damaged ones; return their folders.
 
-        Half-done work goes too. A key that some process is working on is left alone.
+        Unfinished work is deleted, too, unless a process is working on it.
         """
         gone = []
         for path in sorted(self.root.glob("*/*")):
@@ -205,13 +204,13 @@ def _files(folder: Path) -> list[Path]:
 def _describe(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())  # entry.json must not outlive a power cut that its files do not
+        os.fsync(file.fileno())  # after a power cut, entry.json must not exist without its files
     status = path.stat()
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
 
 
 def _read(folder: Path, *, cached: bool = True, verify: bool = False) -> Entry:
-    """The entry in this folder. Raises _Damaged if its entry.json, or with `verify` a file, is not as written."""
+    """The entry in this folder. Raises _Damaged if its entry.json, or with `verify` one of its files, has changed."""
     try:
         content = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
         if key_of(content["inputs"]) != folder.name:
@@ -241,7 +240,7 @@ def _verify(path: Path, name: str, known: dict[str, Any]) -> None:
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys to leaves; a list or an empty dict is a leaf."""
+    """{dotted key: leaf}; a list or an empty dict is a leaf."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}

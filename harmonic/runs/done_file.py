@@ -1,4 +1,4 @@
-"""DONE, the mark of a run that finished: which report and products it ended with, and what code made them."""
+"""The file DONE, which marks a finished run: its report, its products, and the versions of the code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from harmonic.storage import write_json
 
 
 def mark_done(folder: Path, run_id: str, products: Iterable[str], versions: Mapping[str, int] | None = None) -> None:
-    """Write DONE into a run's folder, whose report says "done"; products are names of files and folders there.
+    """Write DONE into the folder of a run with the status "done". products: names of files and folders in it.
 
-    `versions` are those of the run's stages.
+    versions: of the code of the run's stages.
     """
     files = [path for name in products for path in [folder / name, *(folder / name).rglob("*")] if path.is_file()]
     report = (folder / "report.json").read_bytes()
@@ -27,9 +27,9 @@ def mark_done(folder: Path, run_id: str, products: Iterable[str], versions: Mapp
 
 
 def finished(folder: Path, versions: Mapping[str, int] | None = None) -> bool:
-    """Whether DONE is in a run's folder, belongs to this run and this report, and no product has gone.
+    """Whether a run's folder has a DONE of this run and this report, and all products.
 
-    With `versions`, also whether each of its stages was made by that version of its code.
+    versions: also check that these versions of the code made the stages.
     """
     try:
         done = json.loads((folder / "DONE").read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def finished(folder: Path, versions: Mapping[str, int] | None = None) -> bool:
 
 
 def outdated(folder: Path, versions: Mapping[str, int]) -> list[str]:
-    """What of a finished run was made by other versions than these, in words; nothing without a DONE."""
+    """The stages of a finished run that other versions of the code made, in words; none without a DONE."""
     try:
         had = json.loads((folder / "DONE").read_text(encoding="utf-8")).get("stage_versions", {})
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""What a run ran on: package versions, the checkout's revision, and how much memory the work took."""
+"""The environment of a run: package versions, the revision of the checkout, and the memory that was used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PACKAGES = (
     "peft", "realtabformer", "schneiderkamplab-synthcity", "scikit-learn", "sdmetrics", "torch", "transformers", "trl",
     "wandb", "xgboost",
 )  # fmt: skip
-"""Those whose versions a result may depend on; the ones that are not installed are left out of the report."""
+"""Results may depend on the versions of these. Those that are not installed are left out of the report."""
 
 
 def reset_peaks() -> None:
-    """Begin a new peak for `peaks`, where the system can: Linux for resident memory, CUDA for the GPU's."""
+    """Start a new measurement of `peaks`, if the system can: resident memory on Linux, and the GPU's with CUDA."""
     try:
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): reset the peak resident set size
     except OSError:
@@ -31,7 +31,7 @@ def reset_peaks() -> None:
 
 
 def peaks() -> dict[str, float]:
-    """Peak memory of this process, MiB: resident, and allocated by PyTorch on the GPU where one is in use."""
+    """Peak memory of this process in MiB: resident, and allocated by PyTorch on the GPU if it is used."""
     found = {"peak_rss_mb": round(_peak_resident() / 2**20, 1)}
     if cuda := _cuda():
         found["peak_gpu_mb"] = round(cuda.max_memory_allocated() / 2**20, 1)
@@ -39,7 +39,7 @@ def peaks() -> dict[str, float]:
 
 
 def _peak_resident() -> int:
-    """Bytes. Linux's getrusage starts from what the parent process had, so its own VmHWM is read there."""
+    """In bytes. On Linux, getrusage includes the parent's memory, so VmHWM is read instead."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -50,7 +50,7 @@ def _peak_resident() -> int:
 
 
 def _cuda() -> Any:
-    torch = sys.modules.get("torch")  # only if the work imported it already
+    torch = sys.modules.get("torch")  # only if it is imported already
     return torch.cuda if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized() else None
 
 
@@ -67,7 +67,7 @@ def versions() -> dict[str, str]:
 
 
 def git(checkout: Path = CHECKOUT) -> dict[str, Any] | None:
-    """{"revision", "dirty"} of the project's checkout, or None if it is not one or git cannot tell. Never fails."""
+    """{"revision", "dirty"} of the project's checkout; None if it is not one, or if git fails."""
 
     def ask(*arguments: str) -> str:
         command = ["git", "-C", str(checkout), *arguments]
@@ -75,7 +75,7 @@ def git(checkout: Path = CHECKOUT) -> dict[str, Any] | None:
 
     try:
         if Path(ask("rev-parse", "--show-toplevel")).resolve() != checkout.resolve():
-            return None  # installed somewhere inside another project's checkout
+            return None  # installed inside the checkout of another project
         return {"revision": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError, UnicodeError):
         return None

@@ -1,4 +1,4 @@
-"""What tells one run, or one stage of it, from another: its settings and its data, not where the code lies."""
+"""The identity of a run, or of a stage: its settings and its data, but not the module paths of the code."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from harmonic.storage import key_of
 
 NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra"}
-"""Top-level config keys that do not change a run's results. `data_dir` says where the rows are; which rows
-they are, their fingerprint says."""
+"""Top-level config keys that do not change a run's results. `data_dir` is the place of the rows; their fingerprint says
+which rows they are."""
 
 
 def identity(config: Mapping[str, Any], data: str = "") -> str:
-    """The run id: 8 hex digits over the config without NOT_IDENTITY, and the data's fingerprint."""
+    """The run id: 8 hex digits of a hash over the config without NOT_IDENTITY, and the fingerprint of the data."""
     settings = {name: without_module_paths(value) for name, value in config.items() if name not in NOT_IDENTITY}
     return key_of({"config": settings, "data": data})[:8]
 
@@ -29,8 +29,8 @@ def without_module_paths(value: Any) -> Any:
 
 
 def class_name(target: str) -> str:
-    """Package and class of a `_target_`: "harmonic.Fidelity" for any module of harmonic that has the class.
+    """Package and class of a `_target_`: "harmonic.Fidelity" for any module of harmonic with that class.
 
-    Within a package no two classes that conf names are called alike (tests/test_configs.py).
+    In a package, no two classes in conf have the same name (tests/test_configs.py).
     """
     return f"{target.partition('.')[0]}.{target.rpartition('.')[2]}"

@@ -1,11 +1,11 @@
-"""A run's folder: its identity, its products, its report, and the mark that it is done.
+"""The folder of a run: its products, its report, and the mark that it is finished.
 
     <output_dir>/<experiment>/<dataset>/<generator>/seed<seed>-<run_id>/
-        prompts/ adapter/ synthetic.csv ...   products, placed from the stage cache
-        report.json                           rewritten after every stage
-        DONE                                  written last, by a run that finished
+        prompts/ adapter/ synthetic.csv ...   products, linked from the stage cache
+        report.json                           written again after every stage
+        DONE                                  written last, by a finished run
 
-A folder, or a report, does not mean that a run finished: DONE does.
+Only DONE means that a run is finished; a folder or a report alone does not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, sto
 logger = logging.getLogger(__name__)
 
 MINIMUM_FREE_MB = 200
-"""A run that starts with less free disk would likely fail half-way, so it does not start."""
+"""With less free disk space a run would probably fail half-way, so it does not start."""
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class Run:
                 run.place(samples.path / "synthetic.csv", "synthetic.csv")
                 run.finish({"nrs": 1.0})
 
-    Entering removes an old DONE and begins a new report, "running"; an exception inside is recorded as
-    "failed" and passes on; leaving without `finish` leaves "running", for a run that was to stop early.
+    Entering removes an old DONE and begins a new report with the status "running". An exception inside is recorded as
+    "failed" and passed on. Leaving without `finish` keeps "running", for a run that is to stop early.
     """
 
     config: dict[str, Any]
@@ -79,11 +79,11 @@ class Run:
         force: bool = False,
         versions: Mapping[str, int] | None = None,
     ) -> Run:
-        """The run of this resolved config, its folder made and found writable; an earlier report is left alone.
+        """The run of this resolved config, after making its folder; an earlier report is not changed.
 
-        `data` is the fingerprint of the splits: other rows make another run. `versions` are those of the code
-        behind each stage: with others the run is the same, and no longer done. `force` computes every stage
-        anew. Raises ConfigError if the output folder cannot be written to or has under 200 MB left.
+        data: the fingerprint of the splits; other rows make another run. versions: of the code of each stage; with
+        other versions it is the same run, but not finished. force: compute every stage again. Raises ConfigError if the
+        output folder is not writable or has less than 200 MB left.
         """
         run = cls(config, Path(output_dir), experiment, dataset, generator, seed, data, force, dict(versions or {}))
         with storage_errors(run.output_dir):
@@ -94,7 +94,7 @@ class Run:
                 probe.unlink()
             free = shutil.disk_usage(run.folder).free / 2**20
         if free < MINIMUM_FREE_MB:
-            problem = f"{free:.0f} MB are free there, and a run needs at least {MINIMUM_FREE_MB} MB"
+            problem = f"only {free:.0f} MB are free there; a run needs at least {MINIMUM_FREE_MB} MB"
             raise ConfigError(
                 "output_dir", output_dir, problem, "free some space, or write to another disk: output_dir=FOLDER"
             )
@@ -114,16 +114,16 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether this run finished, what it left is as it left it, and its stages' code is still of that version."""
+        """Whether this run is finished, with all its products, by the same versions of the code of its stages."""
         return finished(self.folder, self.versions)
 
     @property
     def outdated(self) -> list[str]:
-        """Which stages of this finished run were made by code of another version, in words."""
+        """The stages of this finished run that other versions of the code made, in words."""
         return outdated(self.folder, self.versions)
 
     def __enter__(self) -> Run:
-        """Take the folder for this process (another one at the same run is waited for); begin the report."""
+        """Lock the folder for this process, waiting for another one if needed; begin the report."""
         with ExitStack() as stack:
             with storage_errors(self.output_dir):
                 (self.folder / ".lock").touch()
@@ -157,19 +157,19 @@ class Run:
             try:
                 (self.folder / "DONE").unlink(missing_ok=True)
                 self._write()
-            except ConfigError as second:  # must not take the first one's place
+            except ConfigError as second:  # it must not replace the first error
                 logger.error("the failure could not be recorded in %s: %s", self.folder, second)
 
     def stage(self, name: str, inputs: dict[str, Any], build: Build) -> Entry:
-        """The stage's entry, from the cache or built now; see `Cache.compute`. Records time and peak memory.
+        """The stage's entry, from the cache or built now (see `Cache.compute`). Records time and peak memory.
 
-        Both are those of the build: a stage that came from the cache keeps them, marked "cached". They are in
-        the entry's facts and in the report as "peak_rss_mb" and, with CUDA in use, "peak_gpu_mb". The peak is
-        this process's resident memory during the stage where the system can tell (Linux), since the process
-        began elsewhere; processes that it started are not counted. Stages do not nest.
+        Both are those of the build: a stage from the cache keeps them, and is marked "cached". The memory is in the
+        entry's facts and in the report as "peak_rss_mb" and, if CUDA is used, "peak_gpu_mb". It is the peak resident
+        memory of this process: during the stage on Linux, since the process began on other systems. Child processes do
+        not count. Stages do not nest.
         """
         self._at = name
-        self._observe_memory()  # of what came before: the stage begins a new peak
+        self._observe_memory()  # of the work before: the stage starts a new measurement
 
         def measured(folder: Path) -> dict[str, Any]:
             reset_peaks()
@@ -190,12 +190,12 @@ class Run:
         return entry
 
     def place(self, source: Path, name: str) -> Path:
-        """Put a file or folder of a cache entry into the run's folder as `name`, whole or not at all.
+        """Put a file or folder of a cache entry into the run's folder as `name`, completely or not at all.
 
-        Files are hard links where the file system allows, else copies. What had the name is replaced.
+        Files are hard links if the file system allows it, else copies. An old file or folder of that name is replaced.
         """
         if not source.exists():
-            raise FileNotFoundError(source)  # the caller's mistake, not the disk's
+            raise FileNotFoundError(source)  # an error of the caller, not of the disk
         target = self.folder / name
         incoming, outgoing = (target.with_name(f".{target.name}.{way}") for way in ("incoming", "outgoing"))
         with storage_errors(self.output_dir):
@@ -207,9 +207,9 @@ class Run:
             else:
                 link_or_copy(source, incoming)
             if target.is_dir() or (target.exists() and incoming.is_dir()):
-                os.replace(target, outgoing)  # a folder with files in it cannot be renamed over
+                os.replace(target, outgoing)  # a rename cannot replace a folder with files
             os.replace(incoming, target)
-            remove(incoming)  # still there if it was a link to the same file as the target
+            remove(incoming)  # it is still there if it was a link to the target itself
             remove(outgoing)
         self._placed.add(name)
         return target
@@ -223,9 +223,9 @@ class Run:
         efficiency: Mapping[str, float] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> None:
-        """Add to the report and write it. A metric that is NaN is null there, and `unavailable` says why.
+        """Add to the report and write it. A metric that is NaN becomes null, and `unavailable` says why.
 
-        `notes` are what else a reader of a metric wants to know, by its name.
+        notes: further information for the reader of a metric, by its name.
         """
         self.report["validity"] |= jsonable(dict(validity or {}))
         self.report["metrics"] |= jsonable(dict(metrics or {}))
@@ -238,14 +238,14 @@ class Run:
         self._write()
 
     def finish(self, metrics: Mapping[str, float] | None = None, unavailable: Mapping[str, str] | None = None) -> None:
-        """Record these, set the status to "done", and write DONE. Nothing may be recorded after it."""
+        """Record these, set the status to "done", and write DONE. Nothing may be recorded afterwards."""
         self.report["status"], self.report["finished"] = "done", _now()
         self.record(metrics=metrics, unavailable=unavailable)
         with storage_errors(self.output_dir):
             mark_done(self.folder, self.run_id, self._placed, self.versions)
 
     def _observe_memory(self) -> None:
-        """Keep the run's peaks: the highest of its stages, as computed, and of this process meanwhile."""
+        """Keep the peak memory of the run: the highest of its stages, and of this process between them."""
         for seen in (peaks(), *self.report["stages"].values()):
             for name in ("peak_rss_mb", "peak_gpu_mb"):
                 if name in seen:

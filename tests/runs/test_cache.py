@@ -276,7 +276,7 @@ def test_another_oserror_of_the_build_passes_as_it_is(cache: Cache) -> None:
 
 def test_an_output_folder_that_cannot_be_made_is_an_error_about_output_dir(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match=r"output_dir=.*file: .*\n  fix: make it a folder"):
+    with pytest.raises(ConfigError, match=r"output_dir=.*file: .*\n  fix: make the folder writable"):
         Cache(tmp_path / "file").compute("fit", {}, rows("abc"))
 
 

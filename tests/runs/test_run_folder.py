@@ -325,7 +325,7 @@ def test_a_product_that_is_not_there_is_not_blamed_on_the_disk(tmp_path: Path) -
 
 def test_outputs_that_cannot_be_written_are_found_at_open(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match=r"output_dir=.*file: .*\n  fix: make it a folder"):
+    with pytest.raises(ConfigError, match=r"output_dir=.*file: .*\n  fix: make the folder writable"):
         opened(tmp_path / "file")
 
 

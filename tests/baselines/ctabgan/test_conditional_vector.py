@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.ctabgan.conditional_vector import Conditions, TrainingSampler
+from baselines.ctabgan.conditional_vector import ConditionVectors, TrainingSampler
 
 COUNTS = [[900, 90, 10], [500, 500], [999, 0, 1, 0]]
 SELECTORS = [slice(1, 4), slice(4, 6), slice(7, 11)]  # numbers stand at 0 and 6
@@ -23,7 +23,7 @@ def encoded_rows() -> np.ndarray:
 
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_options_come_as_often_as_the_formula_says(logarithmic: bool) -> None:
-    conditions = Conditions.of(encoded_rows(), SELECTORS)
+    conditions = ConditionVectors.of(encoded_rows(), SELECTORS)
     assert conditions.counts == COUNTS and conditions.width == 9
     drawn = conditions.draw(90_000, np.random.default_rng(1), logarithmic=logarithmic)
     expected = []
