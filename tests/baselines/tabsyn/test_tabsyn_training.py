@@ -95,7 +95,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_learning_rate() -> 
 
     network = torch.nn.Linear(1, 1)
     settings = NetworkTraining(epochs=5, learning_rate=0.5)
-    with seeded(0), pytest.raises(ConfigError, match=r"generator\.toy\.learning_rate=0\.5: took .* nan(.|\n)*=0\.05"):
+    with seeded(0), pytest.raises(ConfigError, match=r"generator\.toy\.learning_rate=0\.5: made .* nan(.|\n)*=0\.05"):
         train(network, lambda _: (network.weight.sum() * float("nan"),) * 2, 4, settings, stage="toy")
 
 
