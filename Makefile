@@ -1,14 +1,15 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+ALL := .[synthcity,great,realtabformer,search,slurm,dev]
 WORKERS ?= 2
 # So many test files at a time, each on one core and in some 2 GB of memory.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check docs bench tables audit clean
+.PHONY: help setup run test test-slow test-oldest test-newest check coverage docs bench tables audit clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed  ## Create .venv with everything in it, the tested versions
 
@@ -16,7 +17,7 @@ setup: .venv/.installed  ## Create .venv with everything in it, the tested versi
 	@echo "setting up .venv: about five minutes, 8 GB of disk"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[synthcity,great,realtabformer,search,slurm,dev]' > .venv/pip.log 2>&1 \
+		--editable '$(ALL)' > .venv/pip.log 2>&1 \
 		|| { cat .venv/pip.log; exit 1; }  # pip warns of much that is of no concern where it succeeds
 	@touch $@
 	@echo "set up"
@@ -30,11 +31,30 @@ test: setup  ## The default tests
 test-slow: setup  ## All tests: the slow ones, those that need a network or a GPU too
 	$(PYTEST) -m "slow or network or gpu" $(args)
 
-check: setup  ## The gate: lint, format, types, and the default tests
+test-oldest: .venv-oldest/.installed  ## The default tests with the oldest versions that pyproject.toml allows
+	$(subst $(BIN),.venv-oldest/bin,$(PYTEST)) $(args)
+
+test-newest: .venv-newest/.installed  ## The default tests with the newest versions that pyproject.toml allows
+	$(subst $(BIN),.venv-newest/bin,$(PYTEST)) $(args)
+
+.venv-oldest/.installed .venv-newest/.installed: pyproject.toml
+	@echo "setting up $(@D): about five minutes, 8 GB of disk"
+	@$(PYTHON) -m venv $(@D)
+	@if [ $(@D) = .venv-oldest ]; then $(PYTHON) tests/helpers/oldest_versions.py; fi > $(@D)/constraints.txt
+	@$(@D)/bin/python -m pip install --quiet --constraint $(@D)/constraints.txt \
+		--editable '$(ALL)' > $(@D)/pip.log 2>&1 || { cat $(@D)/pip.log; exit 1; }
+	@touch $@
+
+check: setup .venv/.docs  ## The gate: lint, format, types, documentation, and the default tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory docs
 	$(PYTEST) $(args)
+
+coverage: setup  ## The default tests, and which lines and branches of harmonic/ they reach
+	$(PYTEST) --cov --cov-report term:skip-covered --cov-report html:outputs/coverage $(args)
+	@echo "wrote outputs/coverage/index.html"
 
 docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml
@@ -56,5 +76,5 @@ audit: setup  ## What six generators give away on Diabetes, a privacy card each 
 	$(BIN)/python -m experiments.run -m experiment=audit $(args)
 
 clean:  ## Remove caches and the environment; outputs stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info
-	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf .venv .venv-oldest .venv-newest .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

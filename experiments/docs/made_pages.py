@@ -25,10 +25,17 @@ def _log() -> str:
     return (EXPERIMENTS / "LOG.md").read_text(encoding="utf-8").partition("\n")[2]
 
 
+def _notebook() -> str:
+    from experiments.docs.notebook import markdown, read
+
+    return markdown(read()).partition("\n")[2]  # the page has a title of its own
+
+
 MADE: dict[str, Callable[[], str]] = {
     "<!-- settings -->": _settings,
     "<!-- metrics -->": _metrics,
     "<!-- log -->": _log,
+    "<!-- notebook -->": _notebook,
 }
 """Marks in pages, and what stands in their place in the site."""
 

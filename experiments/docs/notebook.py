@@ -1,0 +1,104 @@
+"""The notebook of the documentation: run, with its outputs kept, and as a page.
+
+    python -m experiments.docs.notebook        runs it with the real model and keeps what its cells show
+
+Only the standard library is needed: a notebook is a file of JSON, and its cells are Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NOTEBOOK = Path(__file__).resolve().parent / "pages" / "harmonic.ipynb"
+PARAMETERS = "parameters"
+"""The tag of the cell whose values can be replaced."""
+
+
+def read(path: Path = NOTEBOOK) -> dict[str, Any]:
+    """The notebook, as its file has it."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def run(notebook: dict[str, Any], parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run the code cells in their order and put what they show into their outputs; the names that they define.
+
+    `parameters` replace values of the cell that is tagged so. What a cell raises is raised here.
+    """
+    names: dict[str, Any] = {"__name__": "__main__"}
+    count = 0
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        count += 1
+        cell["execution_count"], cell["outputs"] = count, _outputs("".join(cell["source"]), names, count)
+        if PARAMETERS in cell["metadata"].get("tags", ()):
+            names |= parameters or {}
+    return names
+
+
+def markdown(notebook: dict[str, Any]) -> str:
+    """The notebook as a page: its texts, its code, and what the cells showed."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "image/png" in data:
+                parts.append(f"![{data['text/plain']}](data:image/png;base64,{data['image/png']})")
+            elif "text/html" in data:
+                parts.append(f'<div class="shown">{data["text/html"]}</div>')
+            else:
+                parts.append(f"```text\n{(output.get('text') or data['text/plain']).rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Run one cell: what it printed, and the value of its last line if that is an expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    value, printed = None, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tree, f"cell {count}", "exec"), names)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), f"cell {count}", "eval"), names)
+    found: list[dict[str, Any]] = []
+    if text := printed.getvalue():
+        found.append({"output_type": "stream", "name": "stdout", "text": text})
+    if value is not None:
+        found.append({"output_type": "execute_result", "execution_count": count, "metadata": {}, "data": _shown(value)})
+    return found
+
+
+def _shown(value: Any) -> dict[str, str]:
+    """A value in the forms in which a notebook can show it."""
+    if hasattr(value, "savefig"):
+        image = io.BytesIO()
+        value.savefig(image, format="png", dpi=80)
+        return {"text/plain": "a figure", "image/png": base64.b64encode(image.getvalue()).decode()}
+    data = {"text/plain": repr(value)}
+    if hasattr(value, "to_html"):
+        data["text/html"] = value.to_html(border=0)
+    return data
+
+
+def main() -> None:
+    """Run the notebook with its own parameters, and keep the outputs."""
+    notebook = read()
+    run(notebook)
+    NOTEBOOK.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"wrote {NOTEBOOK}")
+
+
+if __name__ == "__main__":
+    main()
