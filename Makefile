@@ -58,7 +58,7 @@ coverage: setup  ## The default tests, and which lines and branches of harmonic/
 
 docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml
-	@echo "wrote outputs/docs/index.html"
+	@echo "wrote outputs/docs/index.html (its search works where it is served: python -m http.server -d outputs/docs)"
 
 .venv/.docs: .venv/.installed
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]' > .venv/pip.log 2>&1 \
