@@ -28,8 +28,8 @@ def test_the_notebook_runs_with_a_tiny_model() -> None:
 
 @pytest.mark.slow
 def test_the_notebook_runs_with_the_real_model() -> None:
-    names = run(read())
-    assert len(names["synthetic"]) == names["ROWS"] == 128
+    names = run(read(), {"MODEL": "smollm2_135m", "SCALE": "quick", "ROWS": 128})
+    assert len(names["synthetic"]) == 128
     assert names["score"] > 0.6  # of a forest that learnt from synthetic rows
 
 
