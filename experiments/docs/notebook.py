@@ -57,7 +57,7 @@ def markdown(notebook: dict[str, Any]) -> str:
             if "image/png" in data:
                 parts.append(f"![{data['text/plain']}](data:image/png;base64,{data['image/png']})")
             elif "text/html" in data:
-                parts.append(f'<div class="shown">{data["text/html"]}</div>')
+                parts.append(data["text/html"].replace(' class="dataframe"', ""))  # the site styles tables without one
             else:
                 parts.append(f"```text\n{(output.get('text') or data['text/plain']).rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
