@@ -14,7 +14,7 @@ from harmonic.evaluation.base import Metric, Shown
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MetricColumn:
     """A column: its title and its metric. "{headline}" is the dataset's headline score, f1_macro or r2.
 
     `interval`: show the metric's interval, <metric>/low and <metric>/high. `noted`: mark values with a note of their
@@ -32,7 +32,7 @@ class Measure:
         return frame[frame["metric"] == pd.Series(names, index=frame.index, dtype=object)]
 
 
-def columns(declared: Iterable[Metric], *tables: str) -> tuple[Measure, ...]:
+def columns(declared: Iterable[Metric], *tables: str) -> tuple[MetricColumn, ...]:
     """The columns of these tables, in their places, as the metrics declare them; those of "ablation" are a choice."""
     found: dict[tuple[str, str], list[tuple[Shown, str]]] = {}
     for metric in {metric.name: metric for metric in declared}.values():
@@ -41,7 +41,7 @@ def columns(declared: Iterable[Metric], *tables: str) -> tuple[Measure, ...]:
                 found.setdefault((shown.table, shown.title or metric.name), []).append((shown, metric.name))
     ordered = sorted(found.items(), key=lambda one: (TABLES.index(one[0][0]), one[1][0][0].place))
     return tuple(
-        Measure(title, _together([name for _, name in own]), own[0][0].interval, own[0][0].noted)
+        MetricColumn(title, _together([name for _, name in own]), own[0][0].interval, own[0][0].noted)
         for (_, title), own in ordered
     )
 
@@ -56,17 +56,17 @@ MOST_HEADLINES = 12
 
 
 SECONDS = (
-    Measure("fit, s", "time/fit_s"),
-    Measure("sample, s", "time/sample_s"),
+    MetricColumn("fit, s", "time/fit_s"),
+    MetricColumn("sample, s", "time/sample_s"),
 )
 """The time that a score took, beside it."""
 
 
 EFFICIENCY = (
     *SECONDS,
-    Measure("rows/s", "sample/rows_per_s"),
-    Measure("memory, MB", "peak_rss_mb"),
-    Measure("valid answers", "validity/raw"),
+    MetricColumn("rows/s", "sample/rows_per_s"),
+    MetricColumn("memory, MB", "peak_rss_mb"),
+    MetricColumn("valid answers", "validity/raw"),
 )
 
 

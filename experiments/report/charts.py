@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.collect.shown_metrics import Measure, direction, goodness
+from experiments.collect.shown_metrics import MetricColumn, direction, goodness
 from experiments.report.figures import FAINT, INK, QUIET, REAL, SYNTHETIC, panels, place_labels, styled, svg, wrapped
 from experiments.report.labelled_results import Pooled, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-UTILITY = Measure("MLE", "mle/{headline}")
+UTILITY = MetricColumn("MLE", "mle/{headline}")
 LEAKS = (
-    (Measure("MIA worst", "mia/worst"), "privacy: largest attack AUC (0.5: no leak)"),
-    (Measure("DCR", "dcr/mean"), "privacy: mean distance to closest training row"),
+    (MetricColumn("MIA worst", "mia/worst"), "privacy: largest attack AUC (0.5: no leak)"),
+    (MetricColumn("DCR", "dcr/mean"), "privacy: mean distance to closest training row"),
 )
 """Metrics of privacy and their axis titles."""
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.collect.shown_metrics import Measure, spread
+from experiments.collect.shown_metrics import MetricColumn, spread
 from experiments.report.labelled_results import Pooled, ordered
 from experiments.report.tables import MISSING, Cell, ResultTable, begin_blocks
 
 BESIDE = {
-    "mle": Measure("MLE", "mle/{headline}"),
-    "lle": Measure("LLE", "lle/{headline}"),
-    "correlation_similarity": Measure("CS", "correlation_similarity"),
-    "wasserstein": Measure("WD", "wasserstein"),
-    "nrs": Measure("NRS", "nrs"),
-    "dcr": Measure("DCR", "dcr/mean"),
-    "dlt": Measure("DLT", "dlt"),
+    "mle": MetricColumn("MLE", "mle/{headline}"),
+    "lle": MetricColumn("LLE", "lle/{headline}"),
+    "correlation_similarity": MetricColumn("CS", "correlation_similarity"),
+    "wasserstein": MetricColumn("WD", "wasserstein"),
+    "nrs": MetricColumn("NRS", "nrs"),
+    "dcr": MetricColumn("DCR", "dcr/mean"),
+    "dlt": MetricColumn("DLT", "dlt"),
 }
 """The paper's metrics, and the most similar one of ours."""
 

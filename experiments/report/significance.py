@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from experiments.collect.shown_metrics import Measure, direction, goodness, number
+from experiments.collect.shown_metrics import MetricColumn, direction, goodness, number
 from experiments.report.paired_tests import holm, paired_tests
 from experiments.report.tables import Cell, ResultTable, begin_blocks
 
@@ -37,7 +37,7 @@ class Comparison:
     note: str = ""
 
 
-def compare(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> list[Comparison]:
+def compare(values: pd.DataFrame, against: str, measures: Iterable[MetricColumn]) -> list[Comparison]:
     """The label `against` compared with every other by each metric; `values` from `labelled_results.measured`.
 
     A pair is a (dataset, seed) for which both have a value, with the same rows. Anchors and older code are left out. If
@@ -84,7 +84,7 @@ def _corrected(batch: list[Comparison]) -> list[Comparison]:
     return [replace(c, wilcoxon=w, t_test=t) for c, w, t in zip(batch, wilcoxon, t_test, strict=True)]
 
 
-def significance_table(values: pd.DataFrame, against: str, measures: Iterable[Measure]) -> ResultTable | None:
+def significance_table(values: pd.DataFrame, against: str, measures: Iterable[MetricColumn]) -> ResultTable | None:
     """`compare` as a table; None if there is nothing to compare."""
     comparisons = compare(values, against, measures)
     if not comparisons:

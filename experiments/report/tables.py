@@ -19,7 +19,7 @@ from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.shown_metrics import (
     EFFICIENCY,
     SECONDS,
-    Measure,
+    MetricColumn,
     arrow,
     columns,
     direction,
@@ -58,8 +58,8 @@ class ResultTable:
 
 
 def result_table(
-    name: str, title: str, values: pd.DataFrame, measures: Iterable[Measure], first: str = "harmonic",
-    beside: Iterable[Measure] = (),
+    name: str, title: str, values: pd.DataFrame, measures: Iterable[MetricColumn], first: str = "harmonic",
+    beside: Iterable[MetricColumn] = (),
 ) -> ResultTable | None:  # fmt: skip
     """A table with a row for each dataset and generator, and a column for each metric; None if there are no values.
 
@@ -99,7 +99,7 @@ def result_table(
 class _Column(NamedTuple):
     """A column of a table: its metric's rows, and the metric's direction and ideal."""
 
-    measure: Measure
+    measure: MetricColumn
     rows: pd.DataFrame
     higher: bool | None
     ideal: float
@@ -109,7 +109,7 @@ Index = Sequence[tuple[str, str, bool]]
 """The rows of a table: dataset, label, and whether it is unranked."""
 
 
-def _with_values(values: pd.DataFrame, measures: Iterable[Measure]) -> tuple[list[_Column], list[str]]:
+def _with_values(values: pd.DataFrame, measures: Iterable[MetricColumn]) -> tuple[list[_Column], list[str]]:
     """The columns with at least one value, and for each without one a note that says why."""
     found, notes = [], []
     for measure in measures:

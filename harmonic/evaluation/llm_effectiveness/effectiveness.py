@@ -153,13 +153,13 @@ class LanguageModelEffectiveness(Evaluator):
 
         lists = Lists(**self.lists)
         model = ListedModel.of(train, wording, rows, self.llm, Tuning(**self.tuning), lists, seed)
-        known = rows.iloc[model.taught.asked(lists.calibration if problem.classify else 0)]
+        known = rows.iloc[model.synthetic.asked(lists.calibration if problem.classify else 0)]
         found = model.log_likelihoods(pd.concat([test, known], ignore_index=True))
         asked, known_too = found[: len(test)], found[len(test) :]
         if problem.classify:
             predicted = log_softmax(asked + offsets(known_too, problem.label_shares(rows)), axis=1)
         else:
-            numbers = np.exp(asked) @ model.taught.form.numbers(rows)
+            numbers = np.exp(asked) @ model.synthetic.form.numbers(rows)
             predicted = (numbers - problem.center) / problem.scale
         return Scored(problem.scores(problem.examples(test), predicted), _alike(predicted))
 

@@ -127,7 +127,7 @@ class ListedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Taught:
+class SyntheticLists:
     """The synthetic rows as lists: for tuning, and as contexts for rows to predict.
 
     `lines`, `answers`: of all rows. `size`: rows in a list. `order`: the rows in random order.
@@ -141,7 +141,9 @@ class Taught:
     seed: int
 
     @classmethod
-    def of(cls, form: ListedRows, rows: pd.DataFrame, lists: Lists, chat: Chat, limit: int, seed: int) -> Taught:
+    def of(
+        cls, form: ListedRows, rows: pd.DataFrame, lists: Lists, chat: Chat, limit: int, seed: int
+    ) -> SyntheticLists:
         """Lists of `lists.rows` rows, or fewer if rows are too long for the model, but at least one."""
         lines, answers = form.short.lines(rows), form.answers(rows)
         header = chat.lengths([form.prompt([], [])])[0]
@@ -216,7 +218,7 @@ def offsets(log_likelihoods: NDArray[np.float64], shares: NDArray[np.float64]) -
 class ListedModel:
     """A model tuned on lists of the synthetic rows, which predicts in the same form. `limit`: most tokens of a text."""
 
-    taught: Taught
+    synthetic: SyntheticLists
     tuned: Tuned
     lists: Lists
     limit: int
@@ -235,13 +237,13 @@ class ListedModel:
         """Tune on `rows`, with the codes of the training rows. Raises ConfigError if rows are too long."""
         chat, limit = Chat(llm.tokenizer()), llm.max_tokens(llm.config())
         form = ListedRows.of(train, wording).narrowed(rows, lists.features)
-        taught = Taught.of(form, rows, lists, chat, limit, seed)
-        tuned = tuned_on(taught.prompts(tuning, chat), llm, tuning, seed=seed)
-        return cls(taught, tuned, lists, limit)
+        synthetic = SyntheticLists.of(form, rows, lists, chat, limit, seed)
+        tuned = tuned_on(synthetic.prompts(tuning, chat), llm, tuning, seed=seed)
+        return cls(synthetic, tuned, lists, limit)
 
     def losses(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Negative log-likelihood of each row's own answer, as a mean over the contexts, (rows,), nats."""
-        return self._losses(self.taught.form.short.lines(frame), self.taught.form.answers(frame)).mean(axis=0)
+        return self._losses(self.synthetic.form.short.lines(frame), self.synthetic.form.answers(frame)).mean(axis=0)
 
     def log_likelihoods(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Log-probability of each choice for each row, among the choices: (rows, choices), nats.
@@ -250,11 +252,11 @@ class ListedModel:
         """
         from scipy.special import log_softmax
 
-        choices = self.taught.form.choices
-        lines = [line for line in self.taught.form.short.lines(frame) for _ in choices]
+        choices = self.synthetic.form.choices
+        lines = [line for line in self.synthetic.form.short.lines(frame) for _ in choices]
         losses = self._losses(lines, choices * len(frame)).reshape(-1, len(frame), len(choices))
         return log_softmax(log_softmax(-losses, axis=2).mean(axis=0), axis=1)
 
     def _losses(self, lines: Sequence[str], answers: Sequence[str]) -> NDArray[np.float64]:
-        contexts = self.taught.contexts(self.lists.contexts)
+        contexts = self.synthetic.contexts(self.lists.contexts)
         return list_losses(self.tuned, contexts, lines, answers, self.limit)

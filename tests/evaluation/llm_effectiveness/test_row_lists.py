@@ -14,7 +14,7 @@ from test_llm_effectiveness import evaluator, separable, tiny, with_gaps
 from harmonic.errors import ConfigError
 from harmonic.evaluation.llm_effectiveness.answering import Tuned
 from harmonic.evaluation.llm_effectiveness.effectiveness import ALIKE
-from harmonic.evaluation.llm_effectiveness.row_lists import ListedModel, ListedRows, Lists, Taught, offsets
+from harmonic.evaluation.llm_effectiveness.row_lists import ListedModel, ListedRows, Lists, SyntheticLists, offsets
 from harmonic.evaluation.llm_effectiveness.wording import Wording, whole_target
 from harmonic.prompts.chat import Chat
 from harmonic.tables.splits import Splits
@@ -33,9 +33,9 @@ def listing(**settings):
     return evaluator(**{"form": "list", "tuning": TUNING, "lists": LISTS} | settings)
 
 
-def taught_on(splits: Splits, rows: int = 8, limit: int = 4000, seed: int = 0) -> tuple[Taught, Chat]:
+def taught_on(splits: Splits, rows: int = 8, limit: int = 4000, seed: int = 0) -> tuple[SyntheticLists, Chat]:
     chat, form = Chat(tiny().tokenizer()), ListedRows.of(splits.train, Wording(splits.schema, "Which?"))
-    return Taught.of(form, splits.train.frame, Lists(rows=rows), chat, limit, seed), chat
+    return SyntheticLists.of(form, splits.train.frame, Lists(rows=rows), chat, limit, seed), chat
 
 
 # ---- what is learnt
@@ -93,7 +93,7 @@ def test_contexts_and_rows_for_offsets_have_no_row_in_common():
     splits = separable(numeric=False)
     taught, _ = taught_on(splits)
     frame = pd.DataFrame({"sign": "x" * 40, "target": "no"}, index=range(80))
-    numbered = Taught(taught.form, [str(row) for row in range(80)], ["no"] * len(frame), 8, taught.order, 0)
+    numbered = SyntheticLists(taught.form, [str(row) for row in range(80)], ["no"] * len(frame), 8, taught.order, 0)
     contexts = numbered.contexts(3)
     shown = [part.text.rstrip() for prompt in contexts for part in prompt.parts[2::2]]
     assert len(shown) == 3 * 7 == len(set(shown))  # seven rows, and the one that is asked about

@@ -14,7 +14,7 @@ from experiments.collect.declared_metrics import declaration_of, declared_metric
 from experiments.collect.frame import tidy, wide, write_frames
 from experiments.collect.record import RunRecord, read_run
 from experiments.collect.runs import read_runs
-from experiments.collect.shown_metrics import Measure
+from experiments.collect.shown_metrics import MetricColumn
 from experiments.report.labelled_results import measured
 from experiments.report.tables import result_table
 from experiments.sweeps.records import recorded
@@ -155,7 +155,7 @@ def test_two_files_that_are_called_alike_are_two_datasets_and_are_not_ranked_tog
     records = read_runs([tmp_path])
     assert {record.dataset for record in records} == {"my (a/my.csv)", "my (b/my.csv)"}
     assert {record.variant for record in records} == {""}
-    table = result_table("t", "t", measured(tidy(records)), [Measure("new rows", "nrs")])
+    table = result_table("t", "t", measured(tidy(records)), [MetricColumn("new rows", "nrs")])
     assert table is not None
     best = [(row[1].text, row[2].text.split()[0]) for row in table.rows if row[2].best]
     assert best == [("smote", "0.201"), ("smote", "0.901")]

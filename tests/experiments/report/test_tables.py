@@ -18,16 +18,16 @@ from sweeps import failure, write_run
 from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.frame import tidy
 from experiments.collect.runs import read_runs
-from experiments.collect.shown_metrics import Measure, columns, goodness, number
+from experiments.collect.shown_metrics import MetricColumn, columns, goodness, number
 from experiments.report.labelled_results import measured
 from experiments.report.published import published_figures, published_table
 from experiments.report.significance import MIN_PAIRS, compare, holm, significance_table
 from experiments.report.tables import Cell, ResultTable, all_tables, result_table
 from experiments.report.typeset import escape_latex, escape_markdown, latex, markdown
 
-WD, MLE, NRS = Measure("WD", "wasserstein"), Measure("MLE", "mle/{headline}"), Measure("NRS", "nrs")
-SHARE, HOLDOUT = Measure("share", "dcr/share"), Measure("holdout", "dlt_holdout")
-ATTACK = Measure("attack", "mia/dcr/auc")
+WD, MLE, NRS = MetricColumn("WD", "wasserstein"), MetricColumn("MLE", "mle/{headline}"), MetricColumn("NRS", "nrs")
+SHARE, HOLDOUT = MetricColumn("share", "dcr/share"), MetricColumn("holdout", "dlt_holdout")
+ATTACK = MetricColumn("attack", "mia/dcr/auc")
 NASTY = 'a_b & 50% $x$ #1 {c} ~d ^e \\f <script>alert("1")</script> | [g] *h* `i`'
 
 
@@ -35,7 +35,7 @@ def values_of(outputs: Path) -> pd.DataFrame:
     return measured(tidy(read_runs([outputs])))
 
 
-def table_of(outputs: Path, *measures: Measure) -> ResultTable:
+def table_of(outputs: Path, *measures: MetricColumn) -> ResultTable:
     table = result_table("name", "Title", values_of(outputs), measures)
     assert table is not None
     return table
@@ -84,11 +84,11 @@ def test_one_seed_has_no_spread_and_another_number_of_seeds_is_said(tmp_path: Pa
         (HOLDOUT, "dlt_holdout", {"smote": -0.3, "tvae": -0.1, "ctgan": 0.1}, set()),  # both are what is wanted
         (HOLDOUT, "dlt_holdout", {"smote": -0.3, "tvae": 0.2, "ctgan": 0.1}, {"smote"}),
         (ATTACK, "mia/dcr/auc", {"smote": 0.3, "tvae": 0.55, "ctgan": 0.9}, {"tvae"}),  # reversed is not perfect
-        (Measure("low", "mia/dcr/auc/low"), "mia/dcr/auc/low", {"smote": 0.1, "tvae": 0.2}, set()),  # no direction
+        (MetricColumn("low", "mia/dcr/auc/low"), "mia/dcr/auc/low", {"smote": 0.1, "tvae": 0.2}, set()),  # no direction
     ],
 )  # fmt: skip
 def test_the_best_by_direction_is_bold_where_seeds_bear_it_out(
-    tmp_path: Path, measure: Measure, name: str, figures: dict[str, float], best: set[str]
+    tmp_path: Path, measure: MetricColumn, name: str, figures: dict[str, float], best: set[str]
 ) -> None:
     write_seeds(tmp_path, name, figures)
     cells = column(table_of(tmp_path, measure), measure.title)
