@@ -73,7 +73,7 @@ def test_what_cannot_be_is_told_at_once() -> None:
         Harmonic(llm="tiny").fit(frame(), target="chrun")
     with pytest.raises(ConfigError, match=r"llm=smollm(.|\n)*smollm2_135m"):
         Harmonic(llm="smollm").fit(frame(), target="churn")
-    with pytest.raises(DataError, match="more than one value"):
+    with pytest.raises(DataError, match="a cell with several values"):
         Harmonic(llm="tiny").fit(pd.DataFrame({"a": [[1]], "b": [1]}))
     with pytest.raises(ConfigError, match=r"generator\.neighbors\.k=5"):
         Harmonic(llm="tiny").fit(frame(4), target="churn")
