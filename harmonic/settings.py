@@ -8,9 +8,8 @@ that names the setting, says what is allowed, and shows a value that works.
 from __future__ import annotations
 
 import inspect
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import (
@@ -18,8 +17,6 @@ from typing import (
     Any,
     Literal,
     NotRequired,
-    Required,
-    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -30,21 +27,10 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from harmonic.errors import ConfigError, unknown
 from harmonic.shell import override
+from harmonic.type_hints import Fields as Fields
+from harmonic.type_hints import Scalar, described, fits, mapping_of, needed, options, text_of, unwrapped
 
 NOTHING: Any = inspect.Parameter.empty
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Marks a mapping of settings: its keys are the arguments of the class `of`."""
-
-    of: type
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """Marks a text that YAML may read as a number or a truth value, such as a column called 2024."""
-
 
 Count = Annotated[int, Ge(1)]
 """A whole number of at least 1."""
@@ -94,7 +80,7 @@ def check_value(hint: Any, value: Any, key: str, default: Any = NOTHING) -> None
     """Check the value by the type hint. Raises ConfigError; its fix is the default, if there is one."""
     if isinstance(value, Mapping) and "_target_" in value:
         return
-    inner = _mapping_of(hint)
+    inner = mapping_of(hint)
     if inner is not None and isinstance(value, Mapping):
         kind, closed = inner
         if closed:
@@ -102,15 +88,8 @@ def check_value(hint: Any, value: Any, key: str, default: Any = NOTHING) -> None
         else:
             check_arguments(kind, value, key)
         return
-    if not _fits(hint, value):
+    if not fits(hint, value):
         raise ConfigError(key, value, f"must be {described(hint)}", _advice(hint, value, key, default))
-
-
-def described(hint: Any) -> str:
-    """The values that a type hint allows, in words, such as "a whole number of at least 1, or null"."""
-    options = _options(hint)
-    words = [_option(option) for option in options if option is not type(None)]
-    return " or ".join(words) + (", or null" if type(None) in options else "")
 
 
 def allowed(target: Callable[..., Any]) -> dict[str, tuple[str, Any]]:
@@ -119,12 +98,12 @@ def allowed(target: Callable[..., Any]) -> dict[str, tuple[str, Any]]:
     The second entry is the class or TypedDict of the keys, if the value is a mapping of settings.
     """
     if is_typeddict(target):
-        hints = {name: _needed(hint) for name, hint in get_type_hints(target, include_extras=True).items()}
+        hints = {name: needed(hint) for name, hint in get_type_hints(target, include_extras=True).items()}
     else:
         known = _hints(target)
         named = [one.name for one in _signature(target).values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
         hints = {name: known.get(name, Any) for name in named if name != "self"}
-    return {name: (described(hint), (_mapping_of(hint) or (None,))[0]) for name, hint in hints.items()}
+    return {name: (described(hint), (mapping_of(hint) or (None,))[0]) for name, hint in hints.items()}
 
 
 def near(key: str, wrong: str, known: Iterable[str]) -> str:
@@ -132,11 +111,6 @@ def near(key: str, wrong: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(wrong, names, n=2, cutoff=0.6)
     return " or ".join(override(key, name) for name in close) or f"known: {', '.join(sorted(names))}"
-
-
-def text_of(value: Any) -> str:
-    """A scalar as it is written in YAML or on the command line: true, not True."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # ---- type hints
@@ -155,41 +129,9 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _options(hint: Any) -> list[Any]:
-    """The alternatives of a union, in order; for another hint, the hint itself."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return [option for part in get_args(hint) for option in _options(part)]
-    return [hint]
-
-
-def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A hint without its annotations, and the annotations."""
-    if get_origin(hint) is Annotated:
-        inner, *marks = get_args(hint)
-        return inner, tuple(marks)
-    return hint, ()
-
-
-def _mapping_of(hint: Any) -> tuple[Any, bool] | None:
-    """The class (False) or TypedDict (True) whose keys a mapping has, if the hint says so."""
-    for option in _options(hint):
-        inner, marks = _unwrapped(option)
-        for mark in marks:
-            if isinstance(mark, Fields):
-                return mark.of, False
-        if is_typeddict(inner):
-            return inner, True
-    return None
-
-
-def _needed(hint: Any) -> Any:
-    """The hint of a TypedDict's key, whether or not the key must be there."""
-    return get_args(hint)[0] if get_origin(hint) in (NotRequired, Required) else hint
-
-
 def _check_typed_dict(kind: Any, value: Mapping[Any, Any], key: str) -> None:
     found = get_type_hints(kind, include_extras=True)
-    hints = {name: _needed(hint) for name, hint in found.items()}
+    hints = {name: needed(hint) for name, hint in found.items()}
     optional = NotRequired if kind.__total__ else None
     required = [name for name, hint in found.items() if optional and get_origin(hint) is not optional]
     for name, inner in value.items():
@@ -201,93 +143,22 @@ def _check_typed_dict(kind: Any, value: Mapping[Any, Any], key: str) -> None:
             raise _missing(_path(key, name), hints[name])
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    from pydantic import ValidationError
-
-    if isinstance(value, tuple | list):  # YAML has one kind of sequence
-        value = list(value)
-    try:
-        _adapter(_plain(hint)).validate_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=512)
-def _adapter(hint: Any) -> Any:
-    from pydantic import ConfigDict, InstanceOf, TypeAdapter
-
-    if is_dataclass(hint):
-        return TypeAdapter(InstanceOf[hint])
-    config = ConfigDict(arbitrary_types_allowed=True, strict=True, allow_inf_nan=False)
-    return TypeAdapter(hint, config=config)
-
-
-def _plain(hint: Any) -> Any:
-    """The hint for Pydantic: a Scalar may be a number, and a list any sequence."""
-    inner, marks = _unwrapped(hint)
-    if any(isinstance(mark, Scalar) for mark in marks):
-        return Union[str, int, float, bool]  # noqa: UP007 (built at run time)
-    if marks:
-        kept = [mark for mark in marks if not isinstance(mark, Fields)]
-        return Annotated[(_plain(inner), *kept)] if kept else _plain(inner)
-    origin, arguments = get_origin(inner), get_args(inner)
-    if origin in (Union, types.UnionType):
-        return Union[tuple(_plain(option) for option in arguments)]  # noqa: UP007
-    if origin in (list, tuple, Sequence):
-        return list[_plain(arguments[0])]  # type: ignore[misc]
-    if origin in (dict, Mapping):
-        return dict[_plain(arguments[0]), _plain(arguments[1])]  # type: ignore[misc]
-    if is_typeddict(inner):
-        return dict[str, Any]
-    return inner
-
-
 # ---- words
-
-
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "anything"}
-
-
-def _option(hint: Any) -> str:
-    inner, marks = _unwrapped(hint)
-    origin, arguments = get_origin(inner), get_args(inner)
-    if any(isinstance(mark, Scalar) for mark in marks):
-        return "a text"
-    if origin is Literal:
-        return "one of " + ", ".join(map(text_of, arguments))
-    if origin in (list, tuple, Sequence):
-        return f"a list, each {described(arguments[0])}"
-    if origin in (dict, Mapping) or is_typeddict(inner) or inner is dict:
-        return "a mapping, such as {name: value}"
-    limits = [
-        words.format(getattr(mark, name)) for mark in marks for kind, name, words in _LIMITS if type(mark) is kind
-    ]
-    name = _NAMES.get(inner) or f"a {getattr(inner, '__name__', inner)}"
-    return name + (" " + " and ".join(limits) if limits else "")
-
-
-_LIMITS: tuple[tuple[type, str, str], ...] = (
-    (Ge, "ge", "of at least {}"),
-    (Gt, "gt", "above {}"),
-    (Le, "le", "of at most {}"),
-    (Lt, "lt", "below {}"),
-)
 
 
 def _advice(hint: Any, value: Any, key: str, default: Any) -> str:
     """A setting that works, or similar names."""
-    for option in _options(hint):
-        inner, _ = _unwrapped(option)
+    for option in options(hint):
+        inner, _ = unwrapped(option)
         if get_origin(inner) is Literal and isinstance(value, str):
             return near(key, value, map(text_of, get_args(inner)))
-    if isinstance(value, float) and value.is_integer() and _fits(hint, int(value)):
+    if isinstance(value, float) and value.is_integer() and fits(hint, int(value)):
         return override(key, int(value))
-    if isinstance(value, str) and _fits(hint, [value]):
+    if isinstance(value, str) and fits(hint, [value]):
         return override(key, [value])
-    if isinstance(value, list | tuple) and len(value) == 1 and _fits(hint, value[0]):
+    if isinstance(value, list | tuple) and len(value) == 1 and fits(hint, value[0]):
         return override(key, value[0])
-    if default is not NOTHING and default is not MISSING and _can_be_typed(default) and _fits(hint, default):
+    if default is not NOTHING and default is not MISSING and _can_be_typed(default) and fits(hint, default):
         return override(key, default)
     example = _example(hint)
     return override(key, example) if example is not NOTHING else f"give {described(hint)}"
@@ -302,7 +173,7 @@ def _can_be_typed(value: Any) -> bool:
 def _example(hint: Any) -> Any:
     """A value that fits."""
     candidates: tuple[Any, ...] = (None, 1, 0.5, 2, 0, False, "auto", [], {})
-    return next((value for value in candidates if _fits(hint, value)), NOTHING)
+    return next((value for value in candidates if fits(hint, value)), NOTHING)
 
 
 def _missing(key: str, hint: Any) -> ConfigError:

@@ -1,1 +1,1 @@
-"""A tuned language model writes rows: freely, or held to the schema."""
+"""A tuned language model writes rows: freely, or constrained to the schema."""

@@ -98,7 +98,7 @@ class RowConstraints:
     _compiled: dict[tuple[tuple[str, ...], str], tuple[Any, str]] = field(default_factory=dict, init=False, repr=False)
 
     def start(self, order: Sequence[str], conditions: Conditions | None = None) -> RowConstraint:
-        """The constraint of a new row, columns in `order`, held to `conditions` (None: those of all rows)."""
+        """The constraint of a new row, columns in `order`, under these conditions (None: those of all rows)."""
         from llguidance import LLMatcher
 
         held = self.conditions if conditions is None else conditions

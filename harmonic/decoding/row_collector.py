@@ -1,6 +1,6 @@
 """Rows as they come in, batch after batch: valid rows are kept, rejected answers are counted by their reason.
 
-A finished batch is appended to progress.jsonl. A killed run goes on after its last finished batch, and ends with the
+A finished batch is appended to progress.jsonl. A killed run continues after its last finished batch, and ends with the
 same table as a run that was not killed.
 """
 

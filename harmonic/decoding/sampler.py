@@ -167,7 +167,8 @@ class Sampler:
         """The prompt of each row. Raises ConfigError for too few or too long prompts."""
         needed = self.settings.prompts_needed(n)
         if len(prompts) < needed:
-            raise ConfigError("n_samples", n, f"needs {needed} prompts, there are {len(prompts)}", "prepare anew")
+            problem = f"needs {needed} prompts, there are {len(prompts)}"
+            raise ConfigError("n_samples", n, problem, "write the prompts again: force=true")
         ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
         room = self.decoder.max_new_tokens
         check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
@@ -233,7 +234,7 @@ class Sampler:
         return {**self.conditions, column.name: Condition(column=column, values=(label,))}
 
     def _identity(self, asked: _Asked, n: int) -> str:
-        """A hash of all that the rows depend on, except the model, which the folder stands for."""
+        """A hash of all that the rows depend on, except the model, which the folder is for."""
         settings = {**asdict(self.settings), "orders": asdict(self.orders), "room": self.decoder.max_new_tokens}
         settings |= {"format": type(self.row_format).__name__, "log": LOG_VERSION}
         text = canonical({"prompts": asked.ids, "n": n, "seed": asked.seed, "settings": settings}) + repr(self.schema)

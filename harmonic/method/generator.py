@@ -51,7 +51,7 @@ _FEW = 4  # times the rows of a prompt: with fewer rows to choose from, each is 
 class HarmonicGenerator(LanguageGenerator):
     """Learns rows from prompts of similar rows, and draws new ones from prompts of other rows.
 
-    neighbors: {"k": rows that a prompt shows, "metric": "mixed", "reference" or "random"}. filter and filter_threshold:
+    neighbors: {"k": rows that a prompt shows, "metric": see harmonic.prompts.neighbors}. filter and filter_threshold:
     tune on a row only if more than that many neighbours share its label (classification only). row_format: how rows are
     written, a file in harmonic/prompts/row_formats. numbers: "text", or "quantiles", which are codes of one or two
     digits (harmonic.tables.codes.quantiles). categories: "text", or "letters", which replace longer texts
@@ -129,7 +129,7 @@ class HarmonicGenerator(LanguageGenerator):
         return self._rounds({}).sample(self.fitted.files.sampling(), n, seed=seed, directory=directory)
 
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
-        """The same from new prompts, with every row held to the conditions in decoding; the budget is not needed.
+        """The same from new prompts, with the conditions as constraints in decoding; the budget is not needed.
 
         Prompts show training rows that satisfy the conditions, as far as there are any, or neighbours of such rows. A
         constrained row begins with the columns of the conditions. Without permutation it keeps the table's order, and
@@ -171,8 +171,8 @@ class HarmonicGenerator(LanguageGenerator):
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
         """All rows, if each is learnt or shown; else the answers, or the rows around which lists were made.
 
-        Their neighbours are learnt, too, but they are no random part of the table: rows in dense places are neighbours
-        of many. Compared with unseen rows they would seem to leak although nothing leaks.
+        Their neighbours are learnt, too, but they are not a random part of the table: rows in dense places are
+        neighbours of many. Compared with unseen rows they would seem to leak although nothing leaks.
         """
         prompts = subset(PromptFiles(prepared).training(), Tuning(**self.tuning).max_examples, seed)
         if len({row for prompt in prompts for row in (*prompt.learnt_rows, *prompt.rows)}) == rows:

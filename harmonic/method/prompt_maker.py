@@ -81,7 +81,7 @@ class PromptMaker:
         return training, made.make(table, context, self.sampling.prompts_needed(self.n))
 
     def validation(self, fit: PromptFit) -> list[Prompt]:
-        """The prompts that tell when to stop tuning; none if no rows are kept back."""
+        """The prompts that decide when to stop tuning; none if no rows are kept back."""
         if not len(self.kept_back):
             return []
         table = fit.table(self.table)

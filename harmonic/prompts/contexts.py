@@ -60,7 +60,7 @@ class RandomRows:
         raise ConfigError("generator.neighbors.k", self.k, problem, "lower it, or use more training rows")
 
     def center(self, place: int) -> None:
-        """There is no row at the centre."""
+        """None: there is no central row."""
 
     def _draws(self, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """New random sets of k rows: from `among` as far as possible, and finally from all rows."""
@@ -137,7 +137,7 @@ class NoRows:
         return np.zeros(0, dtype=np.int64), np.random.default_rng(derive(self.seed, "no context", place))
 
     def center(self, place: int) -> None:
-        """There is no row at the centre."""
+        """None: there is no central row."""
 
 
 class Contexts(Protocol):

@@ -102,7 +102,7 @@ def sampling_prompts(
 
 
 def _labels(table: Table, contexts: Contexts, n: int) -> list[str | None]:
-    """The label at the centre of each prompt, as text; None if there is no centre, or the target is no category."""
+    """The label of the central row of each prompt, as text; None without a centre, or if the target is numeric."""
     if not table.schema.task.is_classification:
         return [None] * n
     column, labels = table.schema[table.schema.target], table.target.tolist()

@@ -11,13 +11,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.progress import Progress
+from harmonic.tuning.token_trees import TokenTree, common_start, token_trees
 
 if TYPE_CHECKING:
     import torch
@@ -113,70 +113,22 @@ def _packed_nll(
         return
     # The last token of a prompt is never shared: it predicts the first token of the answer.
     shortest = min(len(pair) - length for pair, length in zip(pairs, lengths, strict=True))
-    shared = min(_common(min(pairs), max(pairs)), shortest - 1)
+    shared = min(common_start(min(pairs), max(pairs)), shortest - 1)
     cache = DynamicCache()
     with _masked_attention(model):
         if shared:
             ids = torch.tensor([pairs[0][:shared]], device=model.device)
             model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        for tree in _trees([pair[shared:] for pair in pairs], limit):
+        for tree in token_trees([pair[shared:] for pair in pairs], limit):
             of = [lengths[index] for index in tree.members]
             yield tree.members, _tree_nll(model, cache, shared, tree, of, vocabulary)
-
-
-@dataclass(slots=True)
-class _Tree:
-    """Sequences that share their starts. A node is a token; its depth is its position in the sequence.
-
-    paths: the nodes of each sequence, in order. members: the number of each sequence.
-    """
-
-    tokens: list[int] = field(default_factory=list)
-    depths: list[int] = field(default_factory=list)
-    paths: list[list[int]] = field(default_factory=list)
-    members: list[int] = field(default_factory=list)
-
-    def add(self, member: int, sequence: list[int], known: int) -> None:
-        """Add a sequence that shares its first `known` tokens with the last one."""
-        new = range(len(self.tokens), len(self.tokens) + len(sequence) - known)
-        self.paths.append([*(self.paths[-1][:known] if known else []), *new])
-        self.tokens += sequence[known:]
-        self.depths += range(known, len(sequence))
-        self.members.append(member)
-
-    def visible(self) -> NDArray[np.bool_]:
-        """Which nodes each node sees, itself and those before it in its sequence: (nodes, nodes)."""
-        sees = np.zeros((len(self.tokens), len(self.tokens)), dtype=bool)
-        for path in self.paths:
-            sees[np.ix_(path, path)] |= np.tri(len(path), dtype=bool)
-        return sees
-
-
-def _trees(sequences: list[list[int]], limit: int) -> Iterator[_Tree]:
-    """Trees of at most `limit` nodes, or of one longer sequence, in lexicographic order."""
-    tree, before = _Tree(), list[int]()
-    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
-        sequence = sequences[index]
-        known = _common(before, sequence)
-        if tree.members and len(tree.tokens) + len(sequence) - known > limit:
-            yield tree
-            tree, known = _Tree(), 0
-        tree.add(index, sequence, known)
-        before = sequence
-    yield tree
-
-
-def _common(first: list[int], second: list[int]) -> int:
-    """How many tokens both share at the start."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
 def _tree_nll(
     model: PreTrainedModel,
     cache: DynamicCache,
     shared: int,
-    tree: _Tree,
+    tree: TokenTree,
     lengths: list[int],
     vocabulary: Vocabulary | None,
 ) -> list[NDArray[np.float64]]:
