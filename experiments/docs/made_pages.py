@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,21 @@ def _notebook() -> str:
     return markdown(read()).partition("\n")[2]  # the page has a title of its own
 
 
+def _folders() -> str:
+    """A row for each package: its path, and the first line of its docstring."""
+    rows = ["| folder | what is in it |", "|---|---|"]
+    for top in ("harmonic", "baselines", "experiments"):
+        for path in sorted((EXPERIMENTS.parent / top).rglob("__init__.py")):
+            told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            rows.append(f"| `{path.parent.relative_to(EXPERIMENTS.parent)}` | {told.splitlines()[0]} |")
+    return "\n".join(rows) + "\n"
+
+
 MADE: dict[str, Callable[[], str]] = {
     "<!-- settings -->": _settings,
     "<!-- metrics -->": _metrics,
     "<!-- log -->": _log,
+    "<!-- folders -->": _folders,
     "<!-- notebook -->": _notebook,
 }
 """Marks in pages, and what stands in their place in the site."""
