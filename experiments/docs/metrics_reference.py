@@ -7,8 +7,8 @@ import pkgutil
 
 import yaml
 
-from experiments.docs.settings_reference import CONF, escaped, files
-from experiments.docs.yaml_comments import bases, header
+from experiments.docs.settings_reference import escaped
+from experiments.docs.yaml_comments import CONF, bases, files, header
 from harmonic.evaluation.base import Metric
 
 

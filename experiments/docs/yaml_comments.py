@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -45,6 +47,11 @@ def bases(path: Path) -> tuple[str, ...]:
     """The files that the file's defaults list puts it on top of."""
     read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return tuple(name for name in read.get("defaults", []) if isinstance(name, str) and name != "_self_")
+
+
+def files(group: str) -> list[Path]:
+    """The files of a group, those that build on others last."""
+    return sorted((CONF / group).glob("*.yaml"), key=lambda path: (bool(bases(path)), path.stem))
 
 
 def _below(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Setting]:

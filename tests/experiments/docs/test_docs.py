@@ -21,16 +21,10 @@ from pages import DOCS, PAGES, README, ROOT, blocks, called, commands, files_in,
 
 from experiments.configuration.hydra_errors import resolved
 from experiments.docs.made_pages import MADE, filled
-from experiments.docs.settings_reference import (
-    CHOICES,
-    PRESETS,
-    entries,
-    files,
-    in_docstring,
-    run_entries,
-    sizes,
-)
-from experiments.docs.yaml_comments import bases, header, settings
+from experiments.docs.setting_entries import entries, run_entries, sizes
+from experiments.docs.setting_meanings import in_docstring
+from experiments.docs.settings_reference import CHOICES, PRESETS
+from experiments.docs.yaml_comments import bases, files, header, settings
 
 LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)\)")
 PLUGINS = {"ray": "hydra_plugins.hydra_ray_launcher", "slurm": "hydra_plugins.hydra_submitit_launcher"}
