@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
-from harmonic.progress import Progress
-from harmonic.tuning.settings import History
+from harmonic.progress import History, Progress
 
 ROW = "training_row"
 """The name in a batch for the positions of its rows in the training table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,10 @@ logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 15.0
 """Without a terminal, the time between two lines."""
+
+
+History = Callable[[dict[str, float], int], None]
+"""Receives a point of a training, such as {"train/loss": …}, and the optimizer step."""
 
 
 class Progress:

@@ -24,12 +24,11 @@ from harmonic.errors import ConfigError
 from harmonic.llm.hub_model import HubModel
 from harmonic.llm.language_model import LanguageModel
 from harmonic.llm.machine import processes
-from harmonic.progress import Progress
+from harmonic.progress import History, Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Chance, Count, Positive
 from harmonic.tables.table import Table
 from harmonic.tuning.lora import free_memory, load_tuned
-from harmonic.tuning.settings import History
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -25,12 +25,11 @@ from baselines.foreign_training import (
 from baselines.realtabformer.encoding import RowTokens, coded
 from harmonic.errors import ConfigError
 from harmonic.llm.machine import processes
-from harmonic.progress import Progress
+from harmonic.progress import History, Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Count, Natural, Positive
 from harmonic.tables.table import Kind, Table
 from harmonic.tuning.lora import free_memory
-from harmonic.tuning.settings import History
 
 DROPPED = ("overwrite_output_dir", "evaluation_strategy")
 """Arguments that realtabformer passes to TrainingArguments, and that transformers 5 no longer has."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from harmonic.generators.rejection import draw_by_rejection
 from harmonic.generators.sample import Sample
+from harmonic.progress import History
 from harmonic.tables.conditions import Conditions
 from harmonic.tables.splits import Splits
 
@@ -93,7 +93,7 @@ class LanguageGenerator(Generator):
     history: if it is set, it is called with each point of the tuning: ({"train/loss": …}, step).
     """
 
-    history: Callable[[dict[str, float], int], None] | None = None
+    history: History | None = None
 
     @abstractmethod
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:

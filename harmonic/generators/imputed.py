@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from harmonic.generators.base import Generator, LanguageGenerator
 from harmonic.generators.sample import Sample
+from harmonic.progress import History
 from harmonic.tables.missing_values import Imputation
 from harmonic.tables.splits import Splits
 
@@ -50,9 +51,13 @@ class ImputedLanguage(Imputed, LanguageGenerator):
 
     generator: LanguageGenerator
 
-    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        self.generator.history = self.history
-        return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
+    @property
+    def history(self) -> History | None:
+        return self.generator.history
+
+    @history.setter
+    def history(self, history: History | None) -> None:
+        self.generator.history = history
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         return self.generator.nll(self.whole.frame(rows))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
 from harmonic.generators.imputed import imputed
 from harmonic.generators.rejection import draw_by_rejection
+from harmonic.progress import History
 from harmonic.tables.conditions import Conditions
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.splits import Splits
@@ -85,9 +86,13 @@ class RuledLanguage(Ruled, LanguageGenerator):
 
     generator: LanguageGenerator
 
-    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        self.generator.history = self.history
-        return super().fit(splits, seed=seed, prepared=prepared, directory=directory)
+    @property
+    def history(self) -> History | None:
+        return self.generator.history
+
+    @history.setter
+    def history(self, history: History | None) -> None:
+        self.generator.history = history
 
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         return self.generator.nll(self._whole_rules.reduce(rows))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
+from harmonic.progress import History
 from harmonic.tuning.examples import IGNORED, Encoded
-from harmonic.tuning.settings import History
 
 if TYPE_CHECKING:
     from harmonic.tuning.trainer import AnswerTrainer

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from harmonic.errors import DataError
 from harmonic.llm.language_model import LanguageModel
 from harmonic.llm.weights import quiet_libraries
-from harmonic.progress import Progress
+from harmonic.progress import History, Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt
 from harmonic.randomness import derive, seeded
 from harmonic.tuning.examples import IGNORED, Encoded, encode, occurring
 from harmonic.tuning.folder import TuningFolder
-from harmonic.tuning.settings import History, Tuning
+from harmonic.tuning.settings import Tuning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

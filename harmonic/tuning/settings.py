@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,9 +13,6 @@ from harmonic.settings import Chance, Count, NotNegative, Positive, check_fields
 
 CPU_TOKENS = 3072  # at once: with more, two cores share the work better (experiments/benchmarks/tuning.py)
 Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear", "polynomial"]
-
-History = Callable[[dict[str, float], int], None]
-"""Receives points such as {"train/loss": …}, with the optimizer step."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ from trl import SFTConfig, SFTTrainer
 from harmonic.llm.language_model import LanguageModel
 from harmonic.llm.machine import processes
 from harmonic.llm.weights import quiet_libraries
-from harmonic.progress import Progress
+from harmonic.progress import History, Progress
 from harmonic.randomness import derive
 from harmonic.tuning.examples import IGNORED, Encoded
-from harmonic.tuning.settings import History, Tuning
+from harmonic.tuning.settings import Tuning
 
 
 class AnswerTrainer(SFTTrainer):
