@@ -127,22 +127,7 @@ def _former(
 
     seen: receives the positions of the rows that these trainers train on.
     """
-    from transformers import GPT2Config, PrinterCallback
-
-    package = library()
-
-    class Reported(package.REaLTabFormer):  # type: ignore[name-defined]
-        def _split_train_eval_dataset(self, dataset: Any) -> Any:
-            return super()._split_train_eval_dataset(dataset.add_column(ROW, list(range(len(dataset)))))
-
-        def _build_tabular_trainer(self, *args: Any, **kwargs: Any) -> Any:
-            trainer = super()._build_tabular_trainer(*args, **kwargs)
-            trainer.remove_callback(PrinterCallback)
-            if settings.n_critic <= 0:  # no training continues from a checkpoint
-                trainer.remove_callback(package.rtf_trainer.SaveEpochEndCallback)
-            trainer.add_callback(report)
-            note_rows(trainer, seen)
-            return trainer
+    from transformers import GPT2Config
 
     a_step = settings.batch_size * settings.gradient_accumulation_steps
     steps = settings.epochs * -(-len(table) // a_step)
@@ -151,7 +136,7 @@ def _former(
         problem = f"cannot be kept while the stopping rule trains in parts, {steps} steps in all"
         fix = "generator.tuning.n_critic=0, or generator.tuning.max_steps=null"
         raise ConfigError("generator.tuning.max_steps", limit, problem, fix)
-    former = Reported(
+    former = _reported_class(report, seen, keep_checkpoints=settings.n_critic > 0)(
         model_type="tabular",
         tabular_config=GPT2Config(**{"n_layer": 6, **settings.gpt2}) if settings.gpt2 else None,
         checkpoints_dir=str(checkpoints),
@@ -179,6 +164,28 @@ def _former(
     for name in DROPPED:
         former.training_args_kwargs.pop(name, None)
     return former
+
+
+def _reported_class(report: Any, seen: set[int], *, keep_checkpoints: bool) -> Any:
+    """The library's class, with numbered rows, and with `report` and `seen` in every trainer that it builds."""
+    from transformers import PrinterCallback
+
+    package = library()
+
+    class Reported(package.REaLTabFormer):  # type: ignore[name-defined]
+        def _split_train_eval_dataset(self, dataset: Any) -> Any:
+            return super()._split_train_eval_dataset(dataset.add_column(ROW, list(range(len(dataset)))))
+
+        def _build_tabular_trainer(self, *args: Any, **kwargs: Any) -> Any:
+            trainer = super()._build_tabular_trainer(*args, **kwargs)
+            trainer.remove_callback(PrinterCallback)
+            if not keep_checkpoints:  # no training continues from one
+                trainer.remove_callback(package.rtf_trainer.SaveEpochEndCallback)
+            trainer.add_callback(report)
+            note_rows(trainer, seen)
+            return trainer
+
+    return Reported
 
 
 def _characters(table: Table) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -40,7 +40,7 @@ class Answers:
     def plain(self) -> dict[str, Any]:
         """The answers as JSON values."""
         rejected = [[reason, column, count] for (reason, column), count in sorted(self.rejected.items())]
-        return asdict(self) | {"rejected": rejected}
+        return {"rows": self.rows, "rejected": rejected, "tokens": self.tokens, "cut": self.cut}
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> Answers:

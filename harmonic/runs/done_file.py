@@ -51,5 +51,5 @@ def outdated(folder: Path, versions: Mapping[str, int]) -> list[str]:
         had = json.loads((folder / "DONE").read_text(encoding="utf-8")).get("stage_versions", {})
     except (OSError, ValueError, AttributeError):
         return []
-    told = {name: (had.get(name, "none"), versions.get(name, "none")) for name in sorted({*had, *versions})}
-    return [f"{name}: version {before} -> {now}" for name, (before, now) in told.items() if before != now]
+    pairs = {name: (had.get(name, "none"), versions.get(name, "none")) for name in sorted({*had, *versions})}
+    return [f"{name}: version {before} -> {now}" for name, (before, now) in pairs.items() if before != now]
