@@ -98,7 +98,7 @@ def read_settings(words: Sequence[str]) -> SampleSettings:
             raise ConfigError(key, text, f"cannot be read: {str(error).splitlines()[0]}", fix) from None
     for key, least in (("n", 1), ("budget", 1), ("temperature", 0), ("seed", 0)):
         if found.get(key) is not None and not found[key] >= least:
-            raise ConfigError(key, found[key], f"is below {least}", f"{key}={least} or more")
+            raise ConfigError(key, found[key], f"must be at least {least}", f"{key}={least}")
     return SampleSettings(**found)
 
 

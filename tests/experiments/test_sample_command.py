@@ -127,7 +127,7 @@ def test_seeds_give_other_rows_than_each_other_and_the_run(resampled: Path) -> N
         (["condition=1"], "must name columns"),
         (["condition={Age: "], "cannot be read"),
         (["n=many"], "n=many: cannot be read"),
-        (["n=0"], "n=0: is below 1"),
+        (["n=0"], "n=0: must be at least 1"),
         (["size=3"], "size=3: unknown setting"),
         (["temperature=0.9"], "marginals has none"),
     ],

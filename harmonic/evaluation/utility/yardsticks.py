@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harmonic.errors import ConfigError, DataError, unknown
-from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
+from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, check_names
 from harmonic.evaluation.comparison.encoding import subsample, usable_rows
 from harmonic.evaluation.fidelity.columns_and_pairs import column_shapes, contingency_similarity, correlation_similarity
 from harmonic.evaluation.result_cache import cached_result
@@ -32,6 +32,7 @@ FORMAT = 1
 
 LIKENESS = ("column_shapes", "correlation_similarity", "contingency_similarity")
 """Metrics of likeness, as in the fidelity evaluator; the last one only if there are no two numeric columns."""
+_KEY = "evaluator.yardsticks"
 _MEANING = "of synthetic rows, of independent columns, and of as many real rows"
 
 
@@ -90,19 +91,13 @@ class Yardsticks(Evaluator):
         return measures
 
     def _check(self) -> None:
-        for model in self.models:
-            if model not in CLASSIFIERS:
-                raise unknown("evaluator.yardsticks.models", model, "model", CLASSIFIERS)
+        check_names(f"{_KEY}.models", self.models, CLASSIFIERS)
         names = [score.name for score in SCORES]
         if self.score is not None and self.score not in names:
-            raise unknown("evaluator.yardsticks.score", self.score, "score", names)
-        for key, value, least in (
-            ("models", len(self.models), 1),
-            ("draws", self.draws, 1),
-            ("max_rows", self.max_rows, 2),
-        ):
+            raise unknown(f"{_KEY}.score", self.score, "score", names)
+        for key, value, least in (("draws", self.draws, 1), ("max_rows", self.max_rows, 2)):
             if value < least:
-                raise ConfigError(f"evaluator.yardsticks.{key}", value, f"must be at least {least}", f"{key}={least}")
+                raise ConfigError(f"{_KEY}.{key}", value, f"must be at least {least}", f"{_KEY}.{key}={least}")
 
     def _score(self, splits: Splits) -> str:
         return self.score or ("f1_macro" if splits.schema.task.is_classification else "r2")

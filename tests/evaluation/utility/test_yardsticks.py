@@ -135,7 +135,7 @@ def test_too_few_test_rows_are_a_reason(toy, tested, assert_sound):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"models": ["liner"]}, "models=liner.*'linear'"), ({"models": []}, "models=0"), ({"draws": 0}, "draws=0"),
+        ({"models": ["liner"]}, "models=liner.*'linear'"), ({"models": []}, "one model"), ({"draws": 0}, "draws=0"),
         ({"score": "f1_makro"}, "score=f1_makro.*did you mean 'f1_macro'"), ({"max_rows": 1}, "max_rows=1"),
     ],
 )  # fmt: skip
