@@ -182,7 +182,7 @@ def test_no_predicate_that_singles_out_is_a_reason(toy):
     twice = Table(toy.train.frame.iloc[:4].assign(age=[1, 2, 1, 2], income=1.0, city=["bonn", "bonn", "cork", "cork"],
                                                   label=["no", "yes", "yes", "no"]), toy.schema)  # fmt: skip
     measures = Anonymeter(columns=1).evaluate(toy, twice, seed=0)
-    assert "fits one synthetic row alone" in measures.reasons["anonymeter/singling_out"]
+    assert "fits exactly one synthetic row" in measures.reasons["anonymeter/singling_out"]
     assert np.isfinite(measures["anonymeter/linkability"])
 
 
