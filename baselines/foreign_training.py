@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError
 from harmonic.progress import History, Progress
+from harmonic.time_limit import time_is_up
 
 ROW = "training_row"
 """The name in a batch for the positions of its rows in the training table."""
@@ -48,6 +49,8 @@ def logging_steps(steps: int) -> int:
 def reporter(progress: Progress, history: History | None) -> Any:
     """A callback that moves `progress` by optimizer steps, and sends points to `history` and to its own `points`.
 
+    It ends a training of one process when its time is up (harmonic.time_limit); of several processes none ends alone.
+
     points: [{"step", "train/loss"}, …]. Several trainings that continue each other may share the callback.
     """
     from transformers import TrainerCallback
@@ -64,6 +67,8 @@ def reporter(progress: Progress, history: History | None) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
                 progress.advance(state.global_step - progress.done)
+            if args.world_size == 1 and time_is_up():
+                control.should_training_stop = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
             if not (state.is_world_process_zero and logs and "loss" in logs):

@@ -38,6 +38,7 @@ from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
+from harmonic.time_limit import time_is_up
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +175,8 @@ class _Epochs:
         for epoch in self.epochs:
             yield epoch
             self.progress.advance()
+            if time_is_up():
+                return
 
     def set_postfix(self, **values: object) -> None:
         """TabDDPM's losses; their units are its own."""

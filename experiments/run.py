@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import experiments.choosing.sweeper  # noqa: F401 (registers itself with Hydra, as grid and search do)
 from experiments.configuration.building import built
 from experiments.configuration.checking import PARTS, check_folder
 from experiments.configuration.hydra_errors import check_words, plain_errors, resolved
@@ -63,6 +64,10 @@ def job(config: DictConfig) -> float | None:
     if context.mode is RunMode.MULTIRUN:
         return _sweep_job(config, choices, context)
     try:
+        said = any(word.startswith("evaluate_on=") for word in _words(context))  # as in one of its jobs, run by itself
+        if config.get("choose") is not None and not said:
+            problem = "tries several methods, and one command runs one job"
+            raise ConfigError("experiment", "choose", problem, "put -m before it: harmonic -m experiment=choose")
         run_job(config, choices, overrides=_words(context))
     except HarmonicError as error:
         logger.error("error: %s", error)

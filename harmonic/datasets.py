@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, unknown
+from harmonic.randomness import derive
 from harmonic.settings import Count, Text, check_fields, text_of
 from harmonic.tables.canaries import Canaries, plant
 from harmonic.tables.column_types.decided_kinds import decide_kinds
@@ -29,13 +31,13 @@ from harmonic.tables.reading.declared import Declared, read_declared, typed_tabl
 from harmonic.tables.reading.dialect import Dialect
 from harmonic.tables.reading.file_layout import FileLayout
 from harmonic.tables.reading.files import (
-    download_california,
     download_openml,
     is_parquet,
     read_csv,
     read_given_splits,
     read_packaged,
     read_parquet,
+    read_scikit_learn,
 )
 from harmonic.tables.reading.layout_search import find_layout
 from harmonic.tables.rules.rule_set import Rules
@@ -46,7 +48,7 @@ from harmonic.tables.splitting import PARTS, Fractions, check_learnable, given_p
 from harmonic.tables.table import Schema, Table
 from harmonic.tables.training_view import training_schema
 
-SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {"packaged": read_packaged, "scikit-learn": download_california}
+SOURCES: dict[str, Callable[[str], pd.DataFrame]] = {"packaged": read_packaged, "scikit-learn": read_scikit_learn}
 FORMATS = ("any", "plain")
 
 
@@ -74,6 +76,7 @@ class Dataset:
     words: Mapping[Text, Mapping[Text, Text]] | None = None  # column: {value: words for it}, in LLM evaluation
     canaries: Canaries | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
     split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
+    max_rows: Annotated[int, Ge(8)] | None = None  # of a larger table so many rows, drawn by the seed; None: all
     group: Text | None = None  # a column that says whose a row is, for the split; None: one that is found, if any
     rules: Wanted = "off"  # what is true in every row: auto | off | a list (harmonic.tables.rules.rule)
     formats: str = "any"  # any: values as people write them; plain: only plain numbers and categories
@@ -102,6 +105,7 @@ class Dataset:
         """
         check_fields(self, "dataset")
         texts, given, origin, file = self._read()
+        texts, given, drawn = self._drawn(texts, given, seed)
         own = self._named(list(texts.columns))
         table, layout, kept, notes, said = own._typed(texts, file)
         groups, people = own._people(texts[kept], layout)
@@ -116,7 +120,7 @@ class Dataset:
         train, val, test = (table.take(rows) for rows in positions)
         check_learnable(train)
         rules, found = own.rules_of(train, [val, test], said)
-        notes += [*([str(people)] if people else []), *decided, *unseen_classes(train), *found]
+        notes += [*drawn, *([str(people)] if people else []), *decided, *unseen_classes(train), *found]
         notes += likely_groups(rules, train) if people is None else []
         splits = Splits(
             train=train, val=val, test=test, source=origin, notes=tuple(notes), layout=layout, rules=rules,
@@ -249,6 +253,20 @@ class Dataset:
             known = [*SOURCES, "openml", "file"]
             raise unknown("dataset.source", self.source, "source", known)
         return SOURCES[self.source](self._own_name("dataset.source")), None, f"{self.source} {self.label}", None
+
+    def _drawn(
+        self, texts: pd.DataFrame, given: NDArray[np.int64] | None, seed: int
+    ) -> tuple[pd.DataFrame, NDArray[np.int64] | None, list[str]]:
+        """`max_rows` of the rows, in their order, their parts, and a note; all of them where there are no more.
+
+        Drawn before anything else is looked at, as if the file had no others.
+        """
+        if self.max_rows is None or len(texts) <= self.max_rows:
+            return texts, given, []
+        draw = np.random.default_rng(derive(seed if given is None else 0, "max_rows"))
+        rows = np.sort(draw.choice(len(texts), self.max_rows, replace=False))
+        note = f"{len(rows):,} of {len(texts):,} rows, drawn at random (dataset.max_rows)"
+        return texts.iloc[rows].reset_index(drop=True), None if given is None else given[rows], [note]
 
     def _download_openml(self) -> pd.DataFrame:
         if self.openml is None:

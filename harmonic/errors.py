@@ -40,6 +40,10 @@ def unknown(key: str, value: object, what: str, known: Iterable[str], *, name: s
     return ConfigError(key, value, problem, suggest(str(value) if name is None else name, known))
 
 
+class OverTimeError(HarmonicError):
+    """Fitting or drawing did not end within the time that it was given."""
+
+
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """The known names that are similar to `wrong`; all of them if none is."""
     known = sorted(known)

@@ -100,7 +100,7 @@ def test_every_field_of_a_generators_settings_is_in_its_file(generator: str, par
 def test_presets_that_compare_draw_as_many_rows_as_are_learnt_over_three_seeds_at_least() -> None:
     presets = {path.stem: path.read_text(encoding="utf-8") for path in (CONF / "experiment").glob("*.yaml")}
     comparing = {name for name, text in presets.items() if "PrintTables" in text} - {"quickstart"}  # a first look
-    assert comparing == {"ablation", "comparison", "dense_ablation", "main_results", "privacy"}
+    assert comparing == {"ablation", "comparison", "dense_ablation", "front", "main_results", "privacy"}
     for name in comparing:
         preset: Any = OmegaConf.load(CONF / "experiment" / f"{name}.yaml")
         assert preset.n_samples is None and len(str(preset.hydra.sweeper.params.seed).split(",")) >= 3, name

@@ -127,6 +127,48 @@ def test_packaged_schema_is_that_of_the_papers_splits(data_dir: Path) -> None:
         assert configured(name).load(0).schema == configured(name, data_dir).load(0).schema
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "classes"), [("wine", (113, 29, 36), 3), ("breast_cancer", (364, 91, 114), 2)]
+)
+def test_scikit_learns_own_tables_load_without_a_network(name: str, rows: tuple[int, ...], classes: int) -> None:
+    from sklearn import datasets
+
+    splits = configured(name).load(seed=0)
+    bunch = getattr(datasets, f"load_{name}")(as_frame=True)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == rows and sum(rows) == len(bunch.frame)
+    assert set(configured(name).labels or {}) == set(splits.train.target) and len(set(splits.train.target)) == classes
+    whole = pd.concat([part.frame for part in (splits.train, splits.val, splits.test)])
+    for column in bunch.feature_names:
+        assert sorted(whole[column]) == sorted(bunch.frame[column])
+    assert dict(whole["target"].value_counts()) == dict(zip(bunch.target_names, np.bincount(bunch.target), strict=True))
+
+
+def test_of_a_larger_table_so_many_rows_are_drawn_by_the_seed(tmp_path: Path) -> None:
+    whole = set(rows_of(from_csv(tmp_path, toy(200)).load(0)))
+    drawn = [from_csv(tmp_path, toy(200), max_rows=50).load(seed) for seed in (0, 0, 1)]
+    kept = [set(rows_of(splits)) for splits in drawn]
+    assert all(len(rows_of(splits)) == 50 and rows <= whole for splits, rows in zip(drawn, kept, strict=True))
+    assert kept[0] == kept[1] != kept[2] and drawn[0].fingerprint() == drawn[1].fingerprint()
+    assert "50 of 200 rows, drawn at random (dataset.max_rows)" in drawn[0].notes
+    small = from_csv(tmp_path, toy(40), max_rows=50).load(0)
+    assert len(rows_of(small)) == 40 and not any("drawn" in note for note in small.notes)
+
+
+def test_rows_drawn_from_given_splits_stay_in_their_part_whatever_the_seed(tmp_path: Path) -> None:
+    raw = tmp_path / "toy" / "raw"
+    raw.mkdir(parents=True)
+    given = {"train": toy(100), "val": toy(160)[100:130], "test": toy(160)[130:]}
+    for part, frame in given.items():
+        frame.to_csv(raw / f"toy_{part}.csv", index=False)
+    fields = {"name": "toy", "target": "churn", "data_dir": str(tmp_path), "max_rows": 60}
+    drawn = [configured("csv", None, **fields).load(seed) for seed in (0, 1)]
+    assert drawn[0].fingerprint() == drawn[1].fingerprint()
+    assert len(rows_of(drawn[0])) == 60
+    for part, frame in given.items():
+        own = {tuple(row) for row in frame[["age", "job"]].astype(str).itertuples(index=False)}
+        assert {tuple(row) for row in getattr(drawn[0], part).texts()[["age", "job"]].itertuples(index=False)} <= own
+
+
 def test_same_seed_gives_the_same_splits_and_another_gives_others() -> None:
     prints = [configured("diabetes").load(seed).fingerprint() for seed in (1, 1, 2)]
     assert prints[0] == prints[1] != prints[2]
@@ -252,6 +294,8 @@ def test_three_rows_are_refused_and_eight_are_split(tmp_path: Path) -> None:
         ({"split": {"train": 0.5, "val": 0.5}}, "dataset.split="),
         ({"kinds": {"ag": "float"}}, r"dataset.kinds=\{ag: float\}(.|\n)*'age'"),
         ({"delimiter": ",,"}, "dataset.delimiter="),
+        ({"max_rows": 7}, "dataset.max_rows=7: must be a whole number of at least 8, or null"),
+        ({"path": None, "source": "scikit-learn", "name": "wien"}, r"dataset.name=wien(.|\n)*'wine'"),
     ],
 )
 def test_wrong_settings_name_key_value_and_fix(tmp_path: Path, fields: dict[str, object], message: str) -> None:

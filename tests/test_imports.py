@@ -37,13 +37,14 @@ BESIDE = {  # modules of harmonic outside the folders that may import from folde
 }
 IN_ORDER = {  # folders of which each may import only those before it; other folders and programs may import them all
     "harmonic/evaluation": ("comparison", "attacks", "fidelity", "utility", "llm_effectiveness", "privacy"),
-    "experiments": ("configuration", "collect", "card", "summary", "stages", "report", "sweeps"),
+    "experiments": ("configuration", "collect", "card", "summary", "stages", "report", "results", "sweeps", "choosing"),
 }
 BELOW = {"harmonic/evaluation": {"base", "result_cache"}, "experiments": set[str]()}
 """Modules beside those folders that all of them may import."""
 KNOWS_HYDRA = {
     f"experiments/{name}.py"
     for name in (
+        "choosing/sweeper",
         "configuration/building",
         "configuration/hydra_errors",
         "run",

@@ -18,6 +18,7 @@ from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.settings import Chance, Count, NotNegative
 from harmonic.tables.table import Table
+from harmonic.time_limit import time_is_up
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +95,7 @@ def train(
     """
     rows = encoding.encode(table.frame, random)
     duel = Duel.begin(rows, encoding, settings, table, device, random)
-    steps = settings.steps(len(rows))
+    steps = taken = settings.steps(len(rows))
     with Progress("fit", steps, "steps") as progress:
         for step in range(steps):
             losses = duel.step()
@@ -105,7 +106,10 @@ def train(
                     raise ConfigError(key, rate, f"the training diverged in step {step + 1}", f"{key}={rate / 4:g}")
                 progress.note(**{name: f"{loss:.3f}" for name, loss in shown.items()})
             progress.advance(rows=settings.batch_size * settings.critic_steps)
-    facts = {"steps": float(steps), "rows_per_s": progress.rate("rows")}
+            if time_is_up():
+                taken = step + 1
+                break
+    facts = {"steps": float(taken), "rows_per_s": progress.rate("rows")}
     facts |= {f"loss/{name}": loss for name, loss in shown.items()}
     return Fitted(duel.average.module, duel.sampler.conditions, facts)
 

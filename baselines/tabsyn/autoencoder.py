@@ -20,6 +20,7 @@ from harmonic.settings import Count, NotNegative
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+TIME = 0.5  # share of the time for fitting; the rest is for the diffusion
 BLOCK = 8192  # rows that go through a network at once outside training
 
 
@@ -196,5 +197,7 @@ def train_autoencoder(
         reconstruction, divergence = autoencoder.losses(scores[batch], codes[batch])
         return reconstruction + beta.beta * divergence, reconstruction
 
-    facts = train(autoencoder.parts, loss, len(scores), settings, stage="autoencoder", after_epoch=beta.update)
+    facts = train(
+        autoencoder.parts, loss, len(scores), settings, stage="autoencoder", after_epoch=beta.update, until=TIME
+    )
     return facts | {"beta": beta.beta}

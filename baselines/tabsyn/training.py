@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 from harmonic.settings import Between, Chance, Count
+from harmonic.time_limit import time_is_up
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,11 +64,13 @@ def train(
     *,
     stage: str,
     after_epoch: Callable[[float], None] = lambda _: None,
+    until: float = 1.0,
 ) -> dict[str, float]:
     """Train `network` in place; leave it with the weights of the epoch whose loss was lowest.
 
     loss: takes the positions of a batch's rows, (batch,), and returns the objective and the watched loss, both scalars.
-    after_epoch: receives the mean watched loss of each epoch. Draws from torch's global state. Returns {"loss": the
+    after_epoch: receives the mean watched loss of each epoch. until: the share of the time for fitting
+    (harmonic.time_limit) after which this training ends. Draws from torch's global state. Returns {"loss": the
     lowest mean, "steps"}. Raises ConfigError if the loss becomes infinite or NaN.
     """
     import torch
@@ -82,6 +85,8 @@ def train(
     network.train()
     with Progress(stage, total, "steps") as progress:
         while step < total and (settings.patience is None or waited < settings.patience):
+            if step and time_is_up(until):
+                break
             watched = seen = 0.0
             for batch in torch.randperm(rows).split(settings.batch_size)[: total - step]:
                 objective, measure = loss(batch)
@@ -92,6 +97,8 @@ def train(
                 if average:
                     average.update_parameters(network)
                 progress.advance()
+                if time_is_up(until):
+                    break
             mean = watched / seen
             _check_finite(mean, settings, stage)
             progress.note(loss=f"{mean:.4f}")

@@ -25,7 +25,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunRecord]:
     paths = {path.resolve(): path for folder in folders for path in _reports(folder)}
     records = _mark_superseded([read_run(path.parent) for path in paths.values()])
     records = mark_outdated(_with_variants(_with_file_names(records)))
-    records += [record for folder in folders for record in _failed_jobs(folder)]
+    records += [record for folder in folders for record in failed_jobs(folder)]
     if not records:
         shown = ", ".join(map(str, folders))
         fix = "name a folder that runs wrote to (output_dir, default outputs), or run something first: harmonic"
@@ -97,8 +97,11 @@ def _file(record: RunRecord) -> tuple[str, str]:
     return str(record.report.get("table") or path), path
 
 
-def _failed_jobs(folder: Path) -> list[RunRecord]:
-    """Jobs of sweeps that failed before they had a folder; the last of several equal jobs."""
+def failed_jobs(folder: Path, experiment: str | None = None) -> list[RunRecord]:
+    """Jobs of sweeps that failed before they had a folder; the last of several equal jobs.
+
+    `folder` is one that runs wrote to; `experiment`: only jobs of a preset, or an experiment, that is called so.
+    """
     found: dict[tuple[str, ...], RunRecord | None] = {}
     for path in sorted(folder.glob("sweeps/*/jobs/*.json")):
         try:
@@ -106,6 +109,8 @@ def _failed_jobs(folder: Path) -> list[RunRecord]:
             overrides = tuple(str(override) for override in job["overrides"])
             lost = job["status"] == "failed" and "run" not in job
             given = dict(override.partition("=")[::2] for override in overrides)
+            if experiment is not None and experiment not in (given.get("experiment"), given.get("experiment_name")):
+                continue
             seed = int(given.get("seed", "")) if given.get("seed", "").isdigit() else None
             found[overrides] = None if not lost else RunRecord(
                 folder=path, status="failed", dataset=given.get("dataset", ""), generator=given.get("generator", ""),

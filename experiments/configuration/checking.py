@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from experiments.configuration.choose import Choose
 from experiments.configuration.moved_keys import check_moved
 from harmonic.errors import ConfigError, unknown
-from harmonic.settings import Text, check_arguments
+from harmonic.settings import Positive, Text, check_arguments
 from harmonic.shell import override
 from harmonic.tables.canaries import Canaries
 
@@ -31,11 +32,13 @@ class RunSettings:
     experiment_name: Text
     seed: Annotated[int, Ge(0), Le(2**32 - 1)]
     n_samples: Annotated[int, Ge(2)] | None
+    minutes: Positive | None
     stage: Literal["prompts", "fit", "sample", "evaluate"]
     evaluate_on: Literal["test", "validation"]
     summary: Literal["short", "all"]
     output_dir: Text
     canaries: Canaries
+    choose: Choose | None = None  # of experiment=choose
     data_dir: Text | None
     force: bool
     dry_run: bool

@@ -127,6 +127,8 @@ def _near(key: str, words: Sequence[str]) -> str:
     value, (parent, _, name) = _typed(key, words), key.rpartition(".")
     start = f"{parent}." if parent else ""
     beside = {one[len(start) :].split(".")[0] for one in _settings(words) if one.startswith(start)}
+    if parent == "choose" and not beside:
+        return "it is a setting of a preset: harmonic -m experiment=choose"
     if not beside:
         return f"{parent} has no settings"
     known = sorted(one for one in beside if not one.startswith("_"))
@@ -141,6 +143,7 @@ def _settings(words: Sequence[str]) -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
 
     choices = [word for word in words if re.fullmatch(rf"({'|'.join(GROUPS)})=[\w\[\],/]+", word)]
+    choices = [re.sub(r"^(\w+=\w+),.*", r"\1", word) for word in choices]  # of a sweep the first
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

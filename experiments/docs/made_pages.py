@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,28 @@ def _folders() -> str:
     return "\n".join(rows) + "\n"
 
 
+def _results() -> str:
+    """The page of the newest results, its headings a level lower, its pictures beside it."""
+    shipped = newest_results()
+    if shipped is None:
+        return "No comparison ships with this version."
+    page = (shipped / "README.md").read_text(encoding="utf-8").partition("\n")[2]
+    page = re.sub(r"!\[([^]]*)\]\((\w+\.svg)\)", rf"![\1](pictures/{shipped.name}/\2)", page)
+    return f"Made on {shipped.name}.\n{page}"
+
+
+def newest_results() -> Path | None:
+    """The folder of the newest results that ship; None where there are none."""
+    return max((path.parent for path in (EXPERIMENTS / "results").glob("*/README.md")), default=None)
+
+
 MADE: dict[str, Callable[[], str]] = {
     "<!-- settings -->": _settings,
     "<!-- metrics -->": _metrics,
     "<!-- log -->": _log,
     "<!-- folders -->": _folders,
     "<!-- notebook -->": _notebook,
+    "<!-- results -->": _results,
 }
 """Marks in pages, and what stands in their place in the site."""
 
@@ -58,6 +75,17 @@ def filled(page: str) -> str:
         if mark in page:
             page = page.replace(mark, make())
     return page
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Called by mkdocs once: the pictures of the results lie outside of its pages."""
+    from mkdocs.structure.files import File
+
+    shipped = newest_results()
+    for path in sorted(shipped.glob("*.svg")) if shipped else ():
+        uri = f"pictures/{path.parent.name}/{path.name}"
+        files.append(File.generated(config, uri, abs_src_path=str(path)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

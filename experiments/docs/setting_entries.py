@@ -56,7 +56,7 @@ def sizes() -> list[Entry]:
         for entry in entries("evaluator", path):
             if size := SIZE.fullmatch(entry.setting.value):
                 users.setdefault(size[1], entry)
-    users["n_samples"] = next(one for one in run_entries() if one.setting.path == "n_samples")
+    users |= {one.setting.path: one for one in run_entries() if one.setting.path in ("n_samples", "minutes")}
     found = []
     for one in settings(CONF / "scale" / "paper.yaml"):
         user = users.get(one.path) or _within(users, one.path)

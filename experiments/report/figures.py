@@ -26,6 +26,7 @@ VARIABLES = {
 }  # fmt: skip
 
 STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "harmonic",  # the same figure, the same ids
     "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
     "text.parse_math": False,  # names come from the user and may contain dollar signs
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
@@ -72,6 +73,23 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = _own_ids(text, re.sub(r"\W+", "-", name))
     opening = f'<svg role="img" aria-label="{escape(description)}"'
     return text.replace("<svg", opening, 1)
+
+
+PALETTES = {
+    "light": {"--ink": "#1d2228", "--faint": "#b4bcc4", "--paper": "#ffffff",
+              "--real": "#0072b2", "--synthetic": "#c2500a", "--third": "#00805d", "--quiet": "#7a828a"},
+    "dark": {"--ink": "#e4e7ea", "--faint": "#59636e", "--paper": "#14181c",
+             "--real": "#5ab4ea", "--synthetic": "#f0a04b", "--third": "#45c79f", "--quiet": "#99a2ab"},
+}  # fmt: skip
+"""The page's colours (page.html.jinja), for figures that stand outside of it."""
+
+
+def standalone(figure: str) -> str:
+    """A figure of `svg` as a file of its own, which brings its colours and its paper along, for light and for dark."""
+    told = {name: "".join(f"{key}:{colour};" for key, colour in palette.items()) for name, palette in PALETTES.items()}
+    style = f"svg{{{told['light']}background:var(--paper)}}\n"
+    style += f"@media (prefers-color-scheme: dark){{svg{{{told['dark']}}}}}"
+    return figure.replace(">", f"><style>{style}</style>", 1)
 
 
 def _own_ids(text: str, name: str) -> str:

@@ -68,12 +68,14 @@ class StageInputs:
         return self._common("prompts") | self._columns | {"generator": settings, "n": self.n}
 
     def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
-        """All settings of the generator except sampling, and digests of train.jsonl and validation.jsonl, if any."""
+        """All settings of the generator except sampling, digests of train.jsonl and validation.jsonl, and the limit."""
         settings = without(self._settings("generator"), "sampling")
+        minutes = self.config.get("minutes")
         return (
             self._common("fit")
             | self._columns
             | {"generator": settings, "prompts": train_digest, "validation": validation_digest}
+            | ({} if minutes is None else {"minutes": minutes})
         )
 
     def sample(self, fit_key: str, sample_digest: str | None) -> Inputs:

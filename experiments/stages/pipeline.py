@@ -18,6 +18,7 @@ from experiments.card.privacy_card import place_card
 from experiments.stages.keys import StageInputs, stage_versions
 from experiments.stages.measuring import broken_rules, measured_by, refit_of, scorer_of, sizes
 from experiments.stages.products import read_csv, read_history, released, write_csv, write_measures
+from experiments.stages.timing import check_time, stopped_in_time
 from experiments.summary.plan import print_columns, print_declared, print_plan
 from experiments.summary.run_summary import print_summary
 from harmonic.errors import ConfigError
@@ -34,6 +35,7 @@ from harmonic.tables.reading.files import write_parquet
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 from harmonic.tables.training_view import for_generators
+from harmonic.time_limit import time_limit
 from harmonic.tracking import Tracker
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,11 @@ class Pipeline:
         wanted = self.config["n_samples"]
         return len(self.splits.train) if wanted is None else int(wanted)
 
+    @property
+    def minutes(self) -> float | None:
+        """That fitting may take, and drawing as many."""
+        return self.config.get("minutes")
+
     def execute(self, last: str) -> None:
         """Run the stages up to `last`. The tracker is closed in any case."""
         if self.n < 2:
@@ -111,7 +118,8 @@ class Pipeline:
             inputs = self.inputs.fit(*digests)
             if self.run.force or self.run.cache.find("fit", inputs) is None:
                 shared = self.run.cache.partial("fit", inputs)  # every process reads the checkpoints
-                self.generator.fit(self.given, seed=self.run.seed, prepared=prepared, directory=shared)
+                with time_limit(self.minutes):
+                    self.generator.fit(self.given, seed=self.run.seed, prepared=prepared, directory=shared)
 
     def show(self) -> None:
         """Print the run's results, its files, and how to upload it."""
@@ -162,9 +170,15 @@ class Pipeline:
                 self.generator.history = self.tracker.log
             for line in self.generator.estimate(self.given, self.n, prepared=prompts.path):
                 logger.info("%s", line)
-            return self.generator.fit(self.given, seed=self.run.seed, prepared=prompts.path, directory=folder)
+            with time_limit(self.minutes) as limit:
+                facts = self.generator.fit(self.given, seed=self.run.seed, prepared=prompts.path, directory=folder)
+            return {**facts, **({"ended_by_time": True} if limit and limit.ended else {})}
 
-        entry = self.run.stage("fit", self.inputs.fit(*map(prompts.facts.get, ("train", "validation"))), build)
+        inputs = self.inputs.fit(*map(prompts.facts.get, ("train", "validation")))
+        entry = self.run.stage("fit", inputs, stopped_in_time(build))
+        check_time("fitting", entry, self.minutes)
+        if entry.facts.get("ended_by_time"):
+            self.run.report["stages"]["fit"]["ended_by_time"] = True
         if (entry.path / "adapter").is_dir():
             self.run.place(entry.path / "adapter", "adapter")
         if (entry.path / "history.json").is_file():
@@ -178,7 +192,8 @@ class Pipeline:
         def build(folder: Path) -> dict[str, Any]:
             self._load(prompts, fitted)
             started = time.monotonic()
-            sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
+            with time_limit(self.minutes):
+                sample = self.generator.sample(self.n, seed=self.run.seed, directory=folder)
             drawn = Table(self.splits.schema.conform(sample.frame), self.splits.schema)
             texts = released(drawn, self.splits, self.run.seed)
             write_csv(texts, folder / "synthetic.csv", self.splits)
@@ -193,7 +208,9 @@ class Pipeline:
                 "csv": _digest(folder / "synthetic.csv"),
             }
 
-        entry = self.run.stage("sample", self.inputs.sample(fitted.key, prompts.facts.get("sample")), build)
+        inputs = self.inputs.sample(fitted.key, prompts.facts.get("sample"))
+        entry = self.run.stage("sample", inputs, stopped_in_time(build))
+        check_time("drawing", entry, self.minutes)
         for name in ("synthetic.csv", "synthetic.parquet"):
             if (entry.path / name).is_file():
                 self.run.place(entry.path / name, name)

@@ -80,12 +80,12 @@ def _summarize(folder: Path) -> int:
     if not any(folder.glob("*.json")):  # Hydra could not compose the sweep, and has printed why
         return 0
     records = sorted((json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")), key=lambda r: r["number"])
-    counts = dict.fromkeys(("done", "skipped", "failed", "interrupted", "running"), 0)
+    counts = dict.fromkeys(("done", "skipped", "aside", "failed", "interrupted", "running"), 0)
     for record in records:
         counts[record["status"]] += 1
-    names = {"skipped": "done before", "running": "killed"}
+    names = {"skipped": "done before", "aside": "could not be tried", "running": "killed"}
     print("sweep: " + ", ".join(f"{count} {names.get(status, status)}" for status, count in counts.items() if count))
-    bad = [record for record in records if record["status"] not in ("done", "skipped")]
+    bad = [record for record in records if record["status"] not in ("done", "skipped", "aside")]
     for record in bad:
         why = record.get("error", names.get(record["status"], record["status"])).splitlines()[0]
         print(f"  {record['number']:>3} {' '.join(record['overrides'])}\n      {why}")

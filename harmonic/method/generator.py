@@ -7,7 +7,7 @@ harmonic_dense.yaml), and so is every ablation of either.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -38,6 +38,7 @@ from harmonic.tables.codes.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Schema
+from harmonic.time_limit import minutes_left
 from harmonic.tuning.lora import subset, tune
 from harmonic.tuning.settings import Tuning
 from harmonic.tuning.vocabulary import Vocabulary
@@ -94,10 +95,12 @@ class HarmonicGenerator(LanguageGenerator):
         fit.write(directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        """Tune on train.jsonl; write adapter/ and history.json into `directory`."""
-        files = PromptFiles(prepared)
+        """Tune on train.jsonl, within the time that there is; write adapter/ and history.json into `directory`."""
+        files, tuning = PromptFiles(prepared), Tuning(**self.tuning)
+        if (left := minutes_left()) is not None:  # never none at all: the first steps are needed to measure their speed
+            tuning = replace(tuning, minutes=max(min(left, tuning.minutes or left), 0.01))
         return tune(
-            self.llm, files.training(), Tuning(**self.tuning), seed=seed, directory=directory, stage="fit",
+            self.llm, files.training(), tuning, seed=seed, directory=directory, stage="fit",
             history=self.history, validation=files.validation(),
         )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import platform
 import resource
 import subprocess
 import sys
@@ -64,6 +66,35 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """{"system", "cpu", "cores", "memory_gb"} of this machine, with "gpu" where PyTorch is in use and has one.
+
+    "cores" are those that this process may use.
+    """
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found: dict[str, Any] = {"system": platform.system(), "cpu": _processor(), "cores": cores}
+    found["memory_gb"] = round(psutil.virtual_memory().total / 2**30)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _processor() -> str:
+    """The processor's name; its architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def git(checkout: Path = CHECKOUT) -> dict[str, Any] | None:

@@ -7,14 +7,25 @@ from typing import Any
 
 from harmonic.storage import key_of
 
-NOT_IDENTITY = {"output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra"}
+NOT_IDENTITY = {
+    "choose", "output_dir", "data_dir", "tracker", "launcher", "stage", "force", "dry_run", "summary", "hydra",
+}  # fmt: skip
 """Top-level config keys that do not change a run's results. `data_dir` is the place of the rows; their fingerprint says
 which rows they are."""
+
+LATER = (("minutes",), ("scale", "minutes"), ("dataset", "max_rows"))
+"""Settings that came when there were runs already: of null a run is the one that it was without them."""
 
 
 def identity(config: Mapping[str, Any], data: str = "") -> str:
     """The run id: 8 hex digits of a hash over the config without NOT_IDENTITY, and the fingerprint of the data."""
     settings = {name: without_module_paths(value) for name, value in config.items() if name not in NOT_IDENTITY}
+    for *parts, last in LATER:
+        node: Any = settings
+        for part in parts:
+            node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict) and last in node and node[last] is None:
+            del node[last]
     return key_of({"config": settings, "data": data})[:8]
 
 

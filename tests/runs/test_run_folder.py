@@ -66,13 +66,14 @@ def test_the_folder_is_named_after_experiment_dataset_generator_seed_and_identit
     [
         {"output_dir": "x"}, {"data_dir": "/data"}, {"tracker": {"mode": "offline"}}, {"launcher": "slurm"},
         {"stage": "fit"}, {"force": True}, {"summary": "all"}, {"dry_run": True}, {"hydra": {"job": {"num": 3}}},
+        {"choose": {"risk": 0.6}}, {"minutes": None},
     ],
 )  # fmt: skip
 def test_what_does_not_change_results_does_not_change_the_run_id(change: dict[str, Any]) -> None:
     assert identity({**CONFIG, **change}) == identity(CONFIG)
 
 
-@pytest.mark.parametrize("change", [{"generator": {"k": 6}}, {"seed": 1}, {"n_samples": 10}])
+@pytest.mark.parametrize("change", [{"generator": {"k": 6}}, {"seed": 1}, {"n_samples": 10}, {"minutes": 5}])
 def test_what_changes_results_changes_the_run_id(change: dict[str, Any]) -> None:
     assert identity({**CONFIG, **change}) != identity(CONFIG)
 
@@ -84,6 +85,13 @@ def test_a_class_that_moves_within_its_package_is_the_same() -> None:
     )
     assert identity(before) == identity(after)
     assert len({identity(config) for config in (before, other, foreign)}) == 3
+
+
+def test_a_setting_that_came_later_makes_another_run_only_where_it_is_given() -> None:
+    before = {**CONFIG, "scale": {"name": "quick"}, "dataset": {"name": "german"}}
+    after = {**before, "scale": {"name": "quick", "minutes": None}, "dataset": {"name": "german", "max_rows": None}}
+    given = {**after, "dataset": {"name": "german", "max_rows": 100}}
+    assert identity(before) == identity(after) != identity(given)
 
 
 def test_other_rows_make_another_run() -> None:

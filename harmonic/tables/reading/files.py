@@ -160,6 +160,23 @@ def download_openml(
     return pd.DataFrame(typed, dtype=object)
 
 
+BUNDLED = {"breast_cancer": "load_breast_cancer", "wine": "load_wine"}
+"""Tables that travel with scikit-learn, and what reads them there."""
+
+
+def read_scikit_learn(name: str) -> pd.DataFrame:
+    """A table that scikit-learn has: california, which it downloads, or one of BUNDLED. Raises ConfigError."""
+    if name == "california":
+        return download_california(name)
+    if name not in BUNDLED:
+        raise ConfigError("dataset.name", name, "is no table of scikit-learn", suggest(name, ["california", *BUNDLED]))
+    from sklearn import datasets
+
+    bunch = getattr(datasets, BUNDLED[name])(as_frame=True)
+    frame: pd.DataFrame = bunch.frame.astype(str).astype(object)
+    return frame.assign(target=bunch.target_names[bunch.target].astype(object))
+
+
 def download_california(name: str) -> pd.DataFrame:
     """California housing (20,640 rows) as scikit-learn gives it; the paper's files round to single precision."""
     from sklearn.datasets import fetch_california_housing

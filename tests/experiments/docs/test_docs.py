@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from pages import DOCS, PAGES, README, ROOT, blocks, called, commands, files_in, pages, prose
 
 from experiments.configuration.hydra_errors import resolved
-from experiments.docs.made_pages import MADE, filled
+from experiments.docs.made_pages import MADE, filled, newest_results
 from experiments.docs.setting_entries import entries, run_entries, sizes
 from experiments.docs.setting_meanings import in_docstring
 from experiments.docs.settings_reference import CHOICES, PRESETS
@@ -115,6 +115,10 @@ def test_every_command_can_be_given(path: Path, words: list[str], tmp_path: Path
         from experiments.report.command import parser
 
         parser().parse_args(given)
+    elif program == "harmonic-results":
+        from experiments.results.command import parser as results_parser
+
+        results_parser().parse_args(given)
     elif program in ("harmonic-card", "harmonic-cache"):
         assert given and set(given[1:]) <= {"--prune"}
     elif program == "make":
@@ -221,7 +225,8 @@ def test_marks_are_filled() -> None:
     used = [mark for path in pages() for mark in MADE if mark in path.read_text(encoding="utf-8")]
     assert sorted(used) == sorted(MADE)
     for mark in MADE:
-        assert len(filled(mark)) > 2000
+        shipped = mark != "<!-- results -->" or newest_results() is not None
+        assert len(filled(mark)) > (2000 if shipped else 30)
 
 
 @pytest.mark.slow

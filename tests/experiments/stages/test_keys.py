@@ -274,6 +274,7 @@ DATASET_CHANGES: dict[str, dict[str, Any]] = {
     "kinds": {"kinds": {"age": "category"}},
     "canaries": {"canaries": {"count": 2}},
     "split": {"split": {"train": 0.5, "val": 0.25, "test": 0.25}},
+    "max_rows": {"max_rows": 30},
     "identifiers": {"identifiers": "drop"},
     "free_text": {"free_text": "drop"},
     "missing": {"missing": "drop"},

@@ -1,0 +1,29 @@
+"""How choosing shares out the time, and the rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from harmonic.time_limit import LENIENCY
+
+SHARE = 0.2
+"""Of the whole time, what one method's fitting may take, and its drawing."""
+STEPS = 4
+"""Towards the end a method gets so many quarters of that; with another number nothing is taken up from the cache."""
+
+
+def allowance(minutes: float, left: float) -> float | None:
+    """Minutes that the next method's fitting may take, where so many of all are left; None: no time for another.
+
+    Fitting and drawing may each take it, and LENIENCY more.
+    """
+    whole = minutes * SHARE
+    quarters = min(math.floor(STEPS * left / (2 * LENIENCY * whole)), STEPS)
+    return whole * quarters / STEPS if quarters >= 1 else None
+
+
+def choosing_split(own: dict[str, Any], validation: float) -> dict[str, float]:
+    """The fractions of rows while choosing: the test rows of the dataset's `own` split, and more validation rows."""
+    test = float(own["test"])
+    return {"train": round(1 - test - validation, 6), "val": validation, "test": test}

@@ -1,0 +1,107 @@
+"""What choosing tells: the table of methods, the one that is taken, how it did on the test rows, what to type next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.choosing.choice import RISK, Candidate, Choice, Value
+from experiments.collect.shown_metrics import number
+from experiments.report.tables import MISSING, Cell, ResultTable
+from experiments.report.typeset import markdown
+from harmonic.shell import quoted
+
+
+def table_of(choice: Choice, title: str) -> ResultTable:
+    """A row a method, the most useful first, those without numbers last."""
+    ordered = sorted(choice.candidates, key=lambda one: (not one.counts, not one.utility.known, -_rank(one)))
+    front, allowed = set(choice.front), set(choice.allowed)
+    rows = []
+    for one in ordered:
+        marks = [
+            *(["taken"] if one is choice.taken else []),
+            *(["on the front"] if one in front else []),
+            *(["gives too much away"] if one.counts and one not in allowed else []),
+            *(["to compare with"] if one.is_anchor else []),
+            *([one.why] if one.why else []),
+        ]
+        bold, quiet = one is choice.taken, one.is_anchor
+        numbers = [_interval(one.utility), _interval(one.risk), _seconds(one.seconds)]
+        rows.append([Cell(text, bold, quiet) for text in (one.generator, ", ".join(marks), *numbers)])
+    notes = [
+        f"On validation rows, with 95% intervals. {RISK}: the largest AUC of an attack, .5 is guessing.",
+        f"Accepted: {_accepted(choice)}.",
+        "On the front: no other is better in both numbers.",
+    ]
+    return ResultTable("choice", title, ["method", "", choice.measure, RISK, "seconds"], rows, notes)
+
+
+def verdict(choice: Choice) -> Iterator[str]:
+    """What is taken and why, in sentences."""
+    known = [one for one in choice.candidates if one.counts]
+    if choice.taken is None:
+        if not known:
+            yield "Nothing is taken: no method has both numbers; the table says why."
+            return
+        least = min(known, key=lambda one: one.risk.value)
+        enough = math.ceil(least.risk.value * 1000) / 1000
+        yield (
+            f"Nothing is taken: none of {len(known)} methods is accepted, which are {_accepted(choice)}. "
+            f"{least.generator} gives least away, {RISK} {number(least.risk.value)}: "
+            f"choose.risk={enough:g} would take it."
+        )
+        return
+    taken, within = choice.taken, len(choice.allowed)
+    yield (
+        f"Taken: {taken.generator}, the most useful of {within} of {len(known)} methods that are accepted "
+        f"({choice.measure} {number(taken.utility.value)}, {RISK} {number(taken.risk.value)})."
+    )
+    if choice.rivals:
+        names = ", ".join(one.generator for one in choice.rivals)
+        yield f"Other rows might put first: {names}; their intervals reach it."
+
+
+def judged(choice: Choice, report: dict[str, Any], folder: Path, before: Sequence[str]) -> Iterator[str]:
+    """How the one that was taken did on the test rows, and the commands that release rows by it."""
+    assert choice.taken is not None
+    utility, risk = Value.of(report, choice.measure), Value.of(report, RISK)
+    yield (
+        f"On the test rows, which nothing was chosen by: {choice.measure} {_interval(utility)}, "
+        f"{RISK} {_interval(risk)}."
+    )
+    if choice.limit is not None and risk.known and risk.value > choice.limit:
+        yield f"That is above the limit of {number(choice.limit)}; on so few rows chance can move it either way."
+    if before:
+        names = ", ".join(before)
+        yield f"These test rows were read before, for {names}: after a second look the figure is not quite honest."
+    yield f"Its rows: {folder / 'synthetic.csv'}"
+    yield f"More of them: {' '.join(quoted(word) for word in ('harmonic-sample', str(folder), 'n=1000'))}"
+
+
+def page(choice: Choice, lines: Sequence[str], title: str, picture: bool) -> str:
+    """The same as a page in Markdown, with the picture of the front."""
+    shown = "\n![The front of this table](front.svg)\n" if picture else ""
+    return "\n".join([markdown([table_of(choice, title)]), shown, *(f"{line}  " for line in lines), ""])
+
+
+def _accepted(choice: Choice) -> str:
+    if choice.limit is None:
+        return "methods of whose training rows no attack found traces (choose.risk=… sets a limit instead)"
+    return f"methods with {RISK} of at most {number(choice.limit)}"
+
+
+def _rank(one: Candidate) -> float:
+    return one.utility.value if one.utility.known else -math.inf
+
+
+def _interval(value: Value) -> str:
+    if not value.known:
+        return MISSING
+    ends = "" if math.isnan(value.low) or math.isnan(value.high) else f" ({number(value.low)}, {number(value.high)})"
+    return number(value.value) + ends
+
+
+def _seconds(seconds: float) -> str:
+    return MISSING if math.isnan(seconds) else f"{seconds:.0f}"

@@ -1,0 +1,1 @@
+"""Results that ship: a comparison's frame, its pictures and its page; see experiments.results.command."""

@@ -1,0 +1,126 @@
+"""A comparison's results as files that ship: `harmonic-results outputs/front --to experiments/results/2026-11-26`.
+
+Writes results.parquet (every number of every run, with versions and machine), front.svg, ranks.svg and README.md. From
+a folder that has such a results.parquet the pictures and the page are made anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harmonic.errors import ConfigError, HarmonicError, suggest
+
+HERE = Path(__file__).parent
+FRONT, RANKS, PAGE = "front.svg", "ranks.svg", "README.md"
+PREFERRED = "harmonic_dense"
+
+EXAMPLES = """\
+examples:
+  harmonic-results outputs/front                         into outputs/front/results
+  harmonic-results outputs/front outputs/more --to results/2026-11-26
+  harmonic-results results/2026-11-26                    the pictures and the page anew, from the frame there
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's options."""
+    options = argparse.ArgumentParser(
+        prog="harmonic-results", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
+        description="The runs of a comparison as files that ship: one small frame, the picture of the front, mean\n"
+        "ranks with critical differences, and a page. Cells that could not be computed are told, with the reason.",
+    )  # fmt: skip
+    options.add_argument(
+        "outputs", nargs="+", type=Path, help="folders that runs wrote to; or one that this command wrote"
+    )
+    options.add_argument("--to", type=Path, help="where to write (default: results/ in the first folder, or the same)")
+    options.add_argument(
+        "--against", metavar="METHOD",
+        help=f"the method that the others are tested against, in pairs (default: {PREFERRED}, where there is one)",
+    )  # fmt: skip
+    options.add_argument(
+        "--this-machine", action="store_true",
+        help="runs whose report does not tell their machine (they are of older code) were made on this one",
+    )  # fmt: skip
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; exits with 2 where the folders hold nothing to report on."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        written = make_results(options.outputs, options.to, against=options.against, this_machine=options.this_machine)
+    except HarmonicError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    for path in written:
+        print(f"wrote {path}")
+
+
+def make_results(
+    outputs: Sequence[Path], to: Path | None = None, *, against: str | None = None, this_machine: bool = False
+) -> list[Path]:
+    """Write frame, pictures and page; the files written.
+
+    `outputs` are folders of runs, or one folder that has a frame already. Raises ConfigError where there is no finished
+    run, and for a method in `against` that there is none of.
+    """
+    from experiments.results import frame as frames
+    from harmonic.runs.environment import machine
+
+    anew = len(outputs) == 1 and (outputs[0] / frames.FILE).is_file()
+    folder = to or (outputs[0] if anew else outputs[0] / "results")
+    frame = frames.read(outputs[0]) if anew else frames.collect(outputs, machine() if this_machine else None)
+    texts = made(frame, against=against, folder=folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [frames.write(frame, folder)]
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            written.append(folder / name)
+    except OSError as error:
+        raise ConfigError("--to", folder, str(error), "name a folder that you may write to: --to results") from error
+    return written
+
+
+def made(frame: pd.DataFrame, *, against: str | None = None, folder: Path = HERE) -> dict[str, str]:
+    """Each file's text: the pictures and the page, a function of the frame and of `against` alone.
+
+    `folder` is named in the command that makes them anew, where it lies in the working folder.
+    """
+    from experiments.results import page
+    from experiments.results.pictures import front_picture, ranks_picture
+
+    found = page.compared(frame)
+    if found.values.empty:
+        fix = "see why in its run.log, or name a folder with finished runs: harmonic -m experiment=front"
+        raise ConfigError("outputs", "", "no run of these finished on test rows", fix)
+    chosen = _chosen(sorted(set(found.values["label"][~found.values["unranked"]])), against)
+    drawn = {FRONT: front_picture(found.values), RANKS: ranks_picture(found.rankings)}
+    texts = {name: text for name, text in drawn.items() if text is not None}
+    more = f" --against {chosen}" if against else ""
+    command = f"harmonic-results {_shown(folder)}{more}"
+    return {**texts, PAGE: page.write(found, list(texts), chosen, command)}
+
+
+def _chosen(labels: Sequence[str], against: str | None) -> str | None:
+    if against is None:
+        return PREFERRED if PREFERRED in labels else None
+    if against not in labels:
+        raise ConfigError("--against", against, "no finished run is called that", suggest(against, labels))
+    return against
+
+
+def _shown(folder: Path) -> str:
+    """The folder as the page names it: below experiments/results, or by its own name."""
+    return f"experiments/results/{folder.name}" if folder.resolve().parent == HERE else folder.name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The frame that ships: every number of every run, with what it was computed by, and the cells that are missing.
+
+One Parquet file holds all that the pictures and the page are made of, so that anybody can make them anew. Paths of the
+machine that the runs were made on are taken out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.collect.frame import tidy
+from experiments.collect.record import RunRecord
+from experiments.collect.runs import failed_jobs, read_runs
+from harmonic.errors import ConfigError
+
+FILE = "results.parquet"
+ADDED = ("versions", "machine", "budget", "rows")
+"""Columns beside the tidy frame's: JSON texts, the same in each row of a run."""
+
+
+def collect(outputs: Sequence[Path], machine: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """The tidy frame of all runs below `outputs`, with ADDED; `machine`: where those were made that do not tell.
+
+    Raises ConfigError where there is no run.
+    """
+    records = [record for record in read_runs(outputs) if not record.superseded]
+    for folder in outputs:  # one experiment's: what failed before it had a folder stands beside it
+        if not (folder / "sweeps").is_dir():
+            records += failed_jobs(folder.resolve().parent, folder.resolve().name)
+    frame = tidy(records)
+    told = {str(record.folder): _told(record, machine) for record in records}
+    for name in ADDED:
+        frame[name] = [told[folder][name] for folder in frame["folder"]]
+    frame["folder"] = [_named(folder) for folder in frame["folder"]]
+    for name in ("error", "reason", "dataset"):
+        frame[name] = [_without(text, outputs) for text in frame[name]]
+    # A failed job's message opens with where it stopped; its first line says what, the fix is for who runs it anew.
+    frame["error"] = [str(text).partition("\n")[0] for text in frame["error"]]
+    return frame
+
+
+def write(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write the frame, small: equal texts are kept once."""
+    path = folder / FILE
+    texts = [name for name in frame.columns if frame[name].dtype == object]
+    frame.astype(dict.fromkeys(texts, "category")).to_parquet(path, index=False, compression="zstd")
+    return path
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The frame in a folder of results. Raises ConfigError where there is none."""
+    path = folder / FILE
+    if not path.is_file():
+        raise ConfigError("outputs", folder, f"there is no {FILE}", "name a folder that harmonic-results wrote")
+    frame = pd.read_parquet(path)
+    texts = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    plain = frame.astype(dict.fromkeys(texts, object))
+    return plain.where(plain.notna() | ~plain.columns.isin(texts), None)
+
+
+def runs_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a run, without its metrics."""
+    return frame.drop_duplicates("folder").drop(columns=["metric", "value", "higher_is_better", "ideal", "reason"])
+
+
+def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """(dataset, generators, seeds, why) of the cells of the grid without a finished run.
+
+    The grid is every dataset by every generator by every seed that anything was run of; cells that miss for the same
+    reason are told together.
+    """
+    runs = runs_of(frame)
+    done = {(r.dataset, r.generator, r.seed) for r in runs.itertuples() if r.status == "done"}
+    why = {(r.dataset, r.generator, r.seed): _why(r) for r in runs.itertuples() if r.status != "done"}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    axes = [sorted(set(runs[name].dropna())) for name in ("dataset", "generator", "seed")]
+    for dataset in axes[0]:
+        for generator in axes[1]:
+            for seed in axes[2]:
+                cell = (dataset, generator, seed)
+                if cell not in done and dataset and generator:
+                    reason = why.get(cell, "not run: nothing was begun")
+                    found.setdefault((dataset, generator, reason), []).append(str(seed))
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for (dataset, generator, reason), missing in found.items():
+        alike.setdefault((dataset, ", ".join(missing), reason), []).append(generator)
+    return [(dataset, ", ".join(names), seeds, reason) for (dataset, seeds, reason), names in alike.items()]
+
+
+def ended_by_time(frame: pd.DataFrame) -> list[str]:
+    """The finished fits that their limit ended before their own number of steps: "tvae on german"."""
+    runs = runs_of(frame)
+    done = runs[runs["status"] == "done"]
+    cut = [run for run in done.itertuples() if json.loads(str(run.budget)).get("ended_by_time")]
+    return sorted({f"{run.generator} on {run.dataset}" for run in cut})
+
+
+def machines(frame: pd.DataFrame) -> list[str]:
+    """The machines that the runs were made on, in words."""
+    return sorted({_machine(json.loads(text)) for text in set(frame["machine"][frame["status"] == "done"])})
+
+
+def versions(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """package: the versions that the finished runs were made with."""
+    found: dict[str, set[str]] = {}
+    for text in set(frame["versions"][frame["status"] == "done"]):
+        for name, version in json.loads(text).items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def _told(record: RunRecord, machine: Mapping[str, Any] | None) -> dict[str, str]:
+    report = record.report
+    config = report.get("config") or {}
+    budget = {"minutes": config["minutes"]} if config.get("minutes") is not None else {}
+    if ((report.get("stages") or {}).get("fit") or {}).get("ended_by_time"):
+        budget["ended_by_time"] = True
+    return {
+        "versions": _json(report.get("versions") or {}),
+        "machine": _json(report.get("machine") or machine or {}),
+        "budget": _json(budget),
+        "rows": _json(report.get("rows") or {}),
+    }
+
+
+def _json(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+
+def _machine(said: Mapping[str, Any]) -> str:
+    if not said:
+        return "not recorded"
+    parts = [said.get("cpu"), f"{said.get('cores')} cores", f"{said.get('memory_gb')} GB of memory", said.get("gpu")]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _why(run: Any) -> str:
+    """Why an unfinished run has no numbers."""
+    said = str(run.error or "")
+    if run.status != "failed":
+        return said or "not run to its end: stopped or killed"
+    said = said.removeprefix("before the run began: ")
+    return f"over time: {said}" if "OverTimeError" in said else f"not run: {said}"
+
+
+def _named(folder: str) -> str:
+    """The last four parts: <experiment>/<dataset>/<generator>/seed<seed>-<run id>."""
+    return "/".join(Path(folder).parts[-4:])
+
+
+def _without(text: Any, outputs: Sequence[Path]) -> str:
+    """The text without the folders that the runs were written to, and without the home folder."""
+    found = str(text or "")
+    for place in (*outputs, *(path.resolve() for path in outputs), Path.home()):
+        if str(place) not in (".", "/"):
+            found = found.replace(str(place), "…")
+    return found

@@ -1,0 +1,205 @@
+"""The page of a comparison, in Markdown: its pictures, its tables, what they bear out, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from experiments.collect.declared_metrics import declared_metrics
+from experiments.collect.shown_metrics import MetricColumn, columns, direction, goodness
+from experiments.report.labelled_results import measured
+from experiments.report.published import published_table
+from experiments.report.significance import significance_table
+from experiments.report.tables import Cell, ResultTable, all_tables
+from experiments.report.typeset import escape_markdown, markdown
+from experiments.results import frame as frames
+from experiments.results.pictures import RISK, UTILITY, front_of, methods_of, tested
+from experiments.results.ranks import LEVEL, Ranking, ranking
+from experiments.results.reproduction import Reproduction, in_words, reproduction_table, reproductions
+
+RANKED = (
+    (UTILITY, "utility"),
+    (RISK, "worst attack"),
+    (MetricColumn("C2ST", "c2st"), "fidelity (C2ST)"),
+)
+"""What methods are ranked by, and what it is called."""
+SHOWN = ("main", "fidelity", "privacy", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison's frame and what is made of it; `values` call each method by one name (`by_method`)."""
+
+    frame: pd.DataFrame
+    values: pd.DataFrame
+    rankings: tuple[Ranking, ...]
+    reproduced: tuple[Reproduction, ...]
+    remarks: tuple[str, ...]
+
+
+def compared(frame: pd.DataFrame) -> Comparison:
+    """Everything that the pictures and the page show, from the frame alone."""
+    values, remarks = by_method(measured(frame))
+    found = [ranking(name, scores_of(values, measure)) for measure, name in RANKED] if len(values) else []
+    rankings = tuple(one for one in found if one is not None)
+    return Comparison(frame, values, rankings, tuple(reproductions(values)), tuple(remarks))
+
+
+def by_method(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The values with each generator under its own name where a table has it in one setting alone; and remarks.
+
+    A setting that differs from table to table (rows per prompt, say) would otherwise make a method of each.
+    """
+    values = values.copy()
+    remarks = []
+    for generator, part in values[values["outdated"] == ""].groupby("generator"):
+        labels = {str(dataset): sorted(set(own["label"])) for dataset, own in part.groupby("dataset")}
+        if all(len(found) == 1 for found in labels.values()):
+            values.loc[part.index, "label"] = str(generator)
+            names = sorted({found[0] for found in labels.values()} - {str(generator)})
+            for name in names:
+                where = ", ".join(dataset for dataset, found in labels.items() if found == [name])
+                remarks.append(f"{generator} on {where}: {name.removeprefix(f'{generator}, ')}.")
+    return values, remarks
+
+
+def scores_of(values: pd.DataFrame, measure: MetricColumn) -> pd.DataFrame:
+    """Means over seeds of the ranked methods, (tables, methods), larger is better; empty without a direction."""
+    rows = measure.of(values[~values["unranked"]]).dropna(subset="value")
+    if rows.empty:
+        return pd.DataFrame()
+    higher, ideal = direction(rows)
+    if goodness(0.0, higher, ideal) is None:
+        return pd.DataFrame()
+    good = rows.assign(value=rows["value"].map(lambda value: goodness(value, higher, ideal)).astype(float))
+    return good.pivot_table(index="dataset", columns="label", values="value", aggfunc="mean", observed=True)
+
+
+def write(comparison: Comparison, pictures: Sequence[str], against: str | None, command: str) -> str:
+    """The page's Markdown. `pictures`: which files there are; `against`: whom paired tests are made with."""
+    parts = [
+        _head(comparison), *_summary(comparison),
+        *(_picture(name, comparison) for name in pictures),
+        markdown(_tables(comparison, against)),
+        *_reproduction(comparison), *_missing(comparison), _anew(comparison, command),
+    ]  # fmt: skip
+    return "\n".join(part.rstrip() + "\n" for part in parts if part)
+
+
+def _head(comparison: Comparison) -> str:
+    values, runs = comparison.values, frames.runs_of(comparison.frame)
+    done = runs[runs["status"] == "done"]
+    methods = len(set(values["label"][~values["unranked"]]))
+    dates = sorted(str(text)[:10] for text in done["finished"] if text)
+    seeds = sorted(set(done["seed"].dropna()))
+    budgets = sorted({json.loads(text).get("minutes") or 0 for text in done["budget"]})
+    limits = [f"{_minutes(most)} for fitting, as much for drawing" for most in budgets if most]
+    cut = frames.ended_by_time(comparison.frame)
+    limits += ["no limit"] if budgets == [0] else ["some runs without a limit"] if 0 in budgets else []
+    limits += [f"which ended the fit of {', '.join(cut)}"] if cut else []
+    facts = {
+        "methods": f"{methods}, and the anchors {_listed(values['label'][values['anchor']])}",
+        "tables": _listed(values["dataset"]),
+        "seeds": ", ".join(map(str, seeds)),
+        "runs": f"{len(done)} finished, of {len(runs)}; {' to '.join(sorted({*dates[:1], *dates[-1:]}))}",
+        "budget": "; ".join(limits),
+        "settings": f"unless a table says otherwise: {values['usual'].iloc[0]}" if len(values) else "",
+        "machine": "; ".join(frames.machines(comparison.frame)),
+        "versions": ", ".join(f"{name} {'/'.join(found)}" for name, found in frames.versions(comparison.frame).items()),
+    }
+    lines = ["# Methods side by side", "", "| | |", "|:--|:--|"]
+    return (
+        "\n".join([*lines, *(f"| {name} | {escape_markdown(text)} |" for name, text in facts.items() if text)]) + "\n"
+    )
+
+
+def _summary(comparison: Comparison) -> Iterator[str]:
+    """What the numbers bear out, in sentences."""
+    lines = ["## What it says", ""]
+    for one in comparison.rankings:
+        lines.append(f"- {escape_markdown(_ranked_in_words(one))}")
+    for dataset in sorted(set(comparison.values["dataset"])):
+        methods = methods_of(comparison.values, dataset)
+        front = front_of(methods)
+        if front:
+            named = ", ".join(f"{one.label} ({one.utility.mean:.3f}, AUC {one.risk.mean:.3f})" for one in front)
+            lines.append(f"- {escape_markdown(f'{dataset}: on the front by their means {named}.')}")
+    for remark in comparison.remarks:
+        lines.append(f"- {escape_markdown(remark)}")
+    yield "\n".join(lines) + "\n"
+
+
+def _ranked_in_words(one: Ranking) -> str:
+    """The verdict on one measure; "best" only where it holds."""
+    out = f" Not ranked, for they lack a table: {', '.join(one.left_out)}." if one.left_out else ""
+    if one.best is not None:
+        verdict = f"{one.best} is best"
+    elif one.p_value < LEVEL:
+        inside = [
+            name for name, mean in zip(one.methods, one.means, strict=True) if mean - one.means[0] < one.difference
+        ]
+        verdict = f"no method is best: {', '.join(inside)} cannot be told apart at the top"
+    else:
+        verdict = "no method is best"
+    return f"{one.title}: {verdict} ({tested(one)}).{out}"
+
+
+def _picture(name: str, comparison: Comparison) -> str:
+    captions = {
+        "front.svg": "Utility against the worst attack, means over seeds with standard deviations; up and to the right "
+        "is better. Diamonds on the line: the front, which no other method beats in both. Hollow: anchors. Beside each "
+        "name what learning and drawing took.",
+        "ranks.svg": "Mean ranks over tables, the best at the top. A bar at the right joins methods that Nemenyi's "
+        f"test cannot tell apart (level {LEVEL}).",
+    }
+    titles = {"front.svg": "The front", "ranks.svg": "Ranks"}
+    return f"## {titles[name]}\n\n![{titles[name]}]({name})\n\n{captions[name]}\n"
+
+
+def _tables(comparison: Comparison, against: str | None) -> list[ResultTable]:
+    values = comparison.values
+    if values.empty:
+        return []
+    first = str(values["generator"][values["label"] == against].iloc[0]) if against else ""
+    declared = declared_metrics()
+    found: list[ResultTable | None] = [table for table in all_tables(values, first, declared) if table.name in SHOWN]
+    if against:
+        found.append(significance_table(values, against, columns(declared, "main", "privacy")))
+    found += [reproduction_table(comparison.reproduced), published_table(values, first)]
+    return [table for table in found if table is not None]
+
+
+def _reproduction(comparison: Comparison) -> Iterator[str]:
+    lines = ["## What of the paper's tables reproduces, in words", ""]
+    yield "\n".join([*lines, *(f"- {escape_markdown(line)}" for line in in_words(comparison.reproduced))]) + "\n"
+
+
+def _missing(comparison: Comparison) -> Iterator[str]:
+    cells = frames.missing_cells(comparison.frame)
+    if not cells:
+        yield "## Missing cells\n\nNone: every method ran on every table with every seed.\n"
+        return
+    rows = [[Cell(text) for text in cell] for cell in cells]
+    notes = [
+        "The grid: every table by every method by every seed that anything was begun of. What a finished run could not "
+        "measure stands below each table, with the reason."
+    ]
+    yield markdown([ResultTable("missing", "Missing cells", ["table", "method", "seeds", "why"], rows, notes)])
+
+
+def _anew(comparison: Comparison, command: str) -> str:
+    return (
+        f"## Made anew\n\n`{frames.FILE}` holds every number that this page and its pictures show, a row for each run "
+        f"and metric. From it they are drawn anew by\n\n```sh\n{command}\n```\n"
+    )
+
+
+def _minutes(number: float) -> str:
+    return f"{number:g} minute{'s' * (number != 1)}"
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(sorted({str(name) for name in names})) or "none"

@@ -1,0 +1,196 @@
+"""The pictures of a comparison, as SVG files that stand alone: the front of each table, and mean ranks.
+
+They are drawn from the frame alone, and the same frame gives the same text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from experiments.collect.shown_metrics import MetricColumn, goodness
+from experiments.report.charts import LEAKS, UTILITY, pareto_front
+from experiments.report.figures import (
+    FAINT,
+    INK,
+    QUIET,
+    REAL,
+    SYNTHETIC,
+    THIRD,
+    panels,
+    place_labels,
+    standalone,
+    styled,
+    svg,
+)
+from experiments.report.labelled_results import Pooled, ordered
+from experiments.results.ranks import LEVEL, Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RISK = LEAKS[0][0]
+SCORES = {"f1_macro": "macro F1", "r2": "R²"}
+LEARNING = ("time/prompts_s", "time/fit_s", "time/sample_s")
+MANY = 10  # methods in a panel, which needs more room then
+CEILING, COPIES = "real", ("real", "copy")
+"""Real rows are the ceiling of utility; as synthetic rows they and their copies give everything away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method on one table: means and standard deviations over seeds of what it is worth and what it gives away.
+
+    `seconds` are those of learning and drawing, the mean over seeds; NaN where they are not known.
+    """
+
+    label: str
+    unranked: bool
+    utility: Pooled
+    risk: Pooled
+    seconds: float = math.nan
+
+
+def methods_of(
+    values: pd.DataFrame, dataset: str, utility: MetricColumn = UTILITY, risk: MetricColumn = RISK
+) -> list[Method]:
+    """The methods that have both numbers on the table; `values` from `tables.measured`."""
+    part = values[values["dataset"] == dataset]
+    found = []
+    for label, unranked in ordered(part, ""):
+        own = part[part["label"] == label]
+        pooled = [Pooled.of(measure.of(own)) for measure in (utility, risk)]
+        if all(each.n for each in pooled):
+            spent = own[own["metric"].isin(LEARNING)].groupby("seed")["value"].sum()
+            seconds = float(spent.mean()) if len(spent) else math.nan
+            found.append(Method(label, unranked, pooled[0], pooled[1], seconds))
+    return found
+
+
+def front_of(methods: Sequence[Method]) -> list[Method]:
+    """Those that no other ranked method beats in both numbers, by rising utility."""
+    ranked = [method for method in methods if not method.unranked]
+    good = [(one.utility.mean, goodness(one.risk.mean, False, 0.5) or 0.0) for one in ranked]
+    return sorted((ranked[place] for place in pareto_front(good)), key=lambda method: method.utility.mean)
+
+
+def front_picture(
+    values: pd.DataFrame, utility: MetricColumn = UTILITY, name: str = "front", *, limit: float | None = None
+) -> str | None:
+    """Utility against the worst attack, a panel a table: up and right is better. None without any method.
+
+    Whiskers are standard deviations over seeds. Diamonds on the line are the front; hollow grey: anchors. `limit`: a
+    line at the risk that is accepted.
+    """
+    drawn = {str(dataset): methods_of(values, str(dataset), utility) for dataset in sorted(set(values["dataset"]))}
+    drawn = {dataset: methods for dataset, methods in drawn.items() if any(not one.unranked for one in methods)}
+    if not drawn:
+        return None
+    with styled():
+        many = max(map(len, drawn.values())) > MANY
+        figure, axes = panels(len(drawn), 2, (7.8, 6.0) if many else (6.2, 4.6))
+        for place, (dataset, methods) in zip(axes, drawn.items(), strict=True):
+            headline = str(values["headline"][values["dataset"] == dataset].iloc[0])
+            score = SCORES.get(headline, headline) if "{headline}" in utility.metric else utility.title
+            place.set(
+                title=dataset, xlabel=f"utility: {score}", ylabel="worst attack, AUC (0.5: no better than guessing)"
+            )
+            _panel(place, methods, limit)
+        told = f"Utility against the worst attack's AUC of every method, one panel a table: {', '.join(drawn)}"
+        return standalone(svg(figure, name, told))
+
+
+def _panel(axes: Axes, methods: Sequence[Method], limit: float | None) -> None:
+    shown = [one for one in methods if one.label not in COPIES]
+    front = front_of(methods)
+    axes.plot(
+        [one.utility.mean for one in front], [one.risk.mean for one in front], color=SYNTHETIC, linewidth=1, zorder=1
+    )
+    for one in shown:
+        colour = QUIET if one.unranked else SYNTHETIC if one in front else REAL
+        axes.errorbar(
+            one.utility.mean, one.risk.mean, xerr=_whisker(one.utility), yerr=_whisker(one.risk), color=colour,
+            linewidth=0.7, marker="D" if one in front else "o", markersize=5,
+            markerfacecolor="none" if one.unranked else colour, zorder=2,
+        )  # fmt: skip
+    ceiling = next((one for one in methods if one.label == CEILING), None)
+    if ceiling is not None:
+        axes.axvline(ceiling.utility.mean, color=FAINT, linewidth=0.8, linestyle="--", zorder=0)
+        axes.text(
+            ceiling.utility.mean, 0.01, "real rows ", transform=axes.get_xaxis_transform(), fontsize=8, color=QUIET,
+            ha="right", va="bottom",
+        )  # fmt: skip
+    if limit is not None:
+        axes.axhline(limit, color=THIRD, linewidth=0.9, linestyle=":", zorder=0)
+        axes.text(
+            0.01, limit, "limit", transform=axes.get_yaxis_transform(), fontsize=8, color=THIRD, va="bottom", ha="left"
+        )
+    axes.axhline(0.5, color=FAINT, linewidth=0.8, linestyle="--", zorder=0)
+    axes.margins(0.16)
+    axes.autoscale_view()
+    axes.invert_yaxis()
+    points = [(one.utility.mean, one.risk.mean) for one in shown]
+    place_labels(axes, points, [_called(one) for one in shown], [QUIET if one.unranked else INK for one in shown])
+
+
+def _called(method: Method) -> str:
+    spent = "" if method.unranked or math.isnan(method.seconds) else f" · {spent_in_words(method.seconds)}"
+    return method.label + spent
+
+
+def spent_in_words(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, hours from there."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _whisker(pooled: Pooled) -> float | None:
+    return None if math.isnan(pooled.std) else pooled.std
+
+
+def ranks_picture(rankings: Sequence[Ranking], name: str = "ranks") -> str | None:
+    """Mean ranks, a line a method and a panel a measure, best at the left; bars join what cannot be told apart."""
+    if not rankings:
+        return None
+    most = max(len(one.methods) for one in rankings)
+    with styled():
+        figure, axes = panels(len(rankings), 1, (8.6, 0.9 + 0.24 * most))
+        for place, one in zip(axes, rankings, strict=True):
+            _rank_panel(place, one)
+        told = "Mean ranks of methods over tables, best at the left; bars join methods that cannot be told apart"
+        return standalone(svg(figure, name, told))
+
+
+def _rank_panel(axes: Axes, one: Ranking) -> None:
+    """A line a method, ordered by mean rank; the bars of Nemenyi's groups beside the lines that they join."""
+    means, count = one.means, len(one.methods)
+    for place, (label, mean) in enumerate(zip(one.methods, means, strict=True)):
+        axes.plot([1, mean], [place, place], color=FAINT, linewidth=0.6, zorder=0)
+        axes.plot(mean, place, marker="o", markersize=5, color=SYNTHETIC if label == one.best else REAL)
+        axes.annotate(f"{mean:.2f}", (mean, place), (7, 0), textcoords="offset points", fontsize=8, va="center")
+    for number, (first, last) in enumerate(one.groups):
+        at = count + 0.9 + 0.45 * number
+        axes.plot([at, at], [first - 0.2, last + 0.2], color=INK, linewidth=2.2, solid_capstyle="butt")
+    axes.set_yticks(range(count), one.methods, fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_xlim(0.9, count + 1.2 + 0.45 * max(len(one.groups), 1))
+    axes.set_xticks(range(1, count + 1))
+    axes.set(title=f"{one.title}: {tested(one)}", xlabel="mean rank (1: best)")
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+
+
+def tested(one: Ranking) -> str:
+    """What Friedman's test says of the methods, and how far apart two must be."""
+    tables = len(one.ranks)
+    if math.isnan(one.p_value):
+        return f"{len(one.methods)} methods on {tables} table{'s' * (tables > 1)}, too few to test"
+    sure = f"Friedman p {'< 0.001' if one.p_value < 0.001 else f'= {one.p_value:.3f}'}"
+    verdict = "" if one.p_value < LEVEL else ": no difference borne out"
+    return f"{tables} tables, {sure}{verdict}; critical difference {one.difference:.2f}"

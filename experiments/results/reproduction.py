@@ -1,0 +1,196 @@
+"""What of the published tables is found again: the sign of every comparison of methods, and the order of methods.
+
+Values are not compared: the paper's are of another model, other splits and partly other definitions. Whether one method
+is ahead of another is what its tables are read for, and that can be held against ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from experiments.collect.shown_metrics import direction, number
+from experiments.report.labelled_results import Pooled
+from experiments.report.published import BESIDE, published_figures
+from experiments.report.tables import MISSING, Cell, ResultTable, begin_blocks
+
+ROUNDING = 0.005
+"""The published figures have two decimals."""
+ANCHORED = ("real",)
+"""Rows of the published tables that are no method."""
+FEWEST, ORDERED = 2, 3
+"""Methods that make a comparison, and an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two methods in one metric of one table: `first` minus `second`, published and here.
+
+    `apart`: there and here the difference is larger than the two standard deviations over runs together; of one run
+    there is none, and nothing is apart.
+    """
+
+    first: str
+    second: str
+    there: float
+    here: float
+    apart: bool
+
+    @property
+    def decided(self) -> bool:
+        """Whether both sides say which is ahead; the published figures are rounded."""
+        return self.there != 0 and self.here != 0
+
+    @property
+    def agrees(self) -> bool:
+        return self.decided and (self.there > 0) == (self.here > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """One metric of one table: the methods that both have, their comparisons, the correlation of their orders.
+
+    `tau` and `rho` are Kendall's and Spearman's, in [-1, 1], `p_value` that of Kendall's; NaN of two methods alone, and
+    where one side ties all.
+    """
+
+    dataset: str
+    metric: str
+    title: str
+    higher: bool | None
+    methods: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    tau: float
+    p_value: float
+    rho: float
+
+    @property
+    def agreeing(self) -> int:
+        return sum(one.agrees for one in self.comparisons)
+
+    @property
+    def decided(self) -> int:
+        return sum(one.decided for one in self.comparisons)
+
+
+def reproductions(values: pd.DataFrame, theirs: pd.DataFrame | None = None) -> list[Reproduction]:
+    """For each table and metric that both have, with FEWEST methods at least; `values` from `tables.measured`.
+
+    Of several settings of one generator the first label counts: its own name, without settings in it.
+    """
+    theirs = published_figures() if theirs is None else theirs
+    found = []
+    for dataset in sorted(set(values["dataset"]) & set(theirs["dataset"])):
+        for metric, measure in BESIDE.items():
+            rows = measure.of(values[values["dataset"] == dataset])
+            rows = rows[(rows["label"] == rows["generator"]) & ~rows["generator"].isin(ANCHORED)]
+            figures = theirs[(theirs["dataset"] == dataset) & (theirs["metric"] == metric)].set_index("generator")
+            here = {str(label): Pooled.of(part) for label, part in rows.groupby("label")}
+            methods = sorted(name for name, pooled in here.items() if pooled.n and name in figures.index)
+            if len(methods) >= FEWEST:
+                there = {name: _printed(figures.loc[name]) for name in methods}
+                higher = direction(rows.dropna(subset="value"))[0]
+                found.append(_reproduction(dataset, metric, measure.title, higher, methods, there, here))
+    return found
+
+
+def _printed(figure: pd.Series) -> tuple[float, float]:
+    """Mean and deviation; where none was printed, how far rounding may be off."""
+    mean, std = float(figure["mean"]), float(figure["std"])
+    return mean, ROUNDING if math.isnan(std) else std
+
+
+def _reproduction(
+    dataset: str, metric: str, title: str, higher: bool | None, methods: Sequence[str],
+    there: Mapping[str, tuple[float, float]], here: Mapping[str, Pooled],
+) -> Reproduction:  # fmt: skip
+    from scipy.stats import kendalltau, spearmanr
+
+    comparisons = []
+    for first, second in combinations(methods, 2):
+        published = round(there[first][0] - there[second][0], 6)  # .64 - .64 must be nothing
+        ours = here[first].mean - here[second].mean
+        spreads = [there[first][1] + there[second][1], here[first].std + here[second].std]
+        apart = all(
+            not math.isnan(wide) and abs(size) > wide for size, wide in zip((published, ours), spreads, strict=True)
+        )
+        comparisons.append(Comparison(first, second, published, ours, apart))
+    sides = [there[name][0] for name in methods], [here[name].mean for name in methods]
+    if len(methods) < ORDERED or any(len(set(side)) == 1 for side in sides):
+        tau = p_value = rho = math.nan
+    else:
+        kendall = kendalltau(*sides)
+        tau, p_value, rho = float(kendall.statistic), float(kendall.pvalue), float(spearmanr(*sides).statistic)
+    return Reproduction(dataset, metric, title, higher, tuple(methods), tuple(comparisons), tau, p_value, rho)
+
+
+def reproduction_table(found: Sequence[Reproduction]) -> ResultTable | None:
+    """A row a table and metric; None where nothing can be compared."""
+    if not found:
+        return None
+    rows = []
+    for one in found:
+        p_value = "" if math.isnan(one.p_value) else f" (p {one.p_value:.2f})"
+        rows.append([
+            Cell(one.dataset), Cell(one.title), Cell(str(len(one.methods))),
+            Cell(f"{one.agreeing} of {one.decided}"),
+            Cell(_opposites(one, apart=True)),
+            Cell(MISSING if math.isnan(one.tau) else f"{one.tau:.2f}{p_value}"),
+            Cell(MISSING if math.isnan(one.rho) else f"{one.rho:.2f}"),
+        ])  # fmt: skip
+    header = ["table", "metric", "methods", "same sign", "plainly the other way", "Kendall τ", "Spearman ρ"]
+    notes = [
+        "Same sign: of the comparisons of two methods that neither side ties, those with the same one ahead. Plainly "
+        "the other way: the sign differs, and both differences are larger than the two standard deviations together.",
+        "By chance half of the signs agree, and τ is 0; few methods bear out little.",
+    ]
+    return ResultTable("reproduction", "What of the published order is found again", header, begin_blocks(rows), notes)
+
+
+def in_words(found: Sequence[Reproduction]) -> list[str]:
+    """What reproduces and what does not: a sentence on all, and one for each metric of each table."""
+    if not found:
+        return ["None of the paper's tables has two methods here that it has figures of: nothing can be compared."]
+    agreeing, decided = sum(one.agreeing for one in found), sum(one.decided for one in found)
+    share = f" ({agreeing / decided:.0%})" if decided else ""
+    lines = [
+        f"Of {decided} comparisons of two methods that the paper's tables decide, {agreeing}{share} have the same "
+        "sign here; half would by chance."
+    ]
+    for one in found:
+        verdict = _verdict(one)
+        opposite = _opposites(one, apart=True)
+        plainly = f" Plainly the other way: {opposite}." if opposite else ""
+        lines.append(f"{one.dataset}, {one.title}: {verdict}, {one.agreeing} of {one.decided} signs.{plainly}")
+    return lines
+
+
+def _verdict(one: Reproduction) -> str:
+    """The order of methods in words."""
+    if math.isnan(one.tau):
+        return f"no order of {' and '.join(one.methods)}" if len(one.methods) < ORDERED else "one side ties all"
+    strength = "is found again" if one.tau >= 0.6 else "is partly found again" if one.tau >= 0.2 else "is not found"
+    reverse = " (rather the reverse is)" if one.tau <= -0.2 else ""
+    sure = "" if one.p_value < 0.05 else ", which chance could do"
+    return f"the order of {len(one.methods)} methods {strength}{reverse} (τ {one.tau:.2f}{sure})"
+
+
+def _opposites(one: Reproduction, *, apart: bool) -> str:
+    """The comparisons of the other sign, the paper's leader first: its lead there, and here."""
+    told = []
+    for pair in one.comparisons:
+        if pair.decided and not pair.agrees and (pair.apart or not apart):
+            ahead = pair.there > 0 if one.higher is not False else pair.there < 0
+            names = (pair.first, pair.second) if ahead else (pair.second, pair.first)
+            there, here = (pair.there, pair.here) if ahead else (-pair.there, -pair.here)
+            over, under = ("above", "below") if one.higher is None else ("ahead of", "behind")
+            told.append(f"{names[0]} {over} {names[1]} there ({_signed(there)}), {under} here ({_signed(here)})")
+    return "; ".join(told)
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "−") + number(abs(value))

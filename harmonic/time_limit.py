@@ -1,0 +1,101 @@
+"""How long work may take: training loops ask whether their time is up, and what does not ask is stopped.
+
+    with time_limit(10) as limit:   # minutes
+        generator.fit(...)          # its loop ends where time_is_up()
+
+Two runs at different speed take a different number of steps: without a limit a seed fixes it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FrameType
+
+LENIENCY = 1.25
+"""Work is stopped after so many times its limit: a step that is under way when the time is up may end."""
+
+
+class TimeIsUp(BaseException):
+    """Raised within work that has not ended by itself. No Exception: libraries that catch those must not catch it."""
+
+
+@dataclass(slots=True)
+class Limit:
+    """A time that has begun. `ended`: a loop was told that it is up, and what it made is of fewer steps."""
+
+    seconds: float
+    started: float = field(default_factory=lambda: time.monotonic())
+    ended: bool = False
+
+    @property
+    def spent(self) -> float:
+        return time.monotonic() - self.started
+
+    def is_up(self, share: float = 1.0) -> bool:
+        """Whether this share of it is spent."""
+        up = self.spent >= share * self.seconds
+        self.ended |= up
+        return up
+
+
+_limit: ContextVar[Limit | None] = ContextVar("limit", default=None)
+
+
+def time_is_up(share: float = 1.0) -> bool:
+    """Whether this share of the time that the caller's caller set is spent; never without a limit."""
+    limit = _limit.get()
+    return limit is not None and limit.is_up(share)
+
+
+def minutes_left() -> float | None:
+    """What is left of the time, 0 at least; None without a limit."""
+    limit = _limit.get()
+    return None if limit is None else max(limit.seconds - limit.spent, 0.0) / 60
+
+
+def over_time(seconds: float, minutes: float | None) -> bool:
+    """Whether work of so many seconds went beyond the limit, and what it is given in leniency."""
+    return minutes is not None and seconds > 60 * minutes * LENIENCY
+
+
+@contextmanager
+def time_limit(minutes: float | None) -> Iterator[Limit | None]:
+    """Within it so many minutes may be spent (None: no limit); TimeIsUp is raised LENIENCY times later.
+
+    It can be raised in the main thread of a system that has interval timers alone; elsewhere work that does not ask
+    goes on to its end.
+    """
+    if minutes is None:
+        yield None
+        return
+    limit = Limit(60 * minutes)
+    token = _limit.set(limit)
+    try:
+        with _stopped_after(limit.seconds * LENIENCY):
+            yield limit
+    finally:
+        _limit.reset(token)
+
+
+@contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
