@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import hydra
 
 from experiments.configuration.checking import PARTS
 from experiments.configuration.hydra_errors import resolved
+from harmonic.runs.identity import class_name
 
 
 def built(node: Any) -> Any:
@@ -24,7 +27,7 @@ def built(node: Any) -> Any:
     if not isinstance(node, Mapping):
         return node
     given = {name: built(inner) for name, inner in node.items() if not str(name).startswith("_")}
-    return pkgutil.resolve_name(str(node["_target_"]))(**given) if "_target_" in node else given
+    return _named(str(node["_target_"]))(**given) if "_target_" in node else given
 
 
 def configured(*overrides: str) -> dict[str, Any]:
@@ -39,3 +42,23 @@ def reopened(folder: Path) -> dict[str, Any]:
     """Build the dataset and the generator of the run in `folder` from its report, with its seed."""
     config = json.loads((folder / "report.json").read_text(encoding="utf-8"))["config"]
     return {"seed": config["seed"]} | {name: built(config[name]) for name in ("dataset", "generator")}
+
+
+def _named(target: str) -> Any:
+    """The class of a `_target_`. One that has moved since, as in an older report, is found by its name in conf."""
+    try:
+        return pkgutil.resolve_name(target)
+    except (ImportError, AttributeError):
+        now = {class_name(known): known for known in _targets()}.get(class_name(target))
+        if now is None:
+            raise
+        return pkgutil.resolve_name(now)
+
+
+def _targets() -> list[str]:
+    """Every `_target_` in conf."""
+    return [
+        found
+        for path in sorted(Path(str(files("conf"))).rglob("*.yaml"))
+        for found in re.findall(r"^\s*_target_:\s*([\w.]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ]
