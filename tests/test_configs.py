@@ -14,6 +14,7 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.configuration.checking import built
 from experiments.configuration.hydra_errors import resolved
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError
@@ -54,7 +55,7 @@ def test_every_choice_composes_and_its_parts_can_be_built(choices: str) -> None:
     config = configuration(*words, *(more for word in words for more in NEEDED.get(word.partition("=")[2], [])))
     plain: Any = OmegaConf.to_container(config, resolve=True)  # every interpolation has a value
     assert isinstance(plain["seed"], int)
-    parts = hydra.utils.instantiate(config, _convert_="all")
+    parts = built(plain)
     assert isinstance(parts["dataset"], Dataset)
     assert isinstance(parts["llm"], LanguageModel)
     assert isinstance(parts["generator"], Generator)

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from baselines.environments.environment import ask, python_of
 from baselines.rounding import rounded
 from harmonic.errors import SamplingError
-from harmonic.generator import Generator, Sample
+from harmonic.generators.base import Generator, Sample
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.settings import Text
 from harmonic.storage import write_json
 from harmonic.tables.columns import Kind
-from harmonic.tables.table import Schema, Splits
+from harmonic.tables.splits import Splits
+from harmonic.tables.table import Schema
 
 _ANSWER = "answer.json"
+_ROUNDS = 10  # of drawing
 
 
 @dataclass(kw_only=True)
@@ -55,8 +57,14 @@ class ForeignGenerator(Generator, ABC):
         with TemporaryDirectory(prefix="harmonic-") as place, Progress("fit", 1, self.unit) as progress:
             table = Path(place) / "train.parquet"
             _coded(splits.train.frame).to_parquet(table, index=False)
-            request = {"task": "fit", "table": str(table), "seed": derive(seed, self.script), **self._told(splits.schema)}
-            answer = ask(self.environment, self.script, request | {"directory": str(directory)}, progress)
+            request = {
+                "task": "fit",
+                "table": str(table),
+                "seed": derive(seed, self.script),
+                **self._told(splits.schema),
+            }
+            request["directory"] = str(directory.resolve())
+            answer = ask(self.environment, self.script, request, progress)
         write_json(directory / _ANSWER, answer)
         return {name: float(value) for name, value in answer.get("facts", {}).items()}
 
@@ -65,18 +73,45 @@ class ForeignGenerator(Generator, ABC):
         self._schema, self._directory = splits.schema, directory
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw n rows there. Raises ConfigError, ForeignError, and SamplingError where there are fewer."""
-        with TemporaryDirectory(prefix="harmonic-") as place, Progress("sample", n, "rows") as progress:
+        """Draw n rows there, and more for those with a gap where the schema knows none.
+
+        Raises ConfigError, ForeignError, and SamplingError where all rows of a round, or ten rounds, have such gaps.
+        """
+        whole: list[pd.DataFrame] = []
+        have = drawn = 0
+        with Progress("sample", n, "rows") as progress:
+            for turn in range(_ROUNDS):
+                rows = self._drawn(n - have, derive(seed, self.script, "sample", turn), progress)
+                gaps = _gaps(rows, self._schema)
+                whole.append(rows[~gaps.any(axis=1)])
+                have, drawn = have + len(whole[-1]), drawn + len(rows)
+                if have >= n or not len(whole[-1]):
+                    break
+        if have < n:
+            worst = self._schema.names[int(gaps.to_numpy().mean(axis=0).argmax())]
+            raise SamplingError(
+                f"generator.environment={self.environment}: {have} of {n} rows are whole, of {drawn} drawn; most lack a "
+                f"value in column {worst!r}, of which too little was learnt\n  fix: give more rows, or see its settings "
+                "(of tabularargn: value_protection, and with differential privacy max_epsilon)"
+            )
+        counts = {"raw": have / drawn, "answers": float(drawn), "rejected/gap": float(drawn - have)}
+        return Sample(_decoded(pd.concat(whole, ignore_index=True).head(n), self._schema), counts)
+
+    def _drawn(self, n: int, seed: int, progress: Progress) -> pd.DataFrame:
+        """So many rows from there, as they are. Raises SamplingError where there are fewer."""
+        with TemporaryDirectory(prefix="harmonic-") as place:
             output = Path(place) / "rows.parquet"
-            request = {
-                "task": "sample", "n": n, "seed": derive(seed, self.script, "sample"), **self._told(self._schema),
-                "directory": str(self._directory), "output": str(output),
-            }  # fmt: skip
-            ask(self.environment, self.script, request, progress)
+            request = {"task": "sample", "n": n, "seed": seed, **self._told(self._schema)}
+            ask(
+                self.environment,
+                self.script,
+                request | {"directory": str(self._directory.resolve()), "output": str(output)},
+                progress,
+            )
             found = pd.read_parquet(output)
         if len(found) < n:
             raise SamplingError(f"generator.environment={self.environment}: it gave {len(found)} of {n} rows")
-        return Sample(_decoded(found.head(n), self._schema))
+        return found.head(n)
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
         """Those that the script says; all, where it says nothing."""
@@ -91,6 +126,15 @@ class ForeignGenerator(Generator, ABC):
 def _coded(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with columns c0, c1, …: nothing may depend on names."""
     return frame.set_axis([f"c{place}" for place in range(len(frame.columns))], axis=1)
+
+
+def _gaps(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Which cells have no value where the schema knows of no missing ones, (n, columns)."""
+    cells = {f"c{place}": frame[f"c{place}"].isna() for place in range(len(schema.columns))}
+    for place, column in enumerate(schema.columns):
+        if column.missing is not None:
+            cells[f"c{place}"] &= False
+    return pd.DataFrame(cells)
 
 
 def _decoded(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

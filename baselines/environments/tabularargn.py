@@ -1,11 +1,11 @@
 """TabularARGN: columns drawn one after the other, each by a small network that sees those before, in any order.
 
-Tiwald, Krchova, Sidorenko, Vargas Vieyra, Scriminaci, Platzer 2025, arXiv 2501.12012. Code: mostlyai-engine, Apache-2.0,
-in an environment of its own: it pins other versions of torch and psutil than harmonic has.
+Tiwald, Krchova, Sidorenko, Vargas Vieyra, Scriminaci, Platzer 2025, arXiv 2501.12012. Code: mostlyai-engine
+(Apache-2.0), in an environment of its own: it pins other versions of torch and psutil than harmonic has.
 
-A fifth of the training rows is kept from training and decides when it ends: `learnt_rows` are the others. Rare categories
-(of fewer than about eight rows) and the ends of numbers' ranges are protected, as its makers do by default: what stands
-for a rare category is drawn from the frequent ones. With `differential_privacy` it is trained by DP-SGD (Opacus); what
+A fifth of the training rows is kept from training and decides when it ends: `learnt_rows` are the others. Rare
+categories (of fewer than about eight rows) and the ends of numbers' ranges are protected, as its makers do by default:
+what stands for a rare category is drawn from the frequent ones. With `differential_privacy` it is trained by DP-SGD (Opacus); what
 that promises, and what voids it, is in conf/generator/tabularargn_dp.yaml.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from baselines.environments.generator import ForeignGenerator
-from harmonic.generator import Versions
+from harmonic.generators.base import Versions
 from harmonic.settings import Between, Count, Fields, NotNegative, Positive
 from harmonic.tables.table import Schema
 

@@ -27,13 +27,13 @@ import pandas as pd
 from annotated_types import Ge
 
 from baselines.private_marginals.domain import Domain
-from baselines.synthcity import imported, quiet
+from baselines.synthcity.plugins import imported, quiet
 from harmonic.errors import ConfigError, DataError
-from harmonic.generator import Generator, Sample, Versions
+from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive, seeded
 from harmonic.settings import Between, Count, Positive
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 Marginal = tuple[str, ...]
 

@@ -2,8 +2,8 @@
 
 The codes follow from the schema and a number of bins alone, never from the rows: what stands in them depends on what
 the schema says of the columns (ranges, categories, decimals), and on nothing else about the rows. Where the user has
-declared the columns (`dataset.columns`), the schema is public, and so are the codes; where not, it tells of the training
-rows what they show, such as their smallest and largest number.
+declared the columns (`dataset.columns`), the schema is public, and so are the codes; where not, it tells of the
+training rows what they show, such as their smallest and largest number.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _values(column: Column) -> float:
     """How many different numbers the column may hold."""
     if not (np.isfinite(column.minimum) and np.isfinite(column.maximum)):
         return 1  # no value is known: all are missing
-    return round((column.maximum - column.minimum) * 10.0**_places(column)) + 1
+    return round((column.maximum - column.minimum) * 10.0 ** _places(column)) + 1
 
 
 def _places(column: Column) -> int:
@@ -73,7 +73,7 @@ def _encoded(values: pd.Series, column: Column, bins: int) -> Codes:
     known = values.notna().to_numpy()
     codes = np.full(len(values), _given(column, bins), dtype=np.int64)
     if column.kind is Kind.CATEGORY:
-        codes[known] = pd.Index(column.categories, dtype=object).get_indexer(values[known])
+        codes[known] = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(values[known]))
     elif known.any():
         codes[known] = _bin(values[known].to_numpy(np.float64), column, bins)
     return codes

@@ -5,11 +5,10 @@ for columns of many values, and theta-usefulness for how many cells a table of c
 
 synthcity 0.2.16 has a plugin `privbayes` whose promise is void, so it is not used here: it adds noise meant for shares
 to counts, so that there is n times too little of it, and none to the combinations that no row has; it takes each
-distinct value of a number for a category; and it compares mutual information with a threshold without noise. It can be
-had as it is: generator=synthcity generator.plugin=privbayes.
+distinct value of a number for a category; and it compares mutual information with a threshold without noise.
 
 The guarantee: epsilon-differential privacy for one row replaced by another; the number of rows is taken for known. A
-share of the budget goes to the choice of the network (the exponential mechanism), the rest to its counts (the Laplace
+share of the budget goes to choosing the network (the exponential mechanism), the rest to its counts (the Laplace
 mechanism). Codes of values follow from the schema alone, see domain.py. What it rests on: conf/generator/privbayes.yaml.
 """
 
@@ -28,11 +27,11 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from baselines.private_marginals.domain import Codes, Domain
-from harmonic.generator import Generator, Sample, Versions
+from harmonic.generators.base import Generator, Sample, Versions
 from harmonic.progress import Progress
 from harmonic.randomness import derive
 from harmonic.settings import Between, Natural, Positive
-from harmonic.tables.table import Splits
+from harmonic.tables.splits import Splits
 
 Edge = tuple[int, tuple[int, ...]]
 """A column and its parents, by their places."""
@@ -148,7 +147,7 @@ def relation(codes: Codes, sizes: Sequence[int], edge: Edge) -> float:
 
 
 def sensitivity(rows: int) -> float:
-    """How much R can change when one of so many rows is replaced (theorem 5.3 of the paper)."""
+    """How much R can change when one of so many rows is replaced."""
     return 3 / rows + 2 / rows**2
 
 

@@ -14,7 +14,9 @@ import pytest
 from contracts import assert_conforms, drawn_apart, uninstall
 from toys import make_splits
 
-from baselines.synthcity import SynthcityGenerator, coded, decoded, plugin_class
+from baselines.synthcity.coding import coded, decoded
+from baselines.synthcity.generator import SynthcityGenerator
+from baselines.synthcity.plugins import known_plugins, plugin_class
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Task
 
@@ -70,7 +72,7 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
 @pytest.mark.parametrize("plugin", TINY)
 def test_another_process_draws_the_same_rows(tmp_path: Path, plugin: str) -> None:
     setup = (
-        "from experiments.run import configured\nfrom baselines.synthcity import SynthcityGenerator\n"
+        "from experiments.run import configured\nfrom baselines.synthcity.generator import SynthcityGenerator\n"
         "splits = configured('tracker=off', 'dataset=german')['dataset'].load(0)\n"
         f"generator = SynthcityGenerator(plugin={plugin!r}, settings={TINY[plugin]!r}, device='cpu')"
     )

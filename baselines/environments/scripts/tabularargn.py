@@ -1,4 +1,4 @@
-"""TabularARGN, for baselines/environments/tabularargn.py: runs where mostlyai-engine is, and knows nothing of harmonic."""
+"""TabularARGN, for baselines/environments/tabularargn.py: runs where mostlyai-engine is, knows nothing of harmonic."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def fit(
             tell(completed or 0, total, **{name: f"{value:.3f}" for name, value in notes.items()})
 
     engine.set_random_state(seed)
-    kinds = {name: "TABULAR_CATEGORICAL" if kind == "category" else "TABULAR_NUMERIC_AUTO" for name, kind in columns.items()}
+    kinds = {
+        name: "TABULAR_CATEGORICAL" if kind == "category" else "TABULAR_NUMERIC_AUTO" for name, kind in columns.items()
+    }
     engine.split(frame, model_type="TABULAR", tgt_encoding_types=kinds, trn_val_split=parted, workspace_dir=workspace)
-    engine.analyze(
-        value_protection=settings["value_protection"], differential_privacy=private, workspace_dir=workspace
-    )
+    engine.analyze(value_protection=settings["value_protection"], differential_privacy=private, workspace_dir=workspace)
     engine.encode(workspace_dir=workspace)
     engine.train(
         model=f"MOSTLY_AI/{settings['model']}",
