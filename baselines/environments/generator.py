@@ -90,8 +90,9 @@ class ForeignGenerator(Generator, ABC):
         if have < n:
             worst = self._schema.names[int(gaps.to_numpy().mean(axis=0).argmax())]
             raise SamplingError(
-                f"generator.environment={self.environment}: {have} of {n} rows are whole, of {drawn} drawn; most lack a "
-                f"value in column {worst!r}, of which too little was learnt\n  fix: give more rows, or see its settings "
+                f"generator.environment={self.environment}: {have} of {n} rows are whole, of {drawn} drawn; most "
+                f"lack a value in column {worst!r}, of which too little was learnt\n  fix: give more rows, or see its "
+                "settings "
                 "(of tabularargn: value_protection, and with differential privacy max_epsilon)"
             )
         counts = {"raw": have / drawn, "answers": float(drawn), "rejected/gap": float(drawn - have)}

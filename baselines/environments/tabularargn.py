@@ -5,8 +5,8 @@ Tiwald, Krchova, Sidorenko, Vargas Vieyra, Scriminaci, Platzer 2025, arXiv 2501.
 
 A fifth of the training rows is kept from training and decides when it ends: `learnt_rows` are the others. Rare
 categories (of fewer than about eight rows) and the ends of numbers' ranges are protected, as its makers do by default:
-what stands for a rare category is drawn from the frequent ones. With `differential_privacy` it is trained by DP-SGD (Opacus); what
-that promises, and what voids it, is in conf/generator/tabularargn_dp.yaml.
+what stands for a rare category is drawn from the frequent ones. With `differential_privacy` it is trained by
+DP-SGD (Opacus); what that promises, and what voids it, is in conf/generator/tabularargn_dp.yaml.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ distinct value of a number for a category; and it compares mutual information wi
 
 The guarantee: epsilon-differential privacy for one row replaced by another; the number of rows is taken for known. A
 share of the budget goes to choosing the network (the exponential mechanism), the rest to its counts (the Laplace
-mechanism). Codes of values follow from the schema alone, see domain.py. What it rests on: conf/generator/privbayes.yaml.
+mechanism). Codes of values follow from the schema alone, see domain.py.
+What it rests on is said in conf/generator/privbayes.yaml.
 """
 
 from __future__ import annotations

@@ -87,14 +87,15 @@ def older_numpy() -> Iterator[None]:
     """Within it, NumPy has `in1d`, which 2.4 dropped and arfpy 0.1.1 calls."""
     import numpy as np
 
-    if hasattr(np, "in1d"):
+    name = "in1d"
+    if hasattr(np, name):
         yield
         return
-    np.in1d = np.isin  # type: ignore[attr-defined]
+    setattr(np, name, np.isin)
     try:
         yield
     finally:
-        del np.in1d  # type: ignore[attr-defined]
+        delattr(np, name)
 
 
 @contextmanager

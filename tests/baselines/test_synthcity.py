@@ -16,7 +16,7 @@ from toys import make_splits
 
 from baselines.synthcity.coding import coded, decoded
 from baselines.synthcity.generator import SynthcityGenerator
-from baselines.synthcity.plugins import known_plugins, plugin_class
+from baselines.synthcity.plugins import plugin_class
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Task
 

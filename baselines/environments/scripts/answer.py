@@ -2,7 +2,7 @@
 
 REQUEST is a JSON file {"task": "fit" | "sample", …}; the function of that name in SCRIPT gets its other entries and
 `tell`. On the standard output come lines of JSON: {"done", "total", "notes"} as the work goes on, and at the end
-{"result"} or {"error"}. Whatever else is printed goes to the standard error. When the standard input ends, so does this.
+{"result"} or {"error"}. Whatever else is printed goes to the standard error. When the standard input ends, this does.
 """
 
 from __future__ import annotations
