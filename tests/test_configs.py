@@ -14,7 +14,7 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.configuration.checking import built
+from experiments.configuration.building import built
 from experiments.configuration.hydra_errors import resolved
 from harmonic.datasets import Dataset
 from harmonic.errors import ConfigError

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
 from baselines.environments.environment import python_of
-from experiments.configuration.checking import built
+from experiments.configuration.building import built
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
 from harmonic.tables.splits import Splits
