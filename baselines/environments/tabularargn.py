@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from baselines.environments.generator import ForeignGenerator
+from baselines.environments.foreign_generator import ForeignGenerator
 from harmonic.generators.base import Versions
 from harmonic.settings import Between, Count, Fields, NotNegative, Positive
 from harmonic.tables.table import Schema

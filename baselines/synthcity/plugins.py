@@ -64,7 +64,7 @@ def plugin_class(plugin: str) -> Any:
     """Import a plugin. Raises ConfigError where there is none of that name, or synthcity cannot be imported."""
     check_plugin(plugin)
     found = imported(known_plugins()[plugin], "generator.plugin", plugin).plugin
-    if found is None:  # goggle, without dgl
+    if found is None:  # goggle, where what it needs is missing
         fix = f"see the documentation of synthcity's plugin {plugin}"
         raise ConfigError("generator.plugin", plugin, "needs packages that synthcity does not install", fix)
     return found

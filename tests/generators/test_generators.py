@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
-from baselines.environments.environment import python_of
+from baselines.environments.foreign_process import python_of
 from experiments.configuration.building import built
 from harmonic.errors import ConfigError, SamplingError
 from harmonic.generators.base import Generator, LanguageGenerator, Sample

@@ -27,7 +27,7 @@ def fit(
 
     def parted(keys: pd.Series) -> tuple[pd.Series, pd.Series]:
         """The rows to learn from, and those that say when to end."""
-        shuffled = keys.sample(frac=1, random_state=seed)
+        shuffled = keys.sample(frac=1)  # from the state that is seeded below
         held = min(max(round(settings["validation"] * len(keys)), 1), len(keys) - 1)
         learnt.extend(int(key) for key in shuffled[held:])
         return shuffled[held:], shuffled[:held]

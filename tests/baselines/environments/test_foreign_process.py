@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from baselines.environments import environment
-from baselines.environments.environment import ForeignError, ask, python_of
+from baselines.environments import foreign_process
+from baselines.environments.foreign_process import ForeignError, ask, python_of
 from harmonic.errors import ConfigError
 from harmonic.progress import Progress
 
@@ -47,19 +47,10 @@ def wait(*, tell, file):
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment "mine" and a script "mine.py"."""
-    (tmp_path / "peers" / "mine" / "bin").mkdir(parents=True)
-    program = tmp_path / "peers" / "mine" / "bin" / "python"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    scripts = tmp_path / "scripts"
-    scripts.mkdir()
+def place(scripts: Path) -> Path:
+    """Where the script mine.py is, and anything else may be."""
     (scripts / "mine.py").write_text(SCRIPT, encoding="utf-8")
-    (scripts / "answer.py").write_bytes((environment.SCRIPTS / "answer.py").read_bytes())
-    monkeypatch.setattr(environment, "SCRIPTS", scripts)
-    monkeypatch.setenv("HARMONIC_PEERS", str(tmp_path / "peers"))
-    return tmp_path
+    return scripts.parent
 
 
 def asked(task: str, **more: object) -> dict[str, object]:
@@ -107,10 +98,11 @@ def test_an_interrupted_question_ends_the_process(place: Path, monkeypatch: pyte
 def test_the_process_ends_with_one_that_is_killed(place: Path) -> None:
     file = place / "pid"
     code = (
-        "from pathlib import Path\nfrom baselines.environments import environment\n"
+        "from pathlib import Path\nfrom baselines.environments import foreign_process\n"
         "from harmonic.progress import Progress\n"
-        f"environment.SCRIPTS = Path({str(place / 'scripts')!r})\n"
-        f"environment.ask('mine', 'mine.py', {{'task': 'wait', 'file': {str(file)!r}}}, Progress('fit', 1, 'steps'))"
+        f"foreign_process.SCRIPTS = Path({str(place / 'scripts')!r})\n"
+        f"request = {{'task': 'wait', 'file': {str(file)!r}}}\n"
+        "foreign_process.ask('mine', 'mine.py', request, Progress('fit', 1, 'steps'))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[3])
     _until(lambda: file.is_file() and file.read_text() != "")
@@ -150,6 +142,6 @@ def test_every_environment_that_conf_names_can_be_made() -> None:
 
 
 def test_scripts_know_nothing_of_harmonic() -> None:
-    for path in environment.SCRIPTS.glob("*.py"):
+    for path in foreign_process.SCRIPTS.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "from harmonic" not in text and "from baselines" not in text and "import harmonic" not in text

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from baselines.environments.environment import ask, python_of
+from baselines.environments.foreign_process import ask, python_of
 from baselines.rounding import rounded
 from harmonic.errors import SamplingError
 from harmonic.generators.base import Generator, Sample
@@ -81,7 +81,7 @@ class ForeignGenerator(Generator, ABC):
         have = drawn = 0
         with Progress("sample", n, "rows") as progress:
             for turn in range(_ROUNDS):
-                rows = self._drawn(n - have, derive(seed, self.script, "sample", turn), progress)
+                rows = self._drawn(n - have, derive(seed, self.script, "foreign rows", turn), progress)
                 gaps = _gaps(rows, self._schema)
                 whole.append(rows[~gaps.any(axis=1)])
                 have, drawn = have + len(whole[-1]), drawn + len(rows)
