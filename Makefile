@@ -1,6 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
-ALL := .[synthcity,great,realtabformer,search,slurm,dev]
+ALL := .[synthcity,great,realtabformer,forestflow,search,slurm,dev]
+PEERS = $(or $(HARMONIC_PEERS),.peers)
 WORKERS ?= 2
 # So many test files at a time, each on one core and in some 2 GB of memory.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
@@ -9,7 +10,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --d
 .PHONY: help setup run test test-slow test-oldest test-newest check coverage docs bench tables audit clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed  ## Create .venv with everything in it, the tested versions
 
@@ -55,6 +56,15 @@ check: setup .venv/.docs  ## The gate: lint, format, types, documentation, and t
 coverage: setup  ## The default tests, and which lines and branches of harmonic/ they reach
 	$(PYTEST) --cov --cov-report term:skip-covered --cov-report html:outputs/coverage $(args)
 	@echo "wrote outputs/coverage/index.html"
+
+peer-%: baselines/environments/requirements/%.txt  ## An environment of its own, of a generator that needs one (peer-tabularargn)
+	@echo "setting up $(PEERS)/$*: some minutes, 3 to 8 GB of disk"
+	@$(PYTHON) -m venv $(PEERS)/$*
+	@# torchvision and torchaudio must be those built for torch, and are needed by none of them
+	@{ $(PEERS)/$*/bin/python -m pip install --quiet --requirement $< \
+		&& $(PEERS)/$*/bin/python -m pip uninstall --quiet --yes torchvision torchaudio; } > $(PEERS)/$*/pip.log 2>&1 \
+		|| { cat $(PEERS)/$*/pip.log; rm -f $(PEERS)/$*/bin/python; exit 1; }
+	@echo "set up"
 
 docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file experiments/docs/mkdocs.yml

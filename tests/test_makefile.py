@@ -40,6 +40,28 @@ def test_setup_says_what_it_does_and_nothing_of_pips(folder: Path) -> None:
     assert "setting up" not in setup(folder, code=1).stdout  # done before
 
 
+def peer(folder: Path, name: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    (folder / "pip").write_text(PIP.format(code=code).replace("> asked", ">> asked"))
+    (folder / "pip").chmod(0o755)
+    words = ["make", "-C", str(folder), "--no-print-directory", f"peer-{name}", f"PYTHON={folder / 'python'}"]
+    return subprocess.run([*words, f"HARMONIC_PEERS={folder / 'peers'}"], capture_output=True, text=True, check=False)
+
+
+def test_an_environment_of_a_generators_own_is_made_where_it_is_looked_for(folder: Path) -> None:
+    wanted = folder / "baselines" / "environments" / "requirements" / "tabularargn.txt"
+    wanted.parent.mkdir(parents=True)
+    shutil.copy(ROOT / wanted.relative_to(folder), wanted)
+    done = peer(folder, "tabularargn")
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.splitlines()[-1] == "set up"
+    assert (folder / "peers" / "tabularargn" / "bin" / "python").is_file()
+    asked = (folder / "asked").read_text()
+    assert "--requirement baselines/environments/requirements/tabularargn.txt" in asked and "torchvision" in asked
+    failed = peer(folder, "tabularargn", code=1)
+    assert failed.returncode != 0 and "WARNING: Location" in failed.stdout
+    assert not (folder / "peers" / "tabularargn" / "bin" / "python").is_file()  # half made is not made
+    assert peer(folder, "nobody").returncode != 0
+
+
 def test_a_failing_pip_is_heard_and_tried_again(folder: Path) -> None:
     failed = setup(folder, code=1)
     assert failed.returncode != 0 and "WARNING: Location" in failed.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from experiments.card.guarantee import guarantee, refuted
 from experiments.card.markdown import escape_markdown
 from experiments.card.numbers import Report, attacks_made, candidates, measured, rate_text
 from harmonic.evaluation.privacy.membership import ON_LIKELIHOODS, ON_ROWS, RATES
@@ -26,8 +27,9 @@ MEASURES = {
 NEVER_TESTED = (
     "attackers who know more than the synthetic rows, the reference rows and, for loss and min_k, the model",
     "several releases from the same rows, combined",
-    "bounds that hold against every attack (differential privacy): these generators give none",
 )
+WITHOUT_GUARANTEE = "bounds that hold against every attack (differential privacy): this generator gives none"
+WITH_GUARANTEE = "whether the code keeps the guarantee, beyond the attacks above"
 
 ENOUGH = 10
 """With fewer non-members above the threshold, a true-positive rate is uncertain."""
@@ -35,7 +37,13 @@ ENOUGH = 10
 
 def warnings(report: Report) -> list[str]:
     """Limits of the card's numbers, a sentence each."""
-    return [*_about_people(report), *_about_sizes(report), *_about_rates(report), *_about_scores(report)]
+    return [
+        *refuted(report),
+        *_about_people(report),
+        *_about_sizes(report),
+        *_about_rates(report),
+        *_about_scores(report),
+    ]
 
 
 def _about_people(report: Report) -> Iterator[str]:
@@ -114,7 +122,8 @@ def not_tested(report: Report) -> list[str]:
     for prefix, what in known.items():
         if (why := _why_missing(report, prefix)) is not None:
             missing.setdefault(why, []).append(what)
-    return [*(f"{', '.join(names)}: {why}" for why, names in missing.items()), *NEVER_TESTED]
+    promised = WITHOUT_GUARANTEE if guarantee(report) is None else WITH_GUARANTEE
+    return [*(f"{', '.join(names)}: {why}" for why, names in missing.items()), *NEVER_TESTED, promised]
 
 
 def _why_missing(report: Report, prefix: str) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from experiments.card.guarantee import told
 from experiments.card.limits import not_tested, warnings
 from experiments.card.markdown import bullets, escape_markdown, markdown_table
 from experiments.card.numbers import (
@@ -63,6 +64,9 @@ def card(report: Report) -> str:
     """The card as Markdown. It depends only on the report."""
     title = f"# Privacy card: {escape_markdown(report['generator'])} on {escape_markdown(report['dataset'])}"
     parts = [title, markdown_table(("", ""), _facts(report)), "## Reading", reading(report)]
+    if promise := told(report):
+        first, *provided = map(escape_markdown, promise)
+        parts += ["## Guarantee", first, bullets(provided)]
     parts += ["## Can training rows be told from other rows?", *_attacks(report)]
     if besides := _besides(report):
         parts += ["## Copies, distances, memory", markdown_table(("metric", "value", "better", "meaning"), besides)]

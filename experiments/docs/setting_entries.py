@@ -37,7 +37,7 @@ def entries(group: str, path: Path) -> list[Entry]:
     """The settings that a file in conf/<group> has."""
     found = []
     for one in settings(path):
-        if one.path.rpartition(".")[2].startswith("_"):
+        if any(part.startswith("_") for part in one.path.split(".")):
             continue
         kind, name = owner(group, path, one.path)
         heading = not one.value and not one.comment  # of a mapping, or an evaluator's name

@@ -15,9 +15,9 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (
-    "accelerate", "be-great", "catboost", "datasets", "hydra-core", "imbalanced-learn", "numpy", "omegaconf", "pandas",
-    "peft", "realtabformer", "schneiderkamplab-synthcity", "scikit-learn", "sdmetrics", "torch", "transformers", "trl",
-    "wandb", "xgboost",
+    "accelerate", "arfpy", "be-great", "catboost", "datasets", "ForestDiffusion", "hydra-core", "imbalanced-learn",
+    "numpy", "omegaconf", "pandas", "peft", "pgmpy", "realtabformer", "schneiderkamplab-synthcity", "scikit-learn",
+    "sdmetrics", "torch", "transformers", "trl", "wandb", "xgboost",
 )  # fmt: skip
 """Results may depend on the versions of these. Those that are not installed are left out of the report."""
 

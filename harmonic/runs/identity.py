@@ -30,11 +30,15 @@ def identity(config: Mapping[str, Any], data: str = "") -> str:
 
 
 def without_module_paths(value: Any) -> Any:
-    """The settings with each `_target_` as `class_name`: a class that moves to another module is the same class."""
+    """The settings with each `_target_` as `class_name`: a class that moves to another module is the same class.
+
+    Without `_guarantee_`, which tells in words what other settings bring about.
+    """
     if isinstance(value, Mapping):
         return {
             key: class_name(inner) if key == "_target_" and isinstance(inner, str) else without_module_paths(inner)
             for key, inner in value.items()
+            if key != "_guarantee_"
         }
     return [without_module_paths(inner) for inner in value] if isinstance(value, list | tuple) else value
 

@@ -14,10 +14,13 @@ import pytest
 from contracts import assert_conforms, drawn_apart, uninstall
 from toys import make_splits
 
-from baselines.synthcity import SynthcityGenerator, coded, decoded, plugin_class
+from baselines.synthcity.coding import coded, decoded
+from baselines.synthcity.generator import SynthcityGenerator
+from baselines.synthcity.plugins import ELSEWHERE, check_plugin, known_plugins, plugin_class, quiet
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Task
 
+CONF = Path(__file__).resolve().parents[2] / "conf" / "generator"
 needs_synthcity = pytest.mark.skipif(find_spec("synthcity") is None, reason="pip install 'harmonic[synthcity]'")
 TINY = {
     "tvae": {"n_iter": 2, "n_units_embedding": 8, "decoder_n_units_hidden": 8, "encoder_n_units_hidden": 8},
@@ -70,7 +73,7 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
 @pytest.mark.parametrize("plugin", TINY)
 def test_another_process_draws_the_same_rows(tmp_path: Path, plugin: str) -> None:
     setup = (
-        "from experiments.run import configured\nfrom baselines.synthcity import SynthcityGenerator\n"
+        "from experiments.run import configured\nfrom baselines.synthcity.generator import SynthcityGenerator\n"
         "splits = configured('tracker=off', 'dataset=german')['dataset'].load(0)\n"
         f"generator = SynthcityGenerator(plugin={plugin!r}, settings={TINY[plugin]!r}, device='cpu')"
     )
@@ -116,9 +119,60 @@ def test_decoding_keeps_wild_numbers_within_the_training_rows() -> None:
     assert set(found["job"]) <= set(train.frame["job"])
 
 
-def test_an_unknown_plugin_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"generator\.plugin=tvea(.|\n)*tvae"):
-        plugin_class("tvea")
+@needs_synthcity
+@pytest.mark.parametrize("plugin", ["arf", "bayesian_network"])
+@pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
+def test_plugins_without_epochs_draw_the_same_conforming_rows_for_a_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], plugin: str, task: Task
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"arf": {"num_trees": 3, "max_iters": 1}, "bayesian_network": {}}[plugin]
+    splits, generator = make_splits(task), SynthcityGenerator(plugin=plugin, settings=settings, device="cpu")
+    generator.fit(splits, seed=1, prepared=tmp_path, directory=tmp_path)
+    generator.load(splits, prepared=tmp_path, directory=tmp_path)
+    first = generator.sample(9, seed=1, directory=tmp_path).frame
+    assert_conforms(first, splits, 9)
+    assert not generator.sample(9, seed=2, directory=tmp_path).frame.equals(first)
+    pd.testing.assert_frame_equal(generator.sample(9, seed=1, directory=tmp_path).frame, first)
+    assert not hasattr(np, "in1d") or "in1d" in np.__all__
+    assert capfd.readouterr() == ("", "") and [file.name for file in tmp_path.iterdir()] == ["plugin.pkl"]
+
+
+@needs_synthcity
+def test_every_plugin_for_tables_is_known_by_its_name() -> None:
+    known = known_plugins()
+    assert {"arf", "bayesian_network", "ctgan", "ddpm", "nflow", "rtvae", "tvae", "adsgan", "pategan"} <= set(known)
+    assert not {"survival_gan", "timegan", "image_cgan", "radialgan"} & set(known)  # of other kinds of data
+    assert set(ELSEWHERE) <= set(known)
+
+
+@needs_synthcity
+def test_an_unknown_plugin_names_those_near_it_before_any_work(tmp_path: Path) -> None:
+    generator = SynthcityGenerator(plugin="tvea")
+    with pytest.raises(ConfigError, match=r"generator\.plugin=tvea: unknown plugin(.|\n)*'tvae'"):
+        generator.prepare(make_splits(), 5, seed=0, directory=tmp_path)
+
+
+@needs_synthcity
+@pytest.mark.parametrize("plugin", ELSEWHERE)
+def test_a_plugin_that_does_not_keep_its_word_names_what_does(plugin: str) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)is not offered.*fix: generator="):
+        check_plugin(plugin)
+    name = ELSEWHERE[plugin].removeprefix("generator=")
+    assert (CONF / f"{name}.yaml").is_file()
+
+
+@needs_synthcity
+def test_synthcitys_privbayes_adds_too_little_noise_and_none_to_empty_cells() -> None:
+    """Why it is not offered: noise of n rows is n times too small, and combinations that no row has stay at 0."""
+    with quiet():
+        from synthcity.plugins.privacy.plugin_privbayes import PrivBayes
+
+        theirs = PrivBayes(epsilon=1.0, K=1)
+        few, many = (theirs._laplace_noise_parameter(rows, 9) for rows in (100, 10_000))
+        counts = theirs._get_noisy_counts_for_attributes(pd.DataFrame({"a": [0, 0, 1], "b": [0, 0, 1]}), ["a", "b"])
+    assert few == pytest.approx(100 * many)  # of counts, it must not depend on them
+    assert len(counts) == 2  # of four cells
 
 
 def test_without_the_extra_the_error_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ def test_the_folder_is_named_after_experiment_dataset_generator_seed_and_identit
         {"output_dir": "x"}, {"data_dir": "/data"}, {"tracker": {"mode": "offline"}}, {"launcher": "slurm"},
         {"stage": "fit"}, {"force": True}, {"summary": "all"}, {"dry_run": True}, {"hydra": {"job": {"num": 3}}},
         {"choose": {"risk": 0.6}}, {"minutes": None},
+        {"generator": {"k": 5, "_guarantee_": {"epsilon": 1.0, "unit": "one row"}}},
     ],
 )  # fmt: skip
 def test_what_does_not_change_results_does_not_change_the_run_id(change: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ def test_harmonic_writes_such_rows_itself(table: Path) -> None:
     assert '""' in prompt  # a missing value
 
 
-@pytest.mark.parametrize("generator", ["smote", "copy"])
+@pytest.mark.parametrize("generator", ["smote", "copy", "privbayes"])
 def test_other_generators_take_such_a_table_too(table: Path, generator: str) -> None:
     made = texts(run(table, "dataset.target=churn", f"generator={generator}") / "synthetic.csv")
     check(texts(table), made)

@@ -1,0 +1,113 @@
+"""Another Python environment, and how it is asked: a subprocess, rows in Parquet files, everything else in JSON.
+
+An environment is made by `make peer-NAME`, in the folder .peers/NAME of the checkout or, where HARMONIC_PEERS is set,
+in NAME below it. What runs there is a file in baselines/environments/scripts, which knows nothing of harmonic.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
+
+from harmonic.errors import ConfigError, HarmonicError
+from harmonic.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+_KEPT = 40  # last lines of what it printed that are logged where it fails
+_PATIENCE = 10.0  # seconds that it has to end when it is told to
+
+
+class ForeignError(HarmonicError):
+    """What was asked of another environment failed there."""
+
+
+def folder() -> Path:
+    """Where the environments are."""
+    given = os.environ.get("HARMONIC_PEERS")
+    return Path(given).expanduser() if given else Path(__file__).resolve().parents[2] / ".peers"
+
+
+def python_of(name: str) -> Path:
+    """The environment's Python. Raises ConfigError, naming how to make it, where there is none."""
+    scripts, program = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
+    python = folder() / name / scripts / program
+    if not python.is_file():
+        made = sorted(path.name for path in folder().glob("*") if (path / scripts / program).is_file())
+        problem = f"there is no such environment in {folder()}" + (f"; there are: {', '.join(made)}" if made else "")
+        fix = f"make peer-{name}, in a checkout (HARMONIC_PEERS says where it is to be, and is looked for)"
+        raise ConfigError("generator.environment", name, problem, fix)
+    return python
+
+
+def ask(name: str, script: str, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """What the script answers to the request in that environment; `progress` moves along.
+
+    Ends the subprocess if this one is interrupted. Raises ForeignError with the error from there.
+    """
+    command = [str(python_of(name)), "-E", "-s", str(SCRIPTS / "answer.py"), str(SCRIPTS / script)]
+    with TemporaryDirectory(prefix="harmonic-") as place, TemporaryFile() as printed:
+        file = Path(place) / "request.json"
+        file.write_text(json.dumps(request), encoding="utf-8")
+        process = subprocess.Popen(
+            [*command, str(file)],
+            cwd=place,  # what libraries leave about is gone afterwards
+            env=os.environ | {"PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C reaches this process alone, and it ends that one
+        )
+        try:
+            answer = _listen(process, progress)
+            process.wait()
+        finally:
+            _end(process)
+        if "result" not in answer:
+            _log_end(printed, name)
+            error = answer.get("error") or f"it ended without an answer (exit status {process.returncode})"
+            raise ForeignError(f"generator.environment={name}: {error}")
+        found: dict[str, Any] = answer["result"]
+        return found
+
+
+def _listen(process: subprocess.Popen[str], progress: Progress) -> dict[str, Any]:
+    """The last message, of the result or the error; {} where none came."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        message: dict[str, Any] = json.loads(line)
+        if "done" not in message:
+            return message
+        progress.total = message["total"]
+        progress.note(**message["notes"])
+        progress.advance(message["done"] - progress.done)
+    return {}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _log_end(printed: IO[bytes], name: str) -> None:
+    printed.seek(0)
+    lines = printed.read().decode("utf-8", errors="replace").splitlines()
+    logger.info("the last of what %s printed:\n%s", name, "\n".join(lines[-_KEPT:]))
