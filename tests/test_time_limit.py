@@ -18,7 +18,7 @@ from toys import make_splits
 from baselines.ctabgan.generator import CtabganGenerator
 from baselines.foreign_training import reporter
 from baselines.smote.generator import SmoteGenerator
-from baselines.synthcity import _Epochs
+from baselines.synthcity.plugins import _Epochs
 from baselines.tabsyn.training import NetworkTraining, train
 from experiments.collect.runs import read_runs
 from harmonic.progress import Progress

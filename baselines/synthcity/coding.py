@@ -19,10 +19,13 @@ def coded(table: Table) -> pd.DataFrame:
 
 
 def decoded(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """The inverse of `coded`, in the schema's dtypes; numbers are rounded and kept to the training rows' range."""
+    """The inverse of `coded`, in the schema's dtypes; numbers are rounded and kept to the training rows' range.
+
+    A column that the frame does not have gets the value of the first training row: it has only one.
+    """
     columns = {}
     for column, name, values in zip(table.schema.columns, names(table), _values(table), strict=True):
-        drawn = frame[name].to_numpy(np.float64)
+        drawn = (frame[name] if name in frame else coded(table)[name].iloc[[0] * len(frame)]).to_numpy(np.float64)
         if values is not None:
             columns[column.name] = values[np.clip(np.rint(drawn), 0, len(values) - 1).astype(np.int64)]
         else:

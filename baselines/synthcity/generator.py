@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
+
 from baselines.device import resolved_device
 from baselines.synthcity.coding import coded, decoded, names
 from baselines.synthcity.plugins import LOOPS, check_plugin, older_numpy, plugin_class, quiet, shown
@@ -73,7 +75,7 @@ class SynthcityGenerator(Generator):
             logger.info("fitting synthcity's %s: %s", self.plugin, self._given(len(splits.train)))
             target = names(splits.train)[splits.schema.names.index(splits.schema.target)]
             with older_numpy(), shown(self.plugin, progress):
-                plugin.fit(GenericDataLoader(coded(splits.train), target_column=target))
+                plugin.fit(GenericDataLoader(self._taken(coded(splits.train), target), target_column=target))
             save_to_file(directory / _FILE, plugin)
         self._table, self._plugin = splits.train, plugin
         return {}
@@ -94,7 +96,7 @@ class SynthcityGenerator(Generator):
         with older_numpy(), quiet(), seeded(drawing):
             try:
                 frame = self._plugin.generate(n, random_state=drawing).dataframe()
-            except (RuntimeError, ValueError) as error:
+            except (RuntimeError, ValueError, KeyError) as error:
                 raise SamplingError(f"synthcity's {self.plugin} gave no rows within the schema: {error}") from error
         if len(frame) < n:
             raise SamplingError(
@@ -102,6 +104,12 @@ class SynthcityGenerator(Generator):
                 "of the training rows\n  fix: train longer (generator.settings.n_iter)"
             )
         return Sample(decoded(frame, self._table))
+
+    def _taken(self, frame: pd.DataFrame, target: str) -> pd.DataFrame:
+        """The columns that the plugin learns. Its network has no place for a column with a single value."""
+        if self.plugin != "bayesian_network":
+            return frame
+        return frame[[name for name in frame if name == target or frame[name].nunique() > 1]]
 
     def _build(self, table: Table, seed: int, workspace: Path) -> Any:
         import torch

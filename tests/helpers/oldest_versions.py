@@ -1,4 +1,4 @@
-"""The oldest versions that pyproject.toml allows, as constraints for pip: make test-oldest.
+"""The oldest versions that pyproject.toml allows, as constraints: make test-oldest.
 
 numpy>=2 becomes numpy==2.0.*: the lowest minor version, with its newest corrections.
 """
@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("synthcity", "great", "realtabformer", "search", "slurm", "dev")
+EXTRAS = ("synthcity", "great", "realtabformer", "forestflow", "search", "slurm", "dev")
 
 
 def oldest(requirements: list[str]) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -114,14 +115,10 @@ def test_a_method_that_fails_is_told_and_does_not_fail_the_choice(
 def test_what_there_is_no_time_for_is_not_begun(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = SmoteGenerator.fit
-
-    def slowly(self: SmoteGenerator, *given: Any, **more: Any) -> Any:
-        time.sleep(1.2)
-        return slow(self, *given, **more)
-
-    monkeypatch.setattr(SmoteGenerator, "fit", slowly)
-    given = words(tmp_path / "out", written(tmp_path, "wine"), "generator=smote,fw_smote", "choose.minutes=0.15")
+    minutes = count()  # a clock that moves on by a minute whenever it is read
+    clock = SimpleNamespace(monotonic=lambda: 60.0 * next(minutes))
+    monkeypatch.setattr("experiments.choosing.sweeper.time", clock)
+    given = words(tmp_path / "out", written(tmp_path, "wine"), "generator=smote,fw_smote", "choose.minutes=2")
     found = command(*given, "choose.risk=1")
     assert "not begun: no time was left" in (last(tmp_path / "out") / "choice.md").read_text(), found.out[-3000:]
     assert {report["generator"] for report in reports(tmp_path / "out")} == {"smote"}
