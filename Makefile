@@ -3,7 +3,7 @@ BIN := .venv/bin
 ALL := .[synthcity,great,realtabformer,forestflow,search,slurm,dev]
 PEERS = $(or $(HARMONIC_PEERS),.peers)
 WORKERS ?= 2
-# So many test files at a time, each on one core and in some 2 GB of memory.
+# The number of test files that run at once, each on one core and with about 2 GB of memory.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ setup: .venv/.installed  ## Create .venv with everything in it, the tested versi
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 		--editable '$(ALL)' > .venv/pip.log 2>&1 \
-		|| { cat .venv/pip.log; exit 1; }  # pip warns of much that is of no concern where it succeeds
+		|| { cat .venv/pip.log; exit 1; }  # if pip succeeds, its warnings do not matter
 	@touch $@
 	@echo "set up"
 
@@ -29,7 +29,7 @@ run: setup  ## The main job: HARMONIC on Diabetes with a real LLM, evaluated and
 test: setup  ## The default tests
 	$(PYTEST) $(args)
 
-test-slow: setup  ## All tests: the slow ones, those that need a network or a GPU too
+test-slow: setup  ## Only the other tests: slow ones, and those that need a network or a GPU
 	$(PYTEST) -m "slow or network or gpu" $(args)
 
 test-oldest: .venv-oldest/.installed  ## The default tests with the oldest versions that pyproject.toml allows
@@ -47,7 +47,7 @@ test-newest: .venv-newest/.installed  ## The default tests with the newest versi
 		--constraint $(@D)/constraints.txt --editable '$(ALL)'; } > $(@D)/pip.log 2>&1 || { cat $(@D)/pip.log; exit 1; }
 	@touch $@
 
-check: setup .venv/.docs  ## The gate: lint, format, types, documentation, and the default tests
+check: setup .venv/.docs  ## What every change must pass: lint, format, types, documentation, and the default tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -83,7 +83,7 @@ bench: setup  ## Every benchmark, each against a reference procedure in the same
 tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")
 	$(BIN)/python -m experiments.report.command $(or $(args),outputs)
 
-audit: setup  ## What six generators give away on Diabetes, a privacy card each (args="key=value …")
+audit: setup  ## What six generators reveal about Diabetes: a privacy card for each (args="key=value …")
 	$(BIN)/python -m experiments.run -m experiment=audit $(args)
 
 clean:  ## Remove caches and the environment; outputs stay

@@ -34,7 +34,7 @@ settings, each as key=value (quote those with braces or spaces for the shell):
   out=more.csv                    where to write (default: samples/<name>.csv in the run's folder)
   'condition={Outcome: 1}'        values of columns, as in the file; several of one column: {Job: [nurse, clerk]}
   'range={Age: [18, 65]}'         bounds of numbers and dates, both included; no upper bound: {Age: [18, null]}
-  budget=50000                    most rows to draw, for generators that draw and reject (default: 100 n)
+  budget=50000                    most rows to draw, for generators that draw and reject (default: 100 n, at least 2000)
 
 Every row satisfies every condition. HARMONIC follows them while it writes a row, and its prompts show training rows
 that satisfy them (where these are few, new rows may be close to them, and a warning says so). Other generators draw

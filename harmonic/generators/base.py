@@ -68,8 +68,8 @@ class Generator(ABC):
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
         """Draw exactly n rows that satisfy the conditions, in addition to those of `sample`.
 
-        By default with rejection: at most `budget` rows are drawn (None: 100 for each wanted row). Raises SamplingError
-        if they are not enough.
+        By default with rejection: at most `budget` rows are drawn (None: 100 for each wanted row, and at least 2,000).
+        Raises SamplingError if they are not enough.
         """
         if not conditions:
             return self.sample(n, seed=seed, directory=directory)
