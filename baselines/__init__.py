@@ -1,1 +1,1 @@
-"""Foreign generators behind the same interface: one method a file."""
+"""Other generators with the same interface: each method in a file or folder."""

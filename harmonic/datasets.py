@@ -76,8 +76,8 @@ class Dataset:
     words: Mapping[Text, Mapping[Text, Text]] | None = None  # column: {value: words for it}, in LLM evaluation
     canaries: Canaries | None = None  # {count, repeats}: made-up training rows (harmonic.tables.canaries)
     split: Fractions = field(default_factory=lambda: Fractions(train=0.64, val=0.16, test=0.2))
-    max_rows: Annotated[int, Ge(8)] | None = None  # of a larger table so many rows, drawn by the seed; None: all
-    group: Text | None = None  # a column that says whose a row is, for the split; None: one that is found, if any
+    max_rows: Annotated[int, Ge(8)] | None = None  # most rows, a random choice by the seed; None: all
+    group: Text | None = None  # a column that names the person of a row, for the split; None: found, if any
     rules: Wanted = "off"  # what is true in every row: auto | off | a list (harmonic.tables.rules.rule)
     formats: str = "any"  # any: values as people write them; plain: only plain numbers and categories
     decimal: str | None = None  # "." or ",", if both may be the decimal mark; None: as in other columns

@@ -76,7 +76,7 @@ class GreatGenerator(LanguageGenerator):
 
         Raises ConfigError if a setting is invalid, if rows are too long, or if be-great is missing.
         """
-        be_great()  # for its error
+        be_great()  # raises the error if it is missing
         settings = GreatTuning(**self.tuning)
         settings.check(self.llm)
         GreatSampling(**self.sampling).check()
@@ -84,7 +84,7 @@ class GreatGenerator(LanguageGenerator):
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Remember where the trained model is; it is loaded when it is first needed."""
-        be_great()  # for its error
+        be_great()  # raises the error if it is missing
         self._splits, self._directory, self._tokenizer = splits, directory, prepared_tokenizer(self.llm)
         self._model: PreTrainedModel | None = None
 

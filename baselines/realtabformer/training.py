@@ -83,7 +83,7 @@ def train(
     learnt.json: the rows of all batches. Returns {"examples", "tokens", "seconds", "tokens_per_s", "loss" (mean
     of the last five points)}.
     """
-    library()  # for its error
+    library()  # raises the error if it is missing
     try:
         with muted(), seeded(derive(seed, "realtabformer", "fit")):
             return _train(table, settings, device, seed, directory, history)

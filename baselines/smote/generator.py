@@ -138,7 +138,7 @@ class SmoteGenerator(Generator):
         if self.weights is not None and not Encoding.of(table, with_target=regression).numeric:
             problem = "weighs a Minkowski distance, and the table has no numeric column"
             raise ConfigError("generator", "fw_smote", problem, "generator=smote")
-        rows_per_class(class_labels(table, self.target_bins), 1, balance=self.balance)  # for its errors
+        rows_per_class(class_labels(table, self.target_bins), 1, balance=self.balance)  # raises its errors
         alone = [str(name) for name, count in table.target.value_counts().items() if count < _MIN_CLASS]
         if alone and not regression:
             logger.warning("classes with a single training row have no neighbour and are left out: %s", alone[:5])

@@ -1,1 +1,1 @@
-"""The documentation: its pages, and what is made of conf and of the code for them."""
+"""The documentation: its pages, and the tables in them that are made from conf and the code."""

@@ -1,4 +1,4 @@
-"""What mkdocs is told to do beside its own work: put into pages what is made of the code, and of the log."""
+"""A hook for mkdocs: replaces marks in pages by texts that are made from the code, conf, the log and the notebook."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _folders() -> str:
     rows = ["| folder | what is in it |", "|---|---|"]
     for top in ("harmonic", "baselines", "experiments"):
         for path in sorted((EXPERIMENTS.parent / top).rglob("__init__.py")):
-            told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            rows.append(f"| `{path.parent.relative_to(EXPERIMENTS.parent)}` | {told.splitlines()[0]} |")
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            rows.append(f"| `{path.parent.relative_to(EXPERIMENTS.parent)}` | {text.splitlines()[0]} |")
     return "\n".join(rows) + "\n"
 
 
@@ -66,11 +66,11 @@ MADE: dict[str, Callable[[], str]] = {
     "<!-- notebook -->": _notebook,
     "<!-- results -->": _results,
 }
-"""Marks in pages, and what stands in their place in the site."""
+"""Marks in pages, and the functions that make the texts for them."""
 
 
 def filled(page: str) -> str:
-    """A page's Markdown with what its marks stand for."""
+    """A page's Markdown, with its marks replaced."""
     for mark, make in MADE.items():
         if mark in page:
             page = page.replace(mark, make())
@@ -89,5 +89,5 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Called by mkdocs for every page."""
+    """Replace the marks of a page; mkdocs calls this for every page."""
     return filled(markdown)

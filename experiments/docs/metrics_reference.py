@@ -1,4 +1,4 @@
-"""The reference of all metrics, made of what every evaluator declares about its own."""
+"""The reference of all metrics, made from the evaluators' declarations."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The notebook of the documentation: run, with its outputs kept, and as a page.
+"""The notebook of the documentation: runs it and keeps its outputs, and turns it into a page.
 
-    python -m experiments.docs.notebook        runs it with the real model and keeps what its cells show
+    python -m experiments.docs.notebook        runs it with the real model and keeps the outputs of its cells
 
-Only the standard library is needed: a notebook is a file of JSON, and its cells are Python.
+This needs no notebook program: a notebook is a JSON file, and its cells are Python.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 
 NOTEBOOK = Path(__file__).resolve().parent / "pages" / "harmonic.ipynb"
 PARAMETERS = "parameters"
-"""The tag of the cell whose values can be replaced."""
+"""The tag of the cell with values that `run` can replace."""
 
 
 def read(path: Path = NOTEBOOK) -> dict[str, Any]:
-    """The notebook, as its file has it."""
+    """The contents of the notebook's file."""
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def run(notebook: dict[str, Any], parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Run the code cells in their order and put what they show into their outputs; the names that they define.
+    """Run the code cells in order, and store what they show as their outputs. Returns the names that they define.
 
-    `parameters` replace values of the cell that is tagged so. What a cell raises is raised here.
+    `parameters`: values that replace those of the cell with the tag PARAMETERS. Exceptions of a cell are passed on.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
     count = 0
@@ -44,7 +44,7 @@ def run(notebook: dict[str, Any], parameters: Mapping[str, Any] | None = None) -
 
 
 def markdown(notebook: dict[str, Any]) -> str:
-    """The notebook as a page: its texts, its code, and what the cells showed."""
+    """The notebook as a page in Markdown: texts, code and outputs."""
     parts = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
@@ -64,7 +64,7 @@ def markdown(notebook: dict[str, Any]) -> str:
 
 
 def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Run one cell: what it printed, and the value of its last line if that is an expression."""
+    """Run one cell. Returns what it printed, and the value of its last line if this is an expression."""
     tree = ast.parse(source)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     value, printed = None, io.StringIO()
@@ -81,7 +81,7 @@ def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, A
 
 
 def _shown(value: Any) -> dict[str, str]:
-    """A value in the forms in which a notebook can show it."""
+    """A value in the formats that a notebook can show, by MIME type."""
     if hasattr(value, "savefig"):
         image = io.BytesIO()
         value.savefig(image, format="png", dpi=80)

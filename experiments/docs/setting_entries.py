@@ -1,6 +1,6 @@
-"""Every setting in conf, with what it may be and what it means.
+"""Every setting in conf, with its allowed values and its meaning.
 
-What a setting may be comes from the type hint of the argument that it becomes (harmonic.settings). What it means comes
+The allowed values come from the type hint of the argument that a setting becomes (harmonic.settings). The meaning comes
 from the comment beside it, or else from experiments/docs/setting_meanings.py.
 """
 
@@ -19,7 +19,7 @@ from harmonic.settings import allowed
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A setting, what it may be, and what it means; "" where nothing says so."""
+    """A setting, its allowed values, and its meaning; "" if one is not known."""
 
     setting: Setting
     allowed: str
@@ -67,7 +67,7 @@ def sizes() -> list[Entry]:
 
 
 def _within(users: Mapping[str, Entry], path: str) -> Entry | None:
-    """Where a mapping of sizes is referred to as a whole, the entry that explains one of them."""
+    """The entry for one size in a mapping to which another setting refers as a whole; None for other sizes."""
     outer, _, name = path.rpartition(".")
     if outer not in users:
         return None

@@ -1,7 +1,7 @@
-"""What a setting means, if no comment beside it says so, and the class that takes it.
+"""The meaning of a setting without a comment beside it, and the class that takes the setting.
 
-The meaning is looked for in the same setting's comment in another file, in the docstring of the class, in the comment
-of the size in conf/scale that it refers to, and at last in USUAL.
+The meaning is looked up in the comment of the same setting in another file, in the docstring of the class, in the
+comment of the size in conf/scale to which it refers, and finally in USUAL.
 """
 
 from __future__ import annotations
@@ -22,58 +22,58 @@ from harmonic.settings import allowed
 USUAL = {
     "adam_epsilon": "added to Adam's denominator",
     "alpha": "of the LoRA adapter: its output counts alpha / rank times",
-    "attacks": "those that are made, by their names",
-    "averaging": "what a running average of the weights keeps of itself at each step; null, 0: the last weights",
-    "batch_size": "examples that one step of the optimizer sees",
-    "decay": "the learning rate is multiplied by it when the loss stops falling",
-    "decay_patience": "epochs without a lower loss before that",
+    "attacks": "names of the attacks to make",
+    "averaging": "weight of the past in a running average of the network's weights; null or 0: no average",
+    "batch_size": "examples in each step of the optimizer",
+    "decay": "factor on the learning rate when the loss stops falling",
+    "decay_patience": "epochs without a lower loss before the learning rate falls",
     "delta": "the δ of (ε, δ)",
     "dropout": "share of the LoRA adapter's inputs that a step leaves out",
     "epochs": "passes over what is learnt",
     "file": "the GGUF file's path in the wheel",
-    "gradient_accumulation_steps": "batches that one step of the optimizer adds up",
-    "gradient_checkpointing": "less memory in tuning, for more time",
+    "gradient_accumulation_steps": "batches in each step of the optimizer",
+    "gradient_checkpointing": "tuning takes less memory and more time",
     "heads": "attention heads",
     "hidden_size": "width of the model",
     "key_value_heads": "attention heads of keys and values",
     "labels": "words for the classes; null: the classes themselves",
     "layers": "layers of the model",
     "learning_rate": "of the optimizer",
-    "llm": "the language model that is chosen by `llm=`",
-    "max_examples": "examples that are learnt at most, a random choice; null: all",
-    "max_steps": "steps of the optimizer at most; null: no limit",
-    "max_test_rows": "test rows that are asked about at most; null: all",
-    "models": "the models that learn from the rows, by their names",
-    "n_iter": "passes over the rows",
-    "name": "what it is called in folders, reports and tables",
+    "llm": "the language model, chosen with `llm=`",
+    "max_examples": "most examples to learn, a random choice; null: all",
+    "max_steps": "most steps of the optimizer; null: no limit",
+    "max_test_rows": "most test rows to ask about; null: all",
+    "models": "names of the learners",
+    "n_iter": "passes over the rows (epochs)",
+    "name": "its name in folders, reports and tables",
     "path": "the model's id on the hub, or a local folder with safetensors",
-    "output_dir": "the folder that runs, caches and records of sweeps are written below",
-    "patience": "epochs without a lower loss that end the training; null: no such end",
+    "output_dir": "the folder for runs, the cache and records of sweeps",
+    "patience": "training ends after this number of epochs without a lower loss; null: never",
     "positions": "longest sequence, in tokens",
     "project": "the project on W&B",
     "rank": "of the LoRA adapter",
     "requirement": "the wheel on the package index",
     "revision": "of the hub's repository; null: the newest",
     "sampling": "how rows are drawn",
-    "scheduler": "how the learning rate goes on after the warm-up",
-    "sha256": "of the wheel",
-    "source": "where rows come from without a file or a folder: packaged, openml, scikit-learn; file: nowhere",
+    "scheduler": "how the learning rate changes after the warm-up",
+    "sha256": "checksum of the wheel",
+    "source": "where rows come from without path and data_dir: packaged, openml, scikit-learn; file: no source",
     "tags": "of the run on W&B",
-    "task_sentence": "the task in words; null: a plain sentence from the columns",
-    "temperature": "of the draws: the lower, the nearer to the likeliest token",
+    "task_sentence": "the task in words; null: a sentence from the schema",
+    "temperature": "of random draws; lower: more often the likeliest token",
     "trust_remote_code": "whether code that comes with the model may run",
-    "tuning": "how the language model is tuned: the scale's",
+    "tuning": "how the language model is tuned; sizes come from the scale",
     "warmup_ratio": "share of the steps in which the learning rate rises",
-    "weight_decay": "how strongly weights are pulled towards 0",
+    "weight_decay": "how strongly weights are drawn towards 0",
     "words": "words for the columns' values; null: the values themselves",
 }
-"""What settings mean that are called alike everywhere, and that no file or docstring explains."""
+"""Meanings of settings that are not explained in a file or docstring, by name; they mean the same everywhere."""
 SIZE = re.compile(r"\$\{scale\.([\w.]+)\}")
 """How a setting refers to one of conf/scale."""
 
 
 def in_docstring(kind: Any) -> dict[str, str]:
-    """What a class's docstring says of its arguments: `name: what it is.`, or `one and another: …`."""
+    """What a class's docstring says about its arguments: `name: what it is.`, or `one and another: …`."""
     texts = [
         one.__doc__ or "" for one in getattr(kind, "__mro__", (kind,)) if one.__module__ not in ("builtins", "abc")
     ]
@@ -85,9 +85,9 @@ def in_docstring(kind: Any) -> dict[str, str]:
     marks = list(re.finditer(rf"(?:^|(?<=[.:;] ))({some})(?: \(None\))?: ", text))
     found: dict[str, str] = {}
     for mark, following in zip_longest(marks, marks[1:]):
-        told = text[mark.end() : following.start() if following else len(text)].strip().replace("None", "null")
+        meaning = text[mark.end() : following.start() if following else len(text)].strip().replace("None", "null")
         for name in re.findall(names, mark[1]):
-            found.setdefault(name, told)
+            found.setdefault(name, meaning)
     return found
 
 
@@ -124,7 +124,7 @@ def usual(name: str) -> str:
 
 @cache
 def _classes(group: str, path: Path) -> tuple[tuple[str, Any], ...]:
-    """(dotted beginning, class that the settings below it are arguments of), the most exact last."""
+    """(first part of dotted names, the class that takes the settings below it)."""
     found = [one for base in bases(path) for one in _classes(group, CONF / group / f"{base}.yaml")]
     read = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name, node in (("", read), *read.items()):
@@ -141,7 +141,7 @@ def _with_parts(prefix: str, kind: Any) -> Iterator[tuple[str, Any]]:
 
 
 def owner(group: str, path: Path, setting: str) -> tuple[Any, str]:
-    """The class that a setting is an argument of, and its name there. (None, "") where there is none."""
+    """The class that takes the setting as an argument, and the argument's name. (None, "") if there is none."""
     found: tuple[Any, str] = (None, "")
     length = -1
     for prefix, kind in _classes(group, path):

@@ -1,4 +1,4 @@
-"""The reference of all settings in Markdown, made of the files in conf and of the classes that they name."""
+"""The reference of all settings in Markdown, made from the files in conf and the classes that they name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from harmonic.settings import text_of
 CHOICES = {
     "dataset": "Which table is learnt.",
     "llm": "The language model, for the generators and evaluators that use one.",
-    "generator": "Who makes the rows.",
+    "generator": "Which method makes the rows.",
     "evaluator": "What is measured. Several: `'evaluator=[fidelity,privacy]'`.",
-    "tracker": "Where the numbers go, besides report.json.",
+    "tracker": "Where results go besides report.json.",
 }
-PRESETS = {"launcher": "What runs the jobs of a sweep.", "experiment": "A sweep by its name, with `-m`."}
+PRESETS = {"launcher": "What runs the jobs of a sweep.", "experiment": "A preset: a sweep with a name (with `-m`)."}
 SCALES = ("quick", "paper", "smoke")
 
 
@@ -37,7 +37,7 @@ def reference() -> str:
             parts += [_table(found)] if (found := entries(group, path)) else []
     parts += [
         "## scale",
-        "Rows to draw, and sizes that evaluators share. Those of a generator are its own settings.",
+        "Rows to draw, and sizes that several evaluators share. The sizes of a generator are in its own settings.",
         _scale_table(),
     ]
     for group, role in PRESETS.items():
@@ -48,11 +48,11 @@ def reference() -> str:
 
 def _based(group: str, path: Path) -> Iterator[str]:
     if known := bases(path):
-        yield "Everything else as in " + ", ".join(f"`{group}={name}`" for name in known) + "."
+        yield "All other settings as in " + ", ".join(f"`{group}={name}`" for name in known) + "."
 
 
 def _table(found: list[Entry]) -> str:
-    lines = ["| setting | value | may be | meaning |", "|---|---|---|---|"]
+    lines = ["| setting | default | allowed values | meaning |", "|---|---|---|---|"]
     for one in found:
         value = _value(one.setting.value)
         cells = (f"`{one.setting.path}`", f"`{value}`" if value else "", one.allowed, one.meaning)
@@ -61,7 +61,7 @@ def _table(found: list[Entry]) -> str:
 
 
 def _scale_table() -> str:
-    lines = [f"| setting | {' | '.join(SCALES)} | may be | meaning |", "|---" * (len(SCALES) + 3) + "|"]
+    lines = [f"| setting | {' | '.join(SCALES)} | allowed values | meaning |", "|---" * (len(SCALES) + 3) + "|"]
     for one in sizes():
         values = [f"`{_at(_scale(name), one.setting.path)}`" for name in SCALES]
         cells = (f"`{one.setting.path}`", *values, one.allowed, one.meaning)
@@ -70,7 +70,7 @@ def _scale_table() -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that is no Markdown, but for words between backticks, as Markdown shows it: <name> is no tag of HTML."""
+    """Plain text for Markdown: `<`, `*` and brackets are escaped, except between backticks."""
     parts = text.split("`")
     parts[::2] = [re.sub(r"([*\[\]])", r"\\\1", part.replace("<", "&lt;")) for part in parts[::2]]
     return "`".join(parts)
@@ -81,7 +81,7 @@ def _cell(text: str) -> str:
 
 
 def _value(text: str) -> str:
-    """A value that depends on the scale is shown for each of them."""
+    """The value; if it depends on the scale, the value for each."""
     if (sizes := at_scales(text)) is not None:
         values = {name: _at(sizes, name) for name in SCALES}
     elif found := SIZE.fullmatch(text):

@@ -1,4 +1,4 @@
-"""The settings of a YAML file with what its comments say about them."""
+"""The settings of a YAML file with their comments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A key of a file: its dotted path, its value as the file has it, and the comment beside or above it."""
+    """A key of a file: its dotted path, the text of its value, and the comment beside or above it."""
 
     path: str
     value: str
@@ -22,7 +22,7 @@ class Setting:
 
 
 def header(path: Path) -> str:
-    """The comment that a file opens with, without command lines and Hydra's own."""
+    """The comment at the top of a file, without its commands and Hydra's `@package` line."""
     lines: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -35,7 +35,7 @@ def header(path: Path) -> str:
 
 @cache
 def settings(path: Path) -> tuple[Setting, ...]:
-    """The settings of a file in their order, mappings taken apart; its defaults list is left out."""
+    """The settings of a file in order, also those inside mappings; its defaults list is left out."""
     text = path.read_text(encoding="utf-8")
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     lines = text.splitlines()
@@ -44,7 +44,7 @@ def settings(path: Path) -> tuple[Setting, ...]:
 
 @cache
 def bases(path: Path) -> tuple[str, ...]:
-    """The files that the file's defaults list puts it on top of."""
+    """The files that the file changes: those in its defaults list."""
     read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return tuple(name for name in read.get("defaults", []) if isinstance(name, str) and name != "_self_")
 
@@ -80,7 +80,7 @@ def _written(value: yaml.Node, lines: list[str]) -> str:
 
 
 def _beside(node: yaml.Node, lines: list[str]) -> str:
-    """The comment behind a node on its last line."""
+    """The comment after a node, on the node's own line."""
     mark = node.end_mark
     if mark.line >= len(lines):
         return ""

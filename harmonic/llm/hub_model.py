@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class HubModel(LanguageModel):
-    """path: a hub id ("meta-llama/Llama-2-7b-chat-hf"), or a local folder with safetensors."""
+    """A model that transformers can load by its name.
+
+    path: a hub id ("meta-llama/Llama-2-7b-chat-hf"), or a local folder with safetensors. revision: of the hub's
+    repository (None: the newest). attention: transformers' attn_implementation, such as "flash_attention_2" (None: its
+    default). trust_remote_code: whether code that comes with the model may run.
+    """
 
     has_files: ClassVar[bool] = True
 

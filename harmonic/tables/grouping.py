@@ -1,8 +1,8 @@
-"""Several rows of one person: finds whose each row is, and splits so that all rows of a person are in one part.
+"""Several rows of one person: finds the person of each row, and splits so that all rows of a person are in one part.
 
-If identifiers repeat, a row says something about the other rows of the same person. Rows are still taken as independent
-here, and the report says so. But the rows of a person are all learnt or all held out: a measure that compares unseen
-rows with learnt ones must not get the learnt persons again.
+If identifiers repeat, a row says something about the other rows of the same person. Rows are still treated as
+independent here, and the report says so. But the rows of a person are all learnt or all held out: metrics that compare
+unseen rows with learnt ones must not find the learnt people among the unseen rows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def find_group(texts: pd.DataFrame, identifiers: Sequence[str], blanks: Sequence
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Whose the rows are: the column that says it, how many people or things it names, and in how many rows."""
+    """The column that names the person (or thing) of each row, how many people it names, and in how many rows."""
 
     column: str
     people: int
@@ -51,8 +51,8 @@ class People:
         each = self.rows / self.people
         return (
             f"column {self.column!r} names {self.people:,} people or things in {self.rows:,} rows ({each:.1f} each): "
-            "all rows of each are in one part of the split; but rows are taken as independent: how many rows each has "
-            "is not kept, nor what they share"
+            "all rows of each are in one part of the split; but rows are taken as independent: new rows keep neither "
+            "the number of rows of each, nor what these rows have in common"
         )
 
 
@@ -76,7 +76,7 @@ def people_of(
 
 
 def likely_groups(rules: Rules | None, train: Table) -> list[str]:
-    """Notes on columns that may say whose a row is: their values repeat, and decide several other columns."""
+    """Notes on columns that may name the person of a row: their values repeat, and decide several other columns."""
     lookups = [rule for rule in (rules.rules if rules else ()) if isinstance(rule, Lookup)]
     notes = []
     for source in dict.fromkeys(rule.source for rule in lookups):
@@ -88,7 +88,7 @@ def likely_groups(rules: Rules | None, train: Table) -> list[str]:
         if each >= _ROWS_EACH:
             notes.append(
                 f"column {source!r} decides {', '.join(map(repr, decided))}, and each value is in {each:.1f} rows; if "
-                f"it says whose a row is: {override('dataset.group', source)}"
+                f"it names the person of a row: {override('dataset.group', source)}"
             )
     return notes
 

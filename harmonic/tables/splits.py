@@ -47,7 +47,7 @@ class Splits:
     planted: np.ndarray | None = None  # positions of the canaries that the generator learnt; None: all
     learnt: np.ndarray | None = None  # positions of the training rows that the generator really used; None: all
     kept_apart: Table | None = None  # the holdout rows, if `val` is without them
-    people: People | None = None  # whose the rows are, if someone has several (harmonic.tables.grouping)
+    people: People | None = None  # the people that have several rows (harmonic.tables.grouping)
     rules: Rules | None = None  # what is true in every row, and must be in new ones (harmonic.tables.rules.rule)
     declared: Declared | None = None  # what the user, or the file's spelling, says of the columns; None: nothing
 

@@ -52,7 +52,7 @@ def for_generators(splits: Splits) -> Splits:
 
 
 def to_score(splits: Splits, rows: pd.DataFrame) -> Table:
-    """Rows whose likelihood is asked for, as a table of the columns that the generator knows.
+    """Rows to score, as a table of the columns that the generator knows.
 
     They may have values that no training row has. A value that training rows could have gets the same text as there.
     """

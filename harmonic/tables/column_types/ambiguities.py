@@ -99,7 +99,7 @@ def _day_numbers(name: str, distinct: Collection[str]) -> list[str]:
 
 
 def _long_numbers(name: str, values: pd.Series) -> list[str]:
-    """Every row has another number, all of one length and not rounded: quantities, or numbers that name someone."""
+    """Every row has a different number, all of one length and not rounded: quantities, or numbers that name someone."""
     distinct = values.unique()
     if len(distinct) < len(values) or infer_kind(distinct) is not Kind.INTEGER:
         return []
@@ -108,13 +108,13 @@ def _long_numbers(name: str, values: pd.Series) -> list[str]:
     if len(digits) > 1 or min(digits) < _LEAST_DIGITS or rounded > _ROUNDED * len(distinct):
         return []
     return [
-        f"column {name!r} has another number of {digits.pop()} digits in every row, and is learnt as a quantity; if "
-        f"the numbers name someone: {override('dataset.kinds', {name: 'identifier'})}"
+        f"column {name!r} has a different number of {digits.pop()} digits in every row, and is learnt as a quantity; "
+        f"if the numbers name someone: {override('dataset.kinds', {name: 'identifier'})}"
     ]
 
 
 def _exact_numbers(name: str, values: pd.Series) -> list[str]:
-    """Nearly every row has another number of many digits: a coordinate, the balance of an account."""
+    """Nearly every row has a different number of many digits: a coordinate, the balance of an account."""
     counts = values.value_counts()
     if infer_kind(counts.index) is not Kind.FLOAT or (counts == 1).sum() < _NEARLY * len(values):
         return []
@@ -122,8 +122,8 @@ def _exact_numbers(name: str, values: pd.Series) -> list[str]:
     if digits < _EXACT:
         return []
     return [
-        f"column {name!r} has another number of {digits:.0f} digits in nearly every row: an exact one may show whose "
-        "row it is, and new rows may have some of them; rounded numbers show less (round them in the file)"
+        f"column {name!r} has a different number of {digits:.0f} digits in nearly every row: an exact number may show "
+        "which person a row is about, and new rows may have some of them; to reveal less, round them in the file"
     ]
 
 

@@ -178,7 +178,7 @@ def _is_number(text: str) -> bool:
 def _category_doubts(values: NDArray[Any], rows: int) -> list[str]:
     """Why a column that became a category may be something else."""
     if rows > 1 and len(values) == rows:
-        return ["has another text in every row: an identifier teaches nothing; consider removing it"]
+        return ["has a different text in every row: an identifier teaches nothing; consider removing it"]
     numbers = [text for text in values if _is_number(text)]
     if len(numbers) > len(values) / 2:
         odd = sorted(set(values) - set(numbers))

@@ -1,8 +1,8 @@
 """The texts that stand for missing values, in the whole table and in one column.
 
 In a column of numbers or dates all of them are missing values, and each is written as often as it was. In a column of
-categories one of them is the missing value, and the others are ordinary values: nobody knows whether "NA" beside empty
-cells is Namibia.
+categories one of them is the missing value, and the others are ordinary values: in a column with empty cells, "NA" may
+mean Namibia.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-LEAST_ROWS = 20  # with fewer rows nobody can tell whether a value ever comes twice
+LEAST_ROWS = 20  # with fewer rows it is not clear whether a value ever occurs twice
 LEAST_PEOPLE = 20  # different values from which the rows may be those of many people
 LEAST_LONG = 10  # the same for long numbers and codes: so many are seldom categories
 MOSTLY = 0.9  # share of the distinct values
@@ -24,7 +24,7 @@ class Role(StrEnum):
     TEXT = "text"
     CONSTANT = "constant"
     DROP = "drop"
-    UNCLEAR = "unclear"  # nobody can tell: the user is asked
+    UNCLEAR = "unclear"  # not known: a note asks the user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ NAMES = re.compile(  # the same, or does so if all values are different
     NAMES_ONE.pattern + r"|(?i:(^|[\W_])((key|no|nr|number|index)s?|idx|rownames|rowid|tel|fax|login|user|card|mac|ip|"
     r"policy|membership)$)|[a-z](No|Nr)$|^Unnamed: \d+$"
 )
-NUMBERS_SOMEONE = re.compile(  # whole numbers with such a name say whose a row is
+NUMBERS_SOMEONE = re.compile(  # whole numbers with such a name identify the person of a row
     r"(?i:(^|[\W_])(subject|individual|participant|respondent|proband|patient|person|pupil|student|household|customer|"
     r"client|employee|animal|user|member)$)"
 )
@@ -81,5 +81,5 @@ def how_often(known: pd.Series) -> str:
     """How many different values there are, in words."""
     distinct = known.nunique()
     if distinct == len(known):
-        return "another in every row"
+        return "different in every row"
     return f"{distinct} different in {len(known)} rows"

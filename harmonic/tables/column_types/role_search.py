@@ -2,7 +2,7 @@
 
 An identifier is known by the pattern of its values (an e-mail address, a card number), or by values that look like
 codes and differ in nearly every row, or by values that are in the rows of one person only. If nearly all values differ
-and none of this fits, nobody can tell what the column is: the user is asked, and the values are not released.
+and none of this fits, the role is unclear: a note asks the user, and the values are not released.
 """
 
 from __future__ import annotations

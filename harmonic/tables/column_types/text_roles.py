@@ -1,4 +1,4 @@
-"""The role of a column of texts: codes, prose, people's names, categories, or something that nobody understands."""
+"""The role of a column of texts: codes, free text, people's names, categories, or unclear."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _as_names(texts: _Texts, doubt: Doubt | None) -> Finding | None:
 
 
 def _as_doubtful(texts: _Texts, doubt: Doubt | None) -> Finding:
-    """Unclear, if most texts differ and nobody can tell what they are; else something to learn."""
+    """Unclear, if most texts differ and have no known form; else something to learn."""
     if doubt is not None:
         role = Role.UNCLEAR if texts.share > 0.5 else None
         return Finding(role=role, why=doubt.words, against=len(doubt.odd), examples=doubt.odd[:3])
@@ -164,7 +164,7 @@ def _as_doubtful(texts: _Texts, doubt: Doubt | None) -> Finding:
 
 
 def _is_measured(text: str) -> bool:
-    """Whether the text says how much, how many or when: then it names nobody, even if its format is unknown."""
+    """Whether the text says how much, how many or when: then it names no person, even if its format is unknown."""
     if _MOMENT.search(text):
         return True
     amount = any(unicodedata.category(mark) == "Sc" or mark in "%‰°±" for mark in text)

@@ -1,8 +1,8 @@
 """Which columns of a table are kept from the generator, and what is written in their place.
 
 An identifier names one person and teaches nothing: new ones are made (harmonic.tables.new_identifiers). A column with
-one value is written as it was. Free text cannot be learnt without learning it by heart, and no metric here measures
-what it says about someone: its cells stay blank. So do those of a column that nobody understands.
+one value is written as it was. A model could learn free text only by memorising it, and no metric here measures what it
+reveals about someone: its cells stay blank. So do the cells of a column with an unclear role.
 """
 
 from __future__ import annotations
@@ -174,12 +174,12 @@ def _category_remarks(name: str, finding: Finding, known: pd.Series, rows: int) 
 
 
 def _remark(aside: Aside, finding: Finding, identifiers: str) -> str:
-    """What becomes of the column, in words that follow its name."""
+    """What happens to the column, in words that follow its name."""
     if aside.role is Role.IDENTIFIER:
         return _identifier_remark(aside, finding, identifiers)
     if aside.role is Role.TEXT:
         what = "its cells are left blank" if aside.written else "it is left out"
-        return f"is free text, which would leak what it says: {what}"
+        return f"is free text, which could reveal what it says: {what}"
     if aside.role is Role.UNCLEAR:
         return (
             f"is not understood, and left blank: {finding.why}. What is it? "

@@ -74,7 +74,7 @@ def lookup(train: Table, source: str, column: str) -> Lookup:
     beside: dict[object, list[object]] = {}
     for key, value in pd.Series(list(zip(keys, values, strict=True))).value_counts().index:
         beside.setdefault(key, []).append(value)
-    # Any name may be beside a missing code. Beside a known code a name may be missing.
+    # Rows without a code may have any name. In rows with a code, the name may be missing.
     anything = len(beside.get(None, [])) > 1
     chosen = {key: next((one for one in found if one is not None), None) for key, found in beside.items()}
     if anything:

@@ -74,7 +74,7 @@ def _with_known_affixes(values: Collection[str]) -> list[re.Match[str]]:
 def _is_even(spelling: NumberSpelling, texts: Collection[str]) -> bool:
     """Whether all numbers have the same number of decimals, or none has a final zero that others leave out.
 
-    So 127.917 beside 249.800 and 590 are thousands: nobody writes decimals like this.
+    So 127.917 together with 249.800 and 590 are thousands: decimals are not written like this.
     """
     decimals = [spelling.read(text).partition(".")[2] for text in texts if fits(spelling, text)]
     return len(set(map(len, decimals))) < 2 or not any(len(digits) > 1 and digits.endswith("0") for digits in decimals)

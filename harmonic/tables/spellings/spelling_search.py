@@ -250,9 +250,9 @@ def _spelling_notes(name: str, spelling: Spelling, values: pd.Series) -> list[st
         first = values.iloc[0]
         time = "{}:{:02d}".format(*divmod(int(spelling.read(first)), 60))
         fix = override("dataset.kinds", {name: "integer"})
-        return [f"column {name!r} is read as times of day ({first} is {time}) and written alike; if not: {fix}"]
+        return [f"column {name!r} is read as times of day ({first} is {time}); if it is not: {fix}"]
     if not isinstance(spelling, DateSpelling):
-        return [f"column {name!r} is read as numbers ({spelling}) and written alike"]
+        return [f"column {name!r} is read as numbers ({spelling}), and written the same way"]
     notes = []
     distinct = values.unique()
     if spelling.loose:

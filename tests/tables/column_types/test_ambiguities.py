@@ -85,9 +85,9 @@ def test_a_stand_in_is_told_as_the_file_spells_it() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "part"),
     [
-        ("listing", SPIN.choice(9 * 10**7, 120, replace=False) + 10**7, "another number of 8 digits in every row"),
+        ("listing", SPIN.choice(9 * 10**7, 120, replace=False) + 10**7, "a different number of 8 digits in every row"),
         ("Date", SPIN.integers(43000, 45000, 120), "day numbers of a spreadsheet"),
-        ("longitude", SPIN.uniform(-119, -118, 120).round(7), "another number of 10 digits in nearly every row"),
+        ("longitude", SPIN.uniform(-119, -118, 120).round(7), "a different number of 10 digits in nearly every row"),
         ("height", SPIN.uniform(150, 200, 120).round(2), None),
         ("price", SPIN.choice(9000, 120, replace=False) * 1000 + 10**6, None),
         ("size", SPIN.choice(9000, 120, replace=False) + 1000, None),

@@ -162,7 +162,7 @@ def test_column_knows_its_range_and_its_categories() -> None:
     ("texts", "remark"),
     [
         (["1", "1"], "is constant: '1'"),
-        (["a", "b", "c"], "another text in every row"),
+        (["a", "b", "c"], "a different text in every row"),
         (["1", "2", "3", "?", "1"], "3 of its 4 values are numbers, ['?'] are not"),
         (["007", "008", "007"], "leading zeros"),
         (["a", "b", "a"], None),
