@@ -58,10 +58,10 @@ coverage: setup  ## The default tests, and which lines and branches of harmonic/
 	$(PYTEST) --cov --cov-report term:skip-covered --cov-report html:outputs/coverage $(args)
 	@echo "wrote outputs/coverage/index.html"
 
-peer-%: baselines/environments/requirements/%.txt  ## An environment of its own, of a generator that needs one (peer-tabularargn)
-	@echo "setting up $(PEERS)/$*: some minutes, 3 to 8 GB of disk"
+peer-%: baselines/environments/requirements/%.txt  ## Create the separate environment that a generator needs (peer-tabularargn)
+	@echo "setting up $(PEERS)/$*: a few minutes, 3 to 8 GB of disk"
 	@$(PYTHON) -m venv $(PEERS)/$*
-	@# torchvision and torchaudio must be those built for torch, and are needed by none of them
+	@# these two must fit the version of torch, and no generator needs them
 	@{ $(PEERS)/$*/bin/python -m pip install --quiet --requirement $< \
 		&& $(PEERS)/$*/bin/python -m pip uninstall --quiet --yes torchvision torchaudio; } > $(PEERS)/$*/pip.log 2>&1 \
 		|| { cat $(PEERS)/$*/pip.log; rm -f $(PEERS)/$*/bin/python; exit 1; }
