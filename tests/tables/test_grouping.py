@@ -93,7 +93,7 @@ def test_a_column_that_decides_others_may_say_whose_a_row_is(tmp_path: Path) -> 
     assert any("'pig' decides" in note and "dataset.group=pig" in note for note in notes)
     told = Dataset(path=str(tmp_path / "pigs.csv"), target="back", missing="keep", rules="auto", group="pig").load(0)
     assert told.people is not None and told.people.people == 60
-    assert not any("if it says whose" in note for note in told.notes)
+    assert not any("if it names the person" in note for note in told.notes)
 
 
 def test_rows_without_a_name_are_not_counted_as_people() -> None:
