@@ -1,12 +1,11 @@
-"""ForestFlow: flow matching whose vector field is gradient-boosted trees, one model for each step of time and class.
+"""ForestFlow: flow matching with gradient-boosted trees as the vector field, one model for each time step and class.
 
 Jolicoeur-Martineau, Fatras, Kachman, AISTATS 2024, arXiv 2309.09968. Code: ForestDiffusion (MIT).
 
-What differs from ForestDiffusion 1.0.6: categories are coded here as it codes them, one column of 0 and 1 for each but
-the first, for it confuses the second of more than ten columns with the twentieth when it reads them back; and its
-fitted model keeps the training rows, which are left out of the file here.
-The model is pickled into the stage cache of the run, and read from there alone: a pickle runs code when it is loaded,
-so never put a stranger's file there.
+Differences from ForestDiffusion 1.0.6: categories are coded here, in the same way (a column of 0 and 1 for each
+category but the first), because with more than ten columns the library decodes some into the wrong column. Its fitted
+model keeps the training rows; they are left out of the file here. The model is pickled into the stage cache of the run,
+and read only from there. A pickle runs code when it is loaded, so never put a file of unknown origin there.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ _FILE = "forest.pkl"
 class ForestFlowGenerator(Generator):
     """ForestFlow.
 
-    steps: of time, from noise to rows. noises: how often each row is learnt, each time from other noise; max_rows: it
-    is lowered to those that make at most so many rows, one at least (None: it is not). trees, depth, learning_rate: of
-    XGBoost.
+    steps: time steps from noise to rows. noises: how often each row is learnt, each time with other noise. max_rows:
+    the most rows times noises; noises is lowered to fit, but not below one (None: no limit). trees, depth,
+    learning_rate: of XGBoost.
     """
 
     versions: ClassVar[Versions] = Versions()
@@ -56,7 +55,7 @@ class ForestFlowGenerator(Generator):
     learning_rate: Positive = 0.3
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Only check. Raises ConfigError where ForestDiffusion is missing."""
+        """Only check. Raises ConfigError if ForestDiffusion is missing."""
         _model_class()
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
@@ -93,14 +92,14 @@ class ForestFlowGenerator(Generator):
         self._model = pickle.loads((directory / _FILE).read_bytes())
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Carry n draws of noise to rows."""
+        """Turn n draws of noise into rows."""
         with seeded(derive(seed, "forestflow", "sample")):
             found = self._model.generate(batch_size=n)
         return Sample(_rows(found, self._table))
 
 
 def _model_class() -> Any:
-    """ForestDiffusion's model. Raises ConfigError where it is missing."""
+    """ForestDiffusion's model. Raises ConfigError if it is missing."""
     try:
         from ForestDiffusion import ForestDiffusionModel
     except ImportError as error:
@@ -110,7 +109,7 @@ def _model_class() -> Any:
 
 
 def _reporting(progress: Progress) -> Any:
-    """The same, moving `progress` by each forest."""
+    """The same class, which moves `progress` with each forest."""
 
     class Reporting(_model_class()):  # type: ignore[misc]
         def train_iterator(self, *given: Any, **named: Any) -> Any:
@@ -122,7 +121,7 @@ def _reporting(progress: Progress) -> Any:
 
 
 def _numbers(table: Table) -> NDArray[np.float64]:
-    """All columns but a class to predict as numbers, (n, codes): of k categories k - 1 columns of 0 and 1."""
+    """All columns except a target with classes as numbers, (n, codes): k categories become k - 1 columns of 0 and 1."""
     parts: list[NDArray[np.float64]] = []
     for column in _coded(table.schema):
         values = table.frame[column.name].to_numpy()
@@ -134,7 +133,7 @@ def _numbers(table: Table) -> NDArray[np.float64]:
 
 
 def _labels(table: Table) -> NDArray[np.float64] | None:
-    """A class to predict as codes, (n,): each class has forests of its own. None where there is none."""
+    """The classes of the target as codes, (n,): each class has its own forests. None if the target has no classes."""
     if not table.schema.task.is_classification:
         return None
     return np.unique(table.target.to_numpy(), return_inverse=True)[1].astype(np.float64)
@@ -149,7 +148,7 @@ def _width(column: Any) -> int:
 
 
 def _whole(schema: Schema) -> list[int]:
-    """The places of the integers, which are rounded before they are kept within their range."""
+    """The positions of the integer columns, which are rounded before they are clipped to their range."""
     widths = [_width(column) for column in _coded(schema)]
     starts = np.cumsum([0, *widths])
     return [int(starts[place]) for place, column in enumerate(_coded(schema)) if column.kind is Kind.INTEGER]

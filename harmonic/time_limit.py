@@ -1,9 +1,9 @@
-"""How long work may take: training loops ask whether their time is up, and what does not ask is stopped.
+"""Time limits: training loops ask whether their time is up, and other work is stopped.
 
     with time_limit(10) as limit:   # minutes
         generator.fit(...)          # its loop ends where time_is_up()
 
-Two runs at different speed take a different number of steps: without a limit a seed fixes it.
+With a limit, the number of steps depends on the machine's speed; without one, the seed alone decides the result.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LENIENCY = 1.25
 
 
 class TimeIsUp(BaseException):
-    """Raised within work that has not ended by itself. No Exception: libraries that catch those must not catch it."""
+    """Raised in work that has not ended itself. It is no Exception, so that libraries do not catch it."""
 
 
 @dataclass(slots=True)
 class Limit:
-    """A time that has begun. `ended`: a loop was told that it is up, and what it made is of fewer steps."""
+    """A time limit that is running. `ended`: a loop has ended because the time is up, after fewer steps."""
 
     seconds: float
     started: float = field(default_factory=lambda: time.monotonic())
@@ -38,7 +38,7 @@ class Limit:
         return time.monotonic() - self.started
 
     def is_up(self, share: float = 1.0) -> bool:
-        """Whether this share of it is spent."""
+        """Whether this share of the time is over."""
         up = self.spent >= share * self.seconds
         self.ended |= up
         return up
@@ -48,25 +48,25 @@ _limit: ContextVar[Limit | None] = ContextVar("limit", default=None)
 
 
 def time_is_up(share: float = 1.0) -> bool:
-    """Whether this share of the time that the caller's caller set is spent; never without a limit."""
+    """Whether this share of the current time limit is over; never without a limit."""
     limit = _limit.get()
     return limit is not None and limit.is_up(share)
 
 
 def minutes_left() -> float | None:
-    """What is left of the time, 0 at least; None without a limit."""
+    """The minutes that are left, at least 0; None without a limit."""
     limit = _limit.get()
     return None if limit is None else max(limit.seconds - limit.spent, 0.0) / 60
 
 
 def over_time(seconds: float, minutes: float | None) -> bool:
-    """Whether work of so many seconds went beyond the limit, and what it is given in leniency."""
+    """Whether work of this number of seconds exceeded the limit by more than LENIENCY allows."""
     return minutes is not None and seconds > 60 * minutes * LENIENCY
 
 
 @contextmanager
 def time_limit(minutes: float | None) -> Iterator[Limit | None]:
-    """Within it so many minutes may be spent (None: no limit); TimeIsUp is raised LENIENCY times later.
+    """Inside this context, work may take this many minutes (None: no limit); TimeIsUp is raised LENIENCY times later.
 
     It can be raised in the main thread of a system that has interval timers alone; elsewhere work that does not ask
     goes on to its end.

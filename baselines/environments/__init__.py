@@ -1,1 +1,1 @@
-"""Generators that live in environments of their own, for what they need does not fit beside what harmonic needs."""
+"""Generators in separate environments, because they need other versions of packages than harmonic."""

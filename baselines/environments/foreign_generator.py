@@ -1,4 +1,4 @@
-"""A generator that lives in an environment of its own: the training table goes there, rows come back."""
+"""A generator in a separate environment: the training table is sent there, and rows come back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ROUNDS = 10  # of drawing
 class ForeignGenerator(Generator, ABC):
     """A generator behind a script in baselines/environments/scripts.
 
-    environment: see `python_of`. settings: what the script's `fit` is told.
+    environment: see `python_of`. settings: arguments of the script's `fit`.
 
     The script has `fit(tell, table, columns, seed, settings, directory)`, which may return {"facts": {name: number},
     "learnt": positions of the rows it learnt from, "versions": {package: version}}, and `sample(tell, n, columns, seed,
@@ -48,7 +48,7 @@ class ForeignGenerator(Generator, ABC):
     settings: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Only check. Raises ConfigError where the environment is missing."""
+        """Only check. Raises ConfigError if the environment is missing."""
         python_of(self.environment)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
@@ -69,13 +69,14 @@ class ForeignGenerator(Generator, ABC):
         return {name: float(value) for name, value in answer.get("facts", {}).items()}
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
-        """Remember where it lies: it is read there, when rows are drawn."""
+        """Remember the folder: the script reads it when rows are drawn."""
         self._schema, self._directory = splits.schema, directory
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw n rows there, and more for those with a gap where the schema knows none.
+        """Draw n rows there, and more to replace rows with missing values that the schema does not allow.
 
-        Raises ConfigError, ForeignError, and SamplingError where all rows of a round, or ten rounds, have such gaps.
+        Raises ConfigError, ForeignError, and SamplingError if all rows of a round, or some rows in ten rounds, have
+        such gaps.
         """
         whole: list[pd.DataFrame] = []
         have = drawn = 0
@@ -99,7 +100,7 @@ class ForeignGenerator(Generator, ABC):
         return Sample(_decoded(pd.concat(whole, ignore_index=True).head(n), self._schema), counts)
 
     def _drawn(self, n: int, seed: int, progress: Progress) -> pd.DataFrame:
-        """So many rows from there, as they are. Raises SamplingError where there are fewer."""
+        """This number of rows from there, unchanged. Raises SamplingError if there are fewer."""
         with TemporaryDirectory(prefix="harmonic-") as place:
             output = Path(place) / "rows.parquet"
             request = {"task": "sample", "n": n, "seed": seed, **self._told(self._schema)}
@@ -115,7 +116,7 @@ class ForeignGenerator(Generator, ABC):
         return found.head(n)
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
-        """Those that the script says; all, where it says nothing."""
+        """The rows that the script names; all if it names none."""
         learnt = json.loads((directory / _ANSWER).read_text(encoding="utf-8")).get("learnt")
         return np.arange(rows) if learnt is None else np.array(sorted(learnt), dtype=np.int64)
 
@@ -125,12 +126,12 @@ class ForeignGenerator(Generator, ABC):
 
 
 def _coded(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with columns c0, c1, …: nothing may depend on names."""
+    """The rows with columns c0, c1, …, so that nothing depends on names."""
     return frame.set_axis([f"c{place}" for place in range(len(frame.columns))], axis=1)
 
 
 def _gaps(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Which cells have no value where the schema knows of no missing ones, (n, columns)."""
+    """Which cells have a missing value that the schema does not allow, (n, columns)."""
     cells = {f"c{place}": frame[f"c{place}"].isna() for place in range(len(schema.columns))}
     for place, column in enumerate(schema.columns):
         if column.missing is not None:
@@ -139,7 +140,7 @@ def _gaps(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def _decoded(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Rows of the schema; numbers are kept to its range. Raises DataError for a category that it does not have."""
+    """Rows of the schema; numbers are clipped to its range. Raises DataError for an unknown category."""
     columns = {}
     for place, column in enumerate(schema.columns):
         values = frame[f"c{place}"]

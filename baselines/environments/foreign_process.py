@@ -1,7 +1,7 @@
-"""Another Python environment, and how it is asked: a subprocess, rows in Parquet files, everything else in JSON.
+"""Runs a task in another Python environment: a subprocess, with rows in Parquet files and everything else in JSON.
 
-An environment is made by `make peer-NAME`, in the folder .peers/NAME of the checkout or, where HARMONIC_PEERS is set,
-in NAME below it. What runs there is a file in baselines/environments/scripts, which knows nothing of harmonic.
+`make peer-NAME` creates an environment in the folder .peers/NAME of the checkout or, if HARMONIC_PEERS is set, in NAME
+below that folder. The code that runs there is a file in baselines/environments/scripts, which does not import harmonic.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _PATIENCE = 10.0  # seconds that it has to end when it is told to
 
 
 class ForeignError(HarmonicError):
-    """What was asked of another environment failed there."""
+    """A task failed in another environment."""
 
 
 def folder() -> Path:
-    """Where the environments are."""
+    """The folder with the environments."""
     given = os.environ.get("HARMONIC_PEERS")
     return Path(given).expanduser() if given else Path(__file__).resolve().parents[2] / ".peers"
 
 
 def python_of(name: str) -> Path:
-    """The environment's Python. Raises ConfigError, naming how to make it, where there is none."""
+    """The environment's Python. Raises ConfigError, which says how to create it, if there is none."""
     scripts, program = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
     python = folder() / name / scripts / program
     if not python.is_file():
@@ -49,7 +49,7 @@ def python_of(name: str) -> Path:
 
 
 def ask(name: str, script: str, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """What the script answers to the request in that environment; `progress` moves along.
+    """The result of the request, by the script in that environment; `progress` shows its progress.
 
     Ends the subprocess if this one is interrupted. Raises ForeignError with the error from there.
     """
@@ -82,7 +82,7 @@ def ask(name: str, script: str, request: Mapping[str, Any], progress: Progress) 
 
 
 def _listen(process: subprocess.Popen[str], progress: Progress) -> dict[str, Any]:
-    """The last message, of the result or the error; {} where none came."""
+    """The last message, with the result or the error; {} if none came."""
     assert process.stdout is not None
     for line in process.stdout:
         message: dict[str, Any] = json.loads(line)
@@ -110,4 +110,4 @@ def _end(process: subprocess.Popen[str]) -> None:
 def _log_end(printed: IO[bytes], name: str) -> None:
     printed.seek(0)
     lines = printed.read().decode("utf-8", errors="replace").splitlines()
-    logger.info("the last of what %s printed:\n%s", name, "\n".join(lines[-_KEPT:]))
+    logger.info("the last lines that %s printed:\n%s", name, "\n".join(lines[-_KEPT:]))

@@ -1,12 +1,12 @@
-"""TabularARGN: columns drawn one after the other, each by a small network that sees those before, in any order.
+"""TabularARGN: columns are drawn one after the other, in any order, each by a small network that sees the earlier ones.
 
 Tiwald, Krchova, Sidorenko, Vargas Vieyra, Scriminaci, Platzer 2025, arXiv 2501.12012. Code: mostlyai-engine
-(Apache-2.0), in an environment of its own: it pins other versions of torch and psutil than harmonic has.
+(Apache-2.0), in a separate environment, because it needs other versions of torch and psutil than harmonic.
 
-A fifth of the training rows is kept from training and decides when it ends: `learnt_rows` are the others. Rare
-categories (of fewer than about eight rows) and the ends of numbers' ranges are protected, as its makers do by default:
-what stands for a rare category is drawn from the frequent ones. With `differential_privacy` it is trained by
-DP-SGD (Opacus); what that promises, and what voids it, is in conf/generator/tabularargn_dp.yaml.
+A fifth of the training rows is kept back and decides when training ends: `learnt_rows` are the other rows. Rare
+categories (in fewer than about eight rows) and the ends of numeric ranges are protected, which is the library's
+default: a rare category is replaced by a draw from the frequent ones. With `differential_privacy` it is trained by
+DP-SGD (Opacus); conf/generator/tabularargn_dp.yaml says what this promises, and under which conditions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harmonic.tables.table import Schema
 
 @dataclass(frozen=True, kw_only=True)
 class DifferentialPrivacy:
-    """Of its training: it ends before more than max_epsilon is spent.
+    """Settings of differentially private training, which ends before more than max_epsilon is spent.
 
     noise_multiplier: standard deviation of the noise over max_grad_norm, to which each row's gradient is clipped.
     value_protection_epsilon: the part of max_epsilon for ranges and categories.
@@ -37,9 +37,9 @@ class DifferentialPrivacy:
 
 @dataclass(frozen=True, kw_only=True)
 class TabularArgnSettings:
-    """Of the training: at most so many epochs, and minutes (None: as long as it takes); validation: its share of rows.
+    """Settings of the training. epochs, minutes: its limits (None: no limit). validation: the share of rows kept back.
 
-    batch_size: None: from the number of rows. value_protection: whether rare values are.
+    batch_size: None takes it from the number of rows. value_protection: whether rare values are protected.
     """
 
     model: Literal["Small", "Medium", "Large"] = "Medium"
@@ -53,7 +53,7 @@ class TabularArgnSettings:
 
 @dataclass(kw_only=True)
 class TabularArgnGenerator(ForeignGenerator):
-    """TabularARGN. settings: see TabularArgnSettings; device: "auto" (a GPU where there is one), "cpu" or "cuda"."""
+    """TabularARGN. settings: see TabularArgnSettings; device: "auto" (a GPU if there is one), "cpu" or "cuda"."""
 
     takes_gaps: ClassVar[bool] = True  # a missing value is one more value of its column
     versions: ClassVar[Versions] = Versions()

@@ -1,1 +1,1 @@
-"""Methods that release noisy counts of few columns at a time, under differential privacy: AIM and PrivBayes."""
+"""Methods that release noisy counts of a few columns at a time, under differential privacy: AIM and PrivBayes."""

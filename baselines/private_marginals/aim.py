@@ -1,16 +1,16 @@
-"""AIM: noisy marginals, each chosen where the model so far is worst, and a graphical model of the rows that fits them.
+"""AIM: noisy marginals, each chosen where the current model is worst, and a graphical model that is fitted to them.
 
 McKenna, Mullins, Sheldon, Miklau, VLDB 2022, arXiv 2201.12677. Its parts (scores, choice, accounting, the graphical
 model and how it is fitted) are those that synthcity ships, in the maintained fork `schneiderkamplab-synthcity`
-(Apache-2.0; from private-pgm, Apache-2.0). The loop that puts them together is here.
+(Apache-2.0; from private-pgm, Apache-2.0). The loop that joins them is here.
 
-For synthcity 0.2.16's own plugin `aim` does not run with SciPy 1.17, and would not keep its promise: it runs the
-mechanism anew for each draw, and again until enough rows lie within the training rows' ranges, so that each draw spends
-the budget once more; it takes the distinct values of the rows for what everybody knows a column may hold; it keeps the
-rows in its file. Here the mechanism runs once, when the generator is fitted, on codes that follow from the schema (see
-domain.py). What is kept is its graphical model; rows are drawn from that, as many as wanted, at no cost to the budget.
+synthcity 0.2.16's own plugin `aim` is not used. It does not run with SciPy 1.17, and its promise does not hold: it runs
+the mechanism again for each draw, and until enough rows are within the training rows' ranges, so each draw spends the
+budget again; it treats the distinct values of the rows as public; and it keeps the rows in its file. Here the mechanism
+runs once, when the generator is fitted, on codes that depend only on the schema (see domain.py). Only its graphical
+model is kept, and any number of rows can be drawn from it at no cost to the budget.
 
-The guarantee: (epsilon, delta)-differential privacy for one row more or less. What it rests on is said in
+The guarantee: (epsilon, delta)-differential privacy for one row more or less. Its conditions are in
 conf/generator/aim.yaml.
 """
 
@@ -46,11 +46,11 @@ _FOR_NOISE = 0.9  # of the budget, the paper's share; the rest is for choosing
 class AimGenerator(Generator):
     """AIM.
 
-    epsilon, delta: of the guarantee. bins: see Domain. degree: columns of the marginals that are wanted (those of
-    fewer columns are candidates, too). max_cells: a marginal of more cells is no candidate. max_model_size: of the
-    graphical model, MiB. rounds_per_column: marginals that the budget is planned for, for each column; fewer are
-    measured where those so far tell too little for so much noise. iterations: of each fit of the graphical model, at
-    most; of the last one two and a half times as many. Both, and max_model_size, decide how long it takes.
+    epsilon, delta: of the guarantee. bins: see Domain. degree: columns of the wanted marginals (those of fewer columns
+    are candidates, too). max_cells: marginals with more cells are not used. max_model_size: of the graphical model,
+    MiB. rounds_per_column: the planned number of marginals for each column; fewer are measured if the noise is too
+    large for what they show. iterations: the most for each fit of the graphical model; two and a half times as many for
+    the last one. These two and max_model_size decide how long fitting takes.
     """
 
     takes_gaps: ClassVar[bool] = True  # a missing value is a code: to fill it from other rows would void the guarantee
@@ -66,7 +66,7 @@ class AimGenerator(Generator):
     iterations: Count = 1000
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Only check: raises ConfigError where synthcity is missing, DataError where no marginal is small enough."""
+        """Only check: raises ConfigError if synthcity is missing, DataError if no marginal is small enough."""
         imported(_MODULE, "generator", "aim")
         self._wanted(Domain(splits.schema, self.bins))
 
@@ -92,14 +92,14 @@ class AimGenerator(Generator):
             self._model = load_from_file(directory / _FILE)
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw n rows from the model, each by itself."""
+        """Draw n independent rows from the model."""
         with quiet(), seeded(derive(seed, "aim", "sample")):
             drawn = self._model.synthetic_data(rows=n, method="sample").df
         codes = drawn.sort_index()[_names(self._domain)].to_numpy(np.int64)
         return Sample(self._domain.decode(codes, np.random.default_rng(derive(seed, "aim", "numbers"))))
 
     def _wanted(self, domain: Domain) -> list[Marginal]:
-        """The marginals that rows are to follow. Raises ConfigError, DataError."""
+        """The marginals that the rows should match. Raises ConfigError, DataError."""
         sizes = dict(zip(_names(domain), domain.sizes, strict=True))
         if len(sizes) < self.degree:
             problem = f"the table has {len(sizes)} columns"
@@ -124,8 +124,8 @@ def _mechanism(
 ) -> tuple[Any, dict[str, float]]:
     """Algorithm 4 of the paper: the graphical model, how many marginals were measured, and rho spent.
 
-    Rho is that of zero-concentrated differential privacy, which (epsilon, delta) follow from: noise of standard
-    deviation sigma on counts that a row changes by one costs 1 / (2 sigma²), a choice with epsilon costs epsilon² / 8.
+    Rho is that of zero-concentrated differential privacy, which gives (epsilon, delta). Noise of standard deviation
+    sigma on counts that a row changes by one costs 1 / (2 sigma²); a choice with epsilon costs epsilon² / 8.
     """
     from synthcity.plugins.core.models.aim import AIM, compile_workload, filter_candidates
     from synthcity.plugins.core.models.mbi.dataset import Dataset
@@ -168,10 +168,10 @@ def _mechanism(
 
 
 def _engine(cells: Any, iterations: int) -> Any:
-    """What fits a graphical model to noisy marginals, by mirror descent from the model before.
+    """The object that fits a graphical model to noisy marginals, by mirror descent from the previous model.
 
-    synthcity's own descent never lengthens its steps (private-pgm's doubles each that was good, and so does this one):
-    after a thousand of them the model is still nearly uniform.
+    synthcity's own descent never makes its steps longer: after a thousand steps the model is still nearly uniform.
+    private-pgm's doubles each good step, and so does this one.
     """
     from synthcity.plugins.core.models.mbi.inference import FactoredInference
 
@@ -201,7 +201,7 @@ def _engine(cells: Any, iterations: int) -> Any:
 
 
 def _rates(rho: float) -> tuple[float, float]:
-    """The noise and the epsilon of the choice with which a round costs so much."""
+    """The noise, and the epsilon of the choice, with which a round has this cost."""
     return math.sqrt(1 / (2 * _FOR_NOISE * rho)), math.sqrt(8 * (1 - _FOR_NOISE) * rho)
 
 

@@ -1,9 +1,8 @@
-"""A table as codes of a few values a column, and back: what methods that release noisy counts compute with.
+"""A table as codes with a few values per column, and back, for methods that release noisy counts.
 
-The codes follow from the schema and a number of bins alone, never from the rows: what stands in them depends on what
-the schema says of the columns (ranges, categories, decimals), and on nothing else about the rows. Where the user has
-declared the columns (`dataset.columns`), the schema is public, and so are the codes; where not, it tells of the
-training rows what they show, such as their smallest and largest number.
+The codes depend only on the schema (ranges, categories, decimals) and a number of bins, not on the rows. If the user
+has declared the columns (`dataset.columns`), the schema is public, and so are the codes. If not, the schema comes from
+the training rows, and shows for example their smallest and largest number.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _FINEST = 10**9  # values of a column beyond which a bin is taken for continuous
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The codes of a schema's columns: a category each, a number's value or bin, and one more for a missing value.
+    """The codes of a schema's columns: one for each category, value or bin of a number, and one for missing values.
 
-    bins: of equal width, for a numeric column that may take more values than that.
+    bins: their number, of equal width, for a numeric column that may have more values.
     """
 
     schema: Schema
@@ -44,7 +43,7 @@ class Domain:
         return np.stack(coded, axis=1) if coded else np.empty((len(frame), 0), dtype=np.int64)
 
     def decode(self, codes: Codes, random: np.random.Generator) -> pd.DataFrame:
-        """Rows of the schema, (n, columns): of a bin, a number inside it that is as likely as any other."""
+        """Rows of the schema, (n, columns): a bin becomes a number inside it, all equally likely."""
         columns = {}
         for place, column in enumerate(self.schema.columns):
             columns[column.name] = _decoded(codes[:, place], column, self.bins, random)
@@ -59,7 +58,7 @@ def _given(column: Column, bins: int) -> int:
 
 
 def _values(column: Column) -> float:
-    """How many different numbers the column may hold."""
+    """How many different numbers the column may have."""
     if not (np.isfinite(column.minimum) and np.isfinite(column.maximum)):
         return 1  # no value is known: all are missing
     return round((column.maximum - column.minimum) * 10.0 ** _places(column)) + 1
@@ -80,7 +79,7 @@ def _encoded(values: pd.Series, column: Column, bins: int) -> Codes:
 
 
 def _bin(numbers: NDArray[np.float64], column: Column, bins: int) -> Codes:
-    """The value's place among the column's values, or its bin."""
+    """The position of each value among the column's values, or its bin."""
     possible, count = _values(column), _given(column, bins)
     steps = (numbers - column.minimum) * 10.0 ** _places(column)
     places = np.rint(steps) if possible <= _FINEST else steps
@@ -102,7 +101,7 @@ def _decoded(codes: Codes, column: Column, bins: int, random: np.random.Generato
 
 
 def _number(codes: Codes, column: Column, bins: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Of a value's code the value, of a bin's one of its values, all alike."""
+    """The value for the code of a value; for the code of a bin, one of its values, all equally likely."""
     possible, count = _values(column), _given(column, bins)
     if possible <= bins:
         steps: NDArray[np.float64] = codes.astype(np.float64)

@@ -3,14 +3,14 @@
 Zhang, Cormode, Procopiuc, Srivastava, Xiao, ACM TODS 42(4), 2017, doi 10.1145/3134428: algorithms 2 and 4, the score R
 for columns of many values, and theta-usefulness for how many cells a table of counts may have. Written from the paper.
 
-synthcity 0.2.16 has a plugin `privbayes` whose promise is void, so it is not used here: it adds noise meant for shares
-to counts, so that there is n times too little of it, and none to the combinations that no row has; it takes each
-distinct value of a number for a category; and it compares mutual information with a threshold without noise.
+synthcity 0.2.16's own plugin `privbayes` is not used, because its promise does not hold: it adds noise for shares to
+counts, which is n times too little, and none to the combinations that no row has; it treats each distinct number as a
+category; and it compares mutual information with a threshold without noise.
 
-The guarantee: epsilon-differential privacy for one row replaced by another; the number of rows is taken for known. A
+The guarantee: epsilon-differential privacy for one row replaced by another; the number of rows counts as known. A
 share of the budget goes to choosing the network (the exponential mechanism), the rest to its counts (the Laplace
-mechanism). Codes of values follow from the schema alone, see domain.py.
-What it rests on is said in conf/generator/privbayes.yaml.
+mechanism). Codes of values depend only on the schema, see domain.py.
+The conditions are in conf/generator/privbayes.yaml.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _NETWORK, _COUNTS = "network.json", "counts.npz"
 class PrivBayesGenerator(Generator):
     """PrivBayes.
 
-    epsilon: of the guarantee. bins: see Domain. degree: parents of a column, at most. network_share: of the budget, for
-    choosing the network. usefulness: how much larger than its noise a count is to be on average; a column gets no
-    parents with which its counts would be smaller (theta in the paper).
+    epsilon: of the guarantee. bins: see Domain. degree: the most parents of a column. network_share: share of the
+    budget for choosing the network. usefulness: how much larger a count should be than its noise, on average (theta in
+    the paper); a column does not get parents that would make its counts smaller.
     """
 
     takes_gaps: ClassVar[bool] = True  # a missing value is a code: to fill it from other rows would void the guarantee
@@ -119,9 +119,9 @@ def _network(
 
 
 def parent_sets(columns: Sequence[int], sizes: Sequence[int], most: float, degree: int) -> list[tuple[int, ...]]:
-    """The sets of at most `degree` columns with at most so many cells that no further column fits into.
+    """The sets of at most `degree` columns that have few enough cells, and to which no further column can be added.
 
-    Only the empty set where no column fits.
+    Only the empty set if no column fits.
     """
     fitting = [
         chosen
@@ -148,14 +148,14 @@ def relation(codes: Codes, sizes: Sequence[int], edge: Edge) -> float:
 
 
 def sensitivity(rows: int) -> float:
-    """How much R can change when one of so many rows is replaced."""
+    """How much R can change when one of this number of rows is replaced."""
     return 3 / rows + 2 / rows**2
 
 
 def _noisy_counts(
     codes: Codes, sizes: Sequence[int], network: Sequence[Edge], epsilon: float, random: np.random.Generator
 ) -> list[NDArray[np.float64]]:
-    """Of each column its counts by parents, (parents' sizes …, size), every cell with noise; none below 0.
+    """The counts of each column by its parents, (parents' sizes …, size), every cell with noise, and at least 0.
 
     A row that is replaced moves two cells of each table by one: together the tables cost epsilon.
     """
@@ -172,6 +172,6 @@ def _counts(codes: Codes, sizes: Sequence[int], edge: Edge) -> NDArray[np.float6
 
 
 def _chances(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shares within each combination of parents; all alike where nothing was counted."""
+    """The shares within each combination of parents; all equal if nothing was counted."""
     totals = counts.sum(axis=-1, keepdims=True)
     return np.where(totals > 0, counts / np.where(totals > 0, totals, 1), 1 / counts.shape[-1])

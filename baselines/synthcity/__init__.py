@@ -1,1 +1,1 @@
-"""Generators that synthcity has."""
+"""Generators from synthcity."""

@@ -1,4 +1,4 @@
-"""A table as synthcity takes it, numbers alone under names of our own, and back."""
+"""A table for synthcity, only numbers, with column names of our own; and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harmonic.tables.table import Table
 
 
 def coded(table: Table) -> pd.DataFrame:
-    """The table as synthcity takes it, (n, columns): categories, and a classification's target, as codes from 0."""
+    """The table for synthcity, (n, columns): categories, and the target of a classification, are codes from 0."""
     columns = {}
     for column, name, values in zip(table.schema.columns, names(table), _values(table), strict=True):
         given = table.frame[column.name].to_numpy()
@@ -19,7 +19,7 @@ def coded(table: Table) -> pd.DataFrame:
 
 
 def decoded(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """The inverse of `coded`, in the schema's dtypes; numbers are rounded and kept to the training rows' range.
+    """The inverse of `coded`, in the schema's dtypes; numbers are rounded and clipped to the training rows' range.
 
     A column that the frame does not have gets the value of the first training row: it has only one.
     """
@@ -35,12 +35,12 @@ def decoded(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 
 
 def names(table: Table) -> list[str]:
-    """What the columns are called there."""
+    """The names of the columns in that table."""
     return [f"c{position}" for position in range(len(table.schema.columns))]
 
 
 def _values(table: Table) -> list[np.ndarray | None]:
-    """Per column its sorted values in the training rows, where it is coded; else None."""
+    """For each column that is coded, its sorted training values; None for the others."""
     schema = table.schema
     is_coded = [
         not column.is_numeric or (column.name == schema.target and schema.task.is_classification)

@@ -1,4 +1,4 @@
-"""TVAE, CTGAN, TabDDPM, ARF, a Bayesian network, and any other plugin for tables, as synthcity implements them.
+"""TVAE, CTGAN, TabDDPM, ARF, a Bayesian network, and any other plugin for tables, as implemented in synthcity.
 
 TVAE, CTGAN: Xu, Skoularidou, Cuesta-Infante, Veeramachaneni, NeurIPS 2019, arXiv 1907.00503.
 TabDDPM: Kotelnikov, Baranchuk, Rubachev, Babenko, ICML 2023, arXiv 2209.15421.
@@ -7,13 +7,14 @@ Bayesian network: a tree of columns by mutual information (Chow and Liu 1968), t
 Code: synthcity (Qian, Cebere, van der Schaar, arXiv 2301.07573), Apache-2.0, in its maintained fork
 `schneiderkamplab-synthcity`.
 
-What differs from the papers is synthcity's: a column with at most ten values is one-hot encoded (TabDDPM: diffused as
-a category), any other is taken for a number, category codes among them; rows outside the training rows' ranges and
-rows that repeat within a draw are drawn again; TVAE and CTGAN may stop early. Here, columns are renamed and categories
-coded before synthcity sees them, and integers and decimals rounded after, so that nothing depends on names.
+Differences from the papers, all made by synthcity: a column with at most ten values is one-hot encoded (TabDDPM:
+diffused as a category), and any other column counts as numeric, even if it has category codes. Rows outside the ranges
+of the training rows, and rows that repeat within a draw, are drawn again. TVAE and CTGAN may stop early. Here, columns
+are renamed and categories are coded before synthcity gets them, so that nothing depends on names. Integers and decimals
+are rounded afterwards.
 
-The fitted plugin is pickled (cloudpickle) into the stage cache of the run, and read from there alone: a pickle runs
-code when it is loaded, so never put a stranger's file there. It needs the device that it was fitted on.
+The fitted plugin is pickled (cloudpickle) into the stage cache of the run, and read only from there. A pickle runs code
+when it is loaded, so never put a file of unknown origin there. It needs the device that it was fitted on.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ _FILE = "plugin.pkl"
 class SynthcityGenerator(Generator):
     """One of synthcity's plugins.
 
-    plugin: its name there, such as "tvae". settings: the plugin's own arguments, such as {"n_iter": 1000}, and
-    max_steps: n_iter, which counts epochs, is lowered to those that have at most so many batches, one at least (None:
-    it is not). device: "auto" (a GPU where there is one), "cpu" or "cuda".
+    plugin: its name in synthcity, such as "tvae". settings: the plugin's own arguments, such as {"n_iter": 1000}, and
+    max_steps, the most batches of a training: the number of epochs, n_iter, is lowered to fit, but not below one (None:
+    no limit). device: "auto" (a GPU if there is one), "cpu" or "cuda".
     """
 
     versions: ClassVar[Versions] = Versions()
@@ -59,11 +60,11 @@ class SynthcityGenerator(Generator):
     device: str = "auto"
 
     def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        """Only check. Raises ConfigError for a plugin that there is not."""
+        """Only check. Raises ConfigError for an unknown plugin."""
         check_plugin(self.plugin)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        """Train the plugin; write it into `directory`. Raises ConfigError for a plugin or settings that cannot be."""
+        """Train the plugin; write it into `directory`. Raises ConfigError for an unknown plugin or invalid settings."""
         progress = Progress("fit", 1, "epochs" if self.plugin in LOOPS else "fits")
         directory = directory.resolve()
         # Some leave checkpoints in the working folder.
@@ -91,7 +92,7 @@ class SynthcityGenerator(Generator):
         self._table = splits.train
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        """Draw n rows. Raises SamplingError where the plugin's own patience ends before."""
+        """Draw n rows. Raises SamplingError if the plugin gives fewer: it limits its own tries."""
         drawing = derive(seed, self.plugin, "sample")
         with older_numpy(), quiet(), seeded(drawing):
             try:
@@ -126,7 +127,7 @@ class SynthcityGenerator(Generator):
             raise ConfigError("generator.settings", self.settings, str(error), fix) from error
 
     def _given(self, rows: int) -> dict[str, Any]:
-        """The plugin's own arguments for a table of so many rows. Raises ConfigError."""
+        """The plugin's own arguments for a table with this number of rows. Raises ConfigError if they are invalid."""
         settings = dict(self.settings)
         limit = settings.pop("max_steps", None)
         if limit is None:
@@ -144,6 +145,6 @@ class SynthcityGenerator(Generator):
 
 @contextmanager
 def _elsewhere() -> Iterator[Path]:
-    """Within it, the working folder is a new one, which is removed after it."""
+    """Inside this context, the working folder is a new one, which is deleted afterwards."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         yield Path(folder)

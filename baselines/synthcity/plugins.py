@@ -1,4 +1,4 @@
-"""synthcity's plugins: which there are, how one is imported, and how its training shows on the way."""
+"""synthcity's plugins: their names, how one is imported, and how the progress of its training is shown."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOOPS = {"tvae": ("vae", "tqdm"), "ctgan": ("gan", "tqdm"), "ddpm": ("tabular_dd
 
 
 def known_plugins() -> dict[str, str]:
-    """The plugins' modules by name, from the installed files: nothing is imported. Raises ConfigError without any."""
+    """The plugins' modules by name, from the installed files, not imported. Raises ConfigError if there are none."""
     try:
         found = find_spec("synthcity")
     except ValueError:  # it stands among the loaded modules as None
@@ -53,16 +53,16 @@ def known_plugins() -> dict[str, str]:
 
 
 def check_plugin(plugin: str) -> None:
-    """Raise ConfigError unless there is such a plugin, without importing any."""
+    """Raise ConfigError if there is no such plugin, without importing any."""
     known = known_plugins()
     if plugin in ELSEWHERE:
-        raise ConfigError("generator.plugin", plugin, "is not offered as synthcity has it", ELSEWHERE[plugin])
+        raise ConfigError("generator.plugin", plugin, "of synthcity is not offered", ELSEWHERE[plugin])
     if plugin not in known:
         raise unknown("generator.plugin", plugin, "plugin", known.keys() - ELSEWHERE)
 
 
 def plugin_class(plugin: str) -> Any:
-    """Import a plugin. Raises ConfigError where there is none of that name, or synthcity cannot be imported."""
+    """Import a plugin. Raises ConfigError for an unknown name, or if synthcity cannot be imported."""
     check_plugin(plugin)
     found = imported(known_plugins()[plugin], "generator.plugin", plugin).plugin
     if found is None:  # goggle, where what it needs is missing
@@ -85,7 +85,7 @@ def imported(module: str, key: str, value: str) -> Any:
 
 @contextmanager
 def older_numpy() -> Iterator[None]:
-    """Within it, NumPy has `in1d`, which 2.4 dropped and arfpy 0.1.1 calls."""
+    """Inside this context, NumPy has `in1d`, which arfpy 0.1.1 calls and NumPy 2.4 no longer has."""
     import numpy as np
 
     name = "in1d"
@@ -101,7 +101,7 @@ def older_numpy() -> Iterator[None]:
 
 @contextmanager
 def shown(plugin: str, progress: Progress) -> Iterator[None]:
-    """Within it, the plugin's epochs move `progress`, where it has any: in its module, its name for a bar is ours."""
+    """Inside this context, the plugin's epochs, if it has any, move `progress`, which replaces its progress bar."""
     if plugin not in LOOPS:
         yield
         progress.advance()
@@ -117,7 +117,7 @@ def shown(plugin: str, progress: Progress) -> Iterator[None]:
 
 
 class _Epochs:
-    """What synthcity goes through instead of its bar: epochs, or their number."""
+    """Replaces synthcity's progress bar in its loop over epochs; made with the epochs, or their number."""
 
     def __init__(self, epochs: int | range, progress: Progress) -> None:
         self.epochs, self.progress = range(epochs) if isinstance(epochs, int) else epochs, progress
@@ -131,12 +131,12 @@ class _Epochs:
                 return
 
     def set_postfix(self, **values: object) -> None:
-        """TabDDPM's losses; their units are its own."""
+        """Ignore TabDDPM's losses, which are not comparable with others."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, nothing is printed or warned of: synthcity and its parts do both, and draw bars of their own."""
+    """Inside this context, synthcity and its dependencies do not print, warn or draw progress bars."""
     from joblib import parallel_config
 
     with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as sink:

@@ -1,7 +1,7 @@
-"""What a generator promises by its construction: differential privacy, where its file in conf/generator says so.
+"""What a generator promises by construction: differential privacy, if its file in conf/generator says so.
 
-Such a file has `_guarantee_`: epsilon, delta, the unit (what may differ between two tables that cannot be told apart),
-and what it is provided. The numbers refer to the settings that bring them about, so that they follow these.
+Such a file has `_guarantee_`: epsilon, delta, the unit (the difference between two tables that cannot be
+distinguished), and the conditions ("provided"). The numbers refer to the settings that they come from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Guarantee:
 
 
 def guarantee(report: Report) -> Guarantee | None:
-    """The generator's own, None where it has none."""
+    """The generator's guarantee; None if it has none."""
     found: dict[str, Any] | None = (report["config"].get("generator") or {}).get("_guarantee_")
     if not found:
         return None
@@ -39,7 +39,7 @@ def guarantee(report: Report) -> Guarantee | None:
 
 
 def told(report: Report) -> list[str]:
-    """The guarantee as a line of the card, and a line for each thing that it rests on."""
+    """The guarantee as a line of the card, and a line for each of its conditions."""
     promise = guarantee(report)
     if promise is None:
         return []
@@ -47,7 +47,7 @@ def told(report: Report) -> list[str]:
 
 
 def refuted(report: Report) -> Iterator[str]:
-    """A warning where what was measured contradicts the guarantee: the measured epsilon is of a replaced row."""
+    """A warning if the measured epsilon, which is for a replaced row, contradicts the guarantee."""
     promise, bound = guarantee(report), measured(report, "epsilon")
     if promise is None or bound is None:
         return

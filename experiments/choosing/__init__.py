@@ -1,1 +1,1 @@
-"""Choose for me: methods tried on one table in a stated time, one of them taken; see experiments.choosing.sweeper."""
+"""Chooses a method for one table, within a time limit; see experiments.choosing.sweeper."""

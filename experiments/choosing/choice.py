@@ -1,4 +1,4 @@
-"""Which method is taken: the most useful of those that an attack finds no more of than is accepted."""
+"""Which method is chosen: the most useful one with an accepted risk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEARNING = ("prompts", "fit", "sample")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A measured number with its 95% interval; NaN where there is none."""
+    """A measured number with its 95% interval; NaN if there is none."""
 
     value: float = math.nan
     low: float = math.nan
@@ -37,9 +37,9 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A method that was tried: what its rows are worth and give away, the seconds that learning and drawing took.
+    """A method that was tried: how useful its rows are, what they reveal, and the seconds of learning and drawing.
 
-    `why` says why it has no numbers, "" where it has.
+    `why` says why it has no numbers; "" if it has.
     """
 
     generator: str
@@ -54,20 +54,20 @@ class Candidate:
 
     @property
     def traced(self) -> bool:
-        """Whether attacks found traces of training rows: the interval of the worst of them leaves guessing out."""
+        """Whether attacks found traces of training rows: the interval of the strongest one excludes guessing."""
         return not self.risk.low <= GUESSING
 
     @property
     def counts(self) -> bool:
-        """Whether it can be taken."""
+        """Whether it can be chosen."""
         return not self.is_anchor and self.utility.known and self.risk.known
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was tried, by what it was judged, under which limit, and what was taken, if anything.
+    """The methods that were tried, how they were compared, the limit, and the chosen method, if any.
 
-    limit: the largest AUC of an attack that is accepted; None: no method whose training rows left traces.
+    limit: the largest accepted AUC of an attack; None: methods without traces of training rows are accepted.
     """
 
     candidates: tuple[Candidate, ...]
@@ -77,7 +77,7 @@ class Choice:
 
     @property
     def allowed(self) -> list[Candidate]:
-        """Those within the limit, the most useful first; of equally useful ones that which gives less away."""
+        """The methods within the limit, the most useful first; of equally useful ones, the one that reveals less."""
         within = [one for one in self.candidates if one.counts and self._accepts(one)]
         return sorted(within, key=lambda one: (-one.utility.value, one.risk.value))
 
@@ -86,7 +86,7 @@ class Choice:
 
     @property
     def front(self) -> list[Candidate]:
-        """Those that no other beats in both numbers, the most useful first."""
+        """The methods that no other one beats in both numbers, the most useful first."""
         known = [one for one in self.candidates if one.counts]
         beaten = [any(_beats(other, one) for other in known) for one in known]
         found = [one for one, lost in zip(known, beaten, strict=True) if not lost]
@@ -94,7 +94,7 @@ class Choice:
 
     @property
     def rivals(self) -> list[Candidate]:
-        """Those within the limit whose interval of utility reaches what was taken: other rows might put them first."""
+        """The other methods within the limit with an interval of utility that reaches the chosen one's utility."""
         taken = self.taken
         if taken is None:
             return []
@@ -102,7 +102,7 @@ class Choice:
 
 
 def candidate(generator: str, report: Report, measure: str) -> Candidate:
-    """What a finished run's report says of its generator."""
+    """The candidate from the report of a finished run."""
     utility, risk = Value.of(report, measure), Value.of(report, RISK)
     lacking = [name for name, one in ((measure, utility), (RISK, risk)) if not one.known]
     why = "; ".join(f"{name}: {report['unavailable'].get(name, 'not measured')}" for name in lacking)
@@ -111,7 +111,7 @@ def candidate(generator: str, report: Report, measure: str) -> Candidate:
 
 
 def measure_of(reports: Sequence[Report]) -> str:
-    """What methods are judged by: learners' headline score; of a table without a target how columns go together."""
+    """The metric to compare methods by: the learners' headline score, or relations of columns without a target."""
     for report in reports:
         for name in (f"mle/{headline_of(report)}", "correlation_similarity", "contingency_similarity", "column_shapes"):
             if report["metrics"].get(name) is not None:
@@ -120,7 +120,7 @@ def measure_of(reports: Sequence[Report]) -> str:
 
 
 def decide(candidates: Sequence[Candidate], measure: str, risk: float | None) -> Choice:
-    """Take the most useful one that is accepted; see Choice.limit for what `risk` may be."""
+    """Choose the most useful accepted method; see Choice.limit for `risk`."""
     found = Choice(tuple(candidates), measure, risk, None)
     return replace(found, taken=next(iter(found.allowed), None))
 

@@ -1,4 +1,4 @@
-"""How choosing shares out the time, and the rows."""
+"""How choosing divides the time, and the rows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STEPS = 4
 
 
 def allowance(minutes: float, left: float) -> float | None:
-    """Minutes that the next method's fitting may take, where so many of all are left; None: no time for another.
+    """Minutes for fitting the next method, given the minutes that are left in all; None: no time for another method.
 
-    Fitting and drawing may each take it, and LENIENCY more.
+    Fitting and drawing may each take this time, and LENIENCY more.
     """
     whole = minutes * SHARE
     quarters = min(math.floor(STEPS * left / (2 * LENIENCY * whole)), STEPS)

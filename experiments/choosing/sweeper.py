@@ -1,7 +1,7 @@
-"""Choosing as a Hydra sweeper: one method after the other on validation rows, in a time; the best once on test rows.
+"""Choosing as a Hydra sweeper: tries methods on validation rows in limited time, and measures the best on test rows.
 
-The test rows are those that the dataset's own split has for this seed. While choosing, more rows are held back to judge
-by; then the method that is taken learns from the split's own training rows, as a run of its own would.
+The test rows are those that the dataset's own split has for this seed. While choosing, more rows are held back to
+compare methods; then the chosen method learns from the split's own training rows, as in a usual run.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ NO_TIME = "not begun: no time was left"
 
 @dataclass
 class Choose(Sweeper):
-    """Tries the methods that `params` or the command name, in their order; see conf/hydra/sweeper/choose.yaml."""
+    """Tries the methods in `params` or in the command, in their order; see conf/hydra/sweeper/choose.yaml."""
 
     params: dict[str, str] | None = None
     _launcher: Any = field(default=None, init=False)
     _count: int = field(default=0, init=False)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what launching needs."""
+        """Store what launching needs."""
         self.hydra_context, self.config = hydra_context, config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Try, decide, judge what is taken, and tell. Raises ConfigError before anything is run."""
+        """Try, choose, measure the chosen method, and print the result. Raises ConfigError before anything is run."""
         started = time.monotonic()
         assert self.config is not None
         fixed, generators = self._parted(arguments)
@@ -75,7 +75,7 @@ class Choose(Sweeper):
     def _tried(
         self, fixed: list[str], generators: Sequence[str], split: str, settings: dict[str, Any], started: float
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        """The reports of those that ran to their end, and why the others have none."""
+        """The reports of the finished runs, and why other methods have none."""
         reports: dict[str, Any] = {}
         reasons: dict[str, str] = {}
         slowest = 0.0  # what is taken is run once more, and that needs its time, too
@@ -101,7 +101,7 @@ class Choose(Sweeper):
         self, choice: Choice, fixed: list[str], own: str, settings: dict[str, Any], reports: dict[str, Any],
         folder: Path, started: float,
     ) -> None:  # fmt: skip
-        """Print the table and the verdict, run what is taken on the test rows, and write all of it down."""
+        """Print the table and the choice, run the chosen method on the test rows, and write everything to files."""
         from experiments.report.typeset import markdown
 
         title = f"Methods on {next(iter(reports.values()))['dataset']}" if reports else "Methods"
@@ -129,7 +129,7 @@ class Choose(Sweeper):
         print(f"wrote {folder / 'choice.md'}" + (f", {folder / 'front.svg'}" if picture else ""), flush=True)
 
     def _launched(self, words: list[str], needed: bool = False) -> dict[str, Any]:
-        """The record of the job with these words; one that failed and is not `needed` is set aside."""
+        """The record of the job with these words; a failed one is renamed unless it is `needed`."""
         number, self._count = self._count, self._count + 1
         assert self.config is not None
         self._launcher.launch([words], initial_job_idx=number)
@@ -140,7 +140,7 @@ class Choose(Sweeper):
         return record
 
     def _parted(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The words that all jobs share, and the generators."""
+        """The words that all jobs have in common, and the generators."""
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         words = [*(f"{key}={value}" for key, value in (self.params or {}).items()), *arguments]
@@ -175,7 +175,7 @@ class Choose(Sweeper):
         return _split_word(split), _split_word(own)
 
     def _minutes(self, fixed: Sequence[str], given: float) -> list[str]:
-        """The limit of a method's fitting, unless the command sets one."""
+        """The time limit for fitting a method, unless the command sets one."""
         return [] if any(word.startswith("minutes=") for word in fixed) else [f"minutes={given:g}"]
 
 
@@ -184,7 +184,7 @@ def _split_word(split: dict[str, float]) -> str:
 
 
 def read_before(run: Path, report: dict[str, Any]) -> list[str]:
-    """The generators of other finished runs of the experiment that were judged by the same test rows."""
+    """The generators of other finished runs of the experiment that were measured on the same test rows."""
     found = set()
     for path in run.parents[1].glob("*/*/report.json"):
         try:
@@ -198,7 +198,7 @@ def read_before(run: Path, report: dict[str, Any]) -> list[str]:
 
 
 def _picture(choice: Choice, reports: dict[str, Any]) -> str | None:
-    """The front of the table; None without a method that has both numbers."""
+    """The picture of utility against risk; None if no method has both numbers."""
     from experiments.collect.frame import tidy
     from experiments.collect.record import read_run
     from experiments.collect.shown_metrics import MetricColumn

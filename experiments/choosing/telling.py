@@ -1,4 +1,4 @@
-"""What choosing tells: the table of methods, the one that is taken, how it did on the test rows, what to type next."""
+"""What choosing prints: the table of methods, the chosen one, its metrics on the test rows, and the next commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmonic.shell import quoted
 
 
 def table_of(choice: Choice, title: str) -> ResultTable:
-    """A row a method, the most useful first, those without numbers last."""
+    """A row for each method, the most useful first, those without numbers last."""
     ordered = sorted(choice.candidates, key=lambda one: (not one.counts, not one.utility.known, -_rank(one)))
     front, allowed = set(choice.front), set(choice.allowed)
     rows = []
@@ -39,7 +39,7 @@ def table_of(choice: Choice, title: str) -> ResultTable:
 
 
 def verdict(choice: Choice) -> Iterator[str]:
-    """What is taken and why, in sentences."""
+    """Which method is chosen and why, in sentences."""
     known = [one for one in choice.candidates if one.counts]
     if choice.taken is None:
         if not known:
@@ -64,7 +64,7 @@ def verdict(choice: Choice) -> Iterator[str]:
 
 
 def judged(choice: Choice, report: dict[str, Any], folder: Path, before: Sequence[str]) -> Iterator[str]:
-    """How the one that was taken did on the test rows, and the commands that release rows by it."""
+    """The chosen method's metrics on the test rows, and the commands that draw rows for a release."""
     assert choice.taken is not None
     utility, risk = Value.of(report, choice.measure), Value.of(report, RISK)
     yield (
@@ -81,7 +81,7 @@ def judged(choice: Choice, report: dict[str, Any], folder: Path, before: Sequenc
 
 
 def page(choice: Choice, lines: Sequence[str], title: str, picture: bool) -> str:
-    """The same as a page in Markdown, with the picture of the front."""
+    """The same as a page in Markdown, with the picture."""
     shown = "\n![The front of this table](front.svg)\n" if picture else ""
     return "\n".join([markdown([table_of(choice, title)]), shown, *(f"{line}  " for line in lines), ""])
 

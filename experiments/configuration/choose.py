@@ -1,4 +1,4 @@
-"""What the settings of experiment=choose may be."""
+"""The settings of experiment=choose, and their allowed values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harmonic.settings import Between, Positive
 class Choose(TypedDict):
     """The settings of experiment=choose.
 
-    minutes: all that trying and judging may take. risk: the largest AUC of an attack (mia/worst) that is accepted
-    (None: methods of whose training rows no attack found traces). validation: the share of all rows that methods are
-    judged by, and that none of them learns from.
+    minutes: the time limit for everything. risk: the largest accepted AUC of an attack (mia/worst) (None: methods are
+    accepted if no attack found traces of their training rows). validation: the share of all rows on which methods are
+    compared; no method learns from these.
     """
 
     minutes: Positive

@@ -1,1 +1,1 @@
-"""Results that ship: a comparison's frame, its pictures and its page; see experiments.results.command."""
+"""The results of a comparison as files: data, pictures and a page; see experiments.results.command."""

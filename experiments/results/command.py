@@ -1,7 +1,7 @@
-"""A comparison's results as files that ship: `harmonic-results outputs/front --to experiments/results/2026-11-26`.
+"""The results of a comparison as files: `harmonic-results outputs/front --to experiments/results/2026-11-26`.
 
 Writes results.parquet (every number of every run, with versions and machine), front.svg, ranks.svg and README.md. From
-a folder that has such a results.parquet the pictures and the page are made anew.
+a folder with such a results.parquet, it makes the pictures and the page again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; exits with 2 where the folders hold nothing to report on."""
+    """The command line. Exits with 2 if the folders have nothing to report."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -66,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_results(
     outputs: Sequence[Path], to: Path | None = None, *, against: str | None = None, this_machine: bool = False
 ) -> list[Path]:
-    """Write frame, pictures and page; the files written.
+    """Write the data, the pictures and the page. Returns the written files.
 
-    `outputs` are folders of runs, or one folder that has a frame already. Raises ConfigError where there is no finished
-    run, and for a method in `against` that there is none of.
+    `outputs`: folders with runs, or one folder that already has a results.parquet. Raises ConfigError if there is no
+    finished run, or none of a method in `against`.
     """
     from experiments.results import frame as frames
     from harmonic.runs.environment import machine
@@ -90,9 +90,9 @@ def make_results(
 
 
 def made(frame: pd.DataFrame, *, against: str | None = None, folder: Path = HERE) -> dict[str, str]:
-    """Each file's text: the pictures and the page, a function of the frame and of `against` alone.
+    """The text of each file: the pictures and the page, made only from the frame and `against`.
 
-    `folder` is named in the command that makes them anew, where it lies in the working folder.
+    `folder` is named in the command that makes them again, if it is in the working folder.
     """
     from experiments.results import page
     from experiments.results.pictures import front_picture, ranks_picture
@@ -118,7 +118,7 @@ def _chosen(labels: Sequence[str], against: str | None) -> str | None:
 
 
 def _shown(folder: Path) -> str:
-    """The folder as the page names it: below experiments/results, or by its own name."""
+    """The folder's name on the page: below experiments/results, or only its own name."""
     return f"experiments/results/{folder.name}" if folder.resolve().parent == HERE else folder.name
 
 

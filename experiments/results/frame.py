@@ -1,7 +1,7 @@
-"""The frame that ships: every number of every run, with what it was computed by, and the cells that are missing.
+"""The data frame of a comparison: every metric of every run, with versions and machine, and the missing cells.
 
-One Parquet file holds all that the pictures and the page are made of, so that anybody can make them anew. Paths of the
-machine that the runs were made on are taken out.
+One Parquet file has everything that the pictures and the page are made from, so that anyone can make them again. Paths
+of the machine are removed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ADDED = ("versions", "machine", "budget", "rows")
 
 
 def collect(outputs: Sequence[Path], machine: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """The tidy frame of all runs below `outputs`, with ADDED; `machine`: where those were made that do not tell.
+    """The tidy frame of all runs in `outputs`, with ADDED; `machine`: for runs with a report that does not name theirs.
 
-    Raises ConfigError where there is no run.
+    Raises ConfigError if there is no run.
     """
     records = [record for record in read_runs(outputs) if not record.superseded]
     for folder in outputs:  # one experiment's: what failed before it had a folder stands beside it
@@ -45,7 +45,7 @@ def collect(outputs: Sequence[Path], machine: Mapping[str, Any] | None = None) -
 
 
 def write(frame: pd.DataFrame, folder: Path) -> Path:
-    """Write the frame, small: equal texts are kept once."""
+    """Write the frame as a small file: equal texts are stored once."""
     path = folder / FILE
     texts = [name for name in frame.columns if frame[name].dtype == object]
     frame.astype(dict.fromkeys(texts, "category")).to_parquet(path, index=False, compression="zstd")
@@ -53,7 +53,7 @@ def write(frame: pd.DataFrame, folder: Path) -> Path:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """The frame in a folder of results. Raises ConfigError where there is none."""
+    """The frame in a folder of results. Raises ConfigError if there is none."""
     path = folder / FILE
     if not path.is_file():
         raise ConfigError("outputs", folder, f"there is no {FILE}", "name a folder that harmonic-results wrote")
@@ -64,15 +64,15 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def runs_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, without its metrics."""
+    """One row for each run, without its metrics."""
     return frame.drop_duplicates("folder").drop(columns=["metric", "value", "higher_is_better", "ideal", "reason"])
 
 
 def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """(dataset, generators, seeds, why) of the cells of the grid without a finished run.
 
-    The grid is every dataset by every generator by every seed that anything was run of; cells that miss for the same
-    reason are told together.
+    The grid has every dataset, generator and seed of any run. Cells that are missing for the same reason are listed
+    together.
     """
     runs = runs_of(frame)
     done = {(r.dataset, r.generator, r.seed) for r in runs.itertuples() if r.status == "done"}
@@ -93,7 +93,7 @@ def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def ended_by_time(frame: pd.DataFrame) -> list[str]:
-    """The finished fits that their limit ended before their own number of steps: "tvae on german"."""
+    """The finished fits that the time limit ended before their own number of steps: "tvae on german"."""
     runs = runs_of(frame)
     done = runs[runs["status"] == "done"]
     cut = [run for run in done.itertuples() if json.loads(str(run.budget)).get("ended_by_time")]
@@ -101,12 +101,12 @@ def ended_by_time(frame: pd.DataFrame) -> list[str]:
 
 
 def machines(frame: pd.DataFrame) -> list[str]:
-    """The machines that the runs were made on, in words."""
+    """The machines of the runs, in words."""
     return sorted({_machine(json.loads(text)) for text in set(frame["machine"][frame["status"] == "done"])})
 
 
 def versions(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """package: the versions that the finished runs were made with."""
+    """{package: the versions that the finished runs used}."""
     found: dict[str, set[str]] = {}
     for text in set(frame["versions"][frame["status"] == "done"]):
         for name, version in json.loads(text).items():

@@ -1,4 +1,4 @@
-"""The page of a comparison, in Markdown: its pictures, its tables, what they bear out, and what is missing."""
+"""The page of a comparison, in Markdown: pictures, tables, what they show, and what is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHOWN = ("main", "fidelity", "privacy", "cost")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A comparison's frame and what is made of it; `values` call each method by one name (`by_method`)."""
+    """A comparison's frame and what is computed from it; in `values` each method has one name (`by_method`)."""
 
     frame: pd.DataFrame
     values: pd.DataFrame
@@ -41,7 +41,7 @@ class Comparison:
 
 
 def compared(frame: pd.DataFrame) -> Comparison:
-    """Everything that the pictures and the page show, from the frame alone."""
+    """Everything that the pictures and the page show, computed only from the frame."""
     values, remarks = by_method(measured(frame))
     found = [ranking(name, scores_of(values, measure)) for measure, name in RANKED] if len(values) else []
     rankings = tuple(one for one in found if one is not None)
@@ -49,9 +49,9 @@ def compared(frame: pd.DataFrame) -> Comparison:
 
 
 def by_method(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The values with each generator under its own name where a table has it in one setting alone; and remarks.
+    """The values, with a generator under its own name if a table has it in only one setting; and remarks.
 
-    A setting that differs from table to table (rows per prompt, say) would otherwise make a method of each.
+    Otherwise a setting that differs between tables (such as rows per prompt) would give several methods.
     """
     values = values.copy()
     remarks = []
@@ -79,7 +79,7 @@ def scores_of(values: pd.DataFrame, measure: MetricColumn) -> pd.DataFrame:
 
 
 def write(comparison: Comparison, pictures: Sequence[str], against: str | None, command: str) -> str:
-    """The page's Markdown. `pictures`: which files there are; `against`: whom paired tests are made with."""
+    """The page's Markdown. `pictures`: the files of pictures; `against`: the methods for paired tests."""
     parts = [
         _head(comparison), *_summary(comparison),
         *(_picture(name, comparison) for name in pictures),
@@ -117,7 +117,7 @@ def _head(comparison: Comparison) -> str:
 
 
 def _summary(comparison: Comparison) -> Iterator[str]:
-    """What the numbers bear out, in sentences."""
+    """What the numbers show, in sentences."""
     lines = ["## What it says", ""]
     for one in comparison.rankings:
         lines.append(f"- {escape_markdown(_ranked_in_words(one))}")
@@ -133,7 +133,7 @@ def _summary(comparison: Comparison) -> Iterator[str]:
 
 
 def _ranked_in_words(one: Ranking) -> str:
-    """The verdict on one measure; "best" only where it holds."""
+    """The result for one metric; "best" only if it is significant."""
     out = f" Not ranked, for they lack a table: {', '.join(one.left_out)}." if one.left_out else ""
     if one.best is not None:
         verdict = f"{one.best} is best"

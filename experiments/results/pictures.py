@@ -1,6 +1,6 @@
-"""The pictures of a comparison, as SVG files that stand alone: the front of each table, and mean ranks.
+"""The pictures of a comparison, as SVG files: utility against risk for each table, and mean ranks.
 
-They are drawn from the frame alone, and the same frame gives the same text.
+They are drawn only from the frame, and the same frame gives the same text.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ CEILING, COPIES = "real", ("real", "copy")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method on one table: means and standard deviations over seeds of what it is worth and what it gives away.
+    """One method on one table: means and standard deviations over seeds of its utility and its risk.
 
-    `seconds` are those of learning and drawing, the mean over seeds; NaN where they are not known.
+    `seconds`: of learning and drawing, mean over seeds; NaN if not known.
     """
 
     label: str
@@ -72,7 +72,7 @@ def methods_of(
 
 
 def front_of(methods: Sequence[Method]) -> list[Method]:
-    """Those that no other ranked method beats in both numbers, by rising utility."""
+    """The methods that no other ranked method beats in both numbers, by increasing utility."""
     ranked = [method for method in methods if not method.unranked]
     good = [(one.utility.mean, goodness(one.risk.mean, False, 0.5) or 0.0) for one in ranked]
     return sorted((ranked[place] for place in pareto_front(good)), key=lambda method: method.utility.mean)
@@ -81,10 +81,10 @@ def front_of(methods: Sequence[Method]) -> list[Method]:
 def front_picture(
     values: pd.DataFrame, utility: MetricColumn = UTILITY, name: str = "front", *, limit: float | None = None
 ) -> str | None:
-    """Utility against the worst attack, a panel a table: up and right is better. None without any method.
+    """Utility against the strongest attack, a panel for each table: up and right is better. None without any method.
 
-    Whiskers are standard deviations over seeds. Diamonds on the line are the front; hollow grey: anchors. `limit`: a
-    line at the risk that is accepted.
+    Whiskers are standard deviations over seeds. Diamonds on the line are the front; hollow grey: anchors. `limit`: the
+    accepted risk, drawn as a line.
     """
     drawn = {str(dataset): methods_of(values, str(dataset), utility) for dataset in sorted(set(values["dataset"]))}
     drawn = {dataset: methods for dataset, methods in drawn.items() if any(not one.unranked for one in methods)}
@@ -143,7 +143,7 @@ def _called(method: Method) -> str:
 
 
 def spent_in_words(seconds: float) -> str:
-    """Seconds below two minutes, minutes below two hours, hours from there."""
+    """In seconds below two minutes, in minutes below two hours, else in hours."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -154,7 +154,7 @@ def _whisker(pooled: Pooled) -> float | None:
 
 
 def ranks_picture(rankings: Sequence[Ranking], name: str = "ranks") -> str | None:
-    """Mean ranks, a line a method and a panel a measure, best at the left; bars join what cannot be told apart."""
+    """Mean ranks: a line for each method, a panel for each metric, best on the left; bars join equal methods."""
     if not rankings:
         return None
     most = max(len(one.methods) for one in rankings)
@@ -187,7 +187,7 @@ def _rank_panel(axes: Axes, one: Ranking) -> None:
 
 
 def tested(one: Ranking) -> str:
-    """What Friedman's test says of the methods, and how far apart two must be."""
+    """What Friedman's test says about the methods, and how far apart two must be."""
     tables = len(one.ranks)
     if math.isnan(one.p_value):
         return f"{len(one.methods)} methods on {tables} table{'s' * (tables > 1)}, too few to test"

@@ -1,7 +1,7 @@
 """Do methods differ over several tables? Friedman's test over mean ranks, and Nemenyi's critical difference.
 
 As Demšar (2006, "Statistical comparisons of classifiers over multiple data sets", JMLR 7) advises: a table is one
-observation, the mean over its seeds, for seeds of one table are not independent. Lower ranks are better.
+observation, the mean over its seeds, because seeds of one table are not independent. Lower ranks are better.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ FEWEST_TABLES, FEWEST_METHODS = 3, 3
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Mean ranks of methods in one measure, best first, and what may be said of their differences.
+    """Mean ranks of methods by one metric, best first, and which of their differences are significant.
 
-    `scores` are the means over seeds, (tables, methods), larger is better; `ranks` their ranks. `p_value`: that all
-    methods are alike (Friedman; NaN with too few tables or methods). `difference`: two methods whose mean ranks are
-    less than this apart cannot be told apart (Nemenyi). `left_out`: methods that were not measured on every table.
+    `scores` are the means over seeds, (tables, methods), larger is better; `ranks` their ranks. `p_value`: for the
+    hypothesis that all methods are equal (Friedman; NaN with too few tables or methods). `difference`: the least
+    difference of two mean ranks that is significant (Nemenyi). `left_out`: methods that were not measured on every
+    table.
     """
 
     title: str
@@ -46,22 +47,22 @@ class Ranking:
 
     @property
     def groups(self) -> list[tuple[int, int]]:
-        """First and last position of each longest run of methods that cannot be told apart; none of one method."""
+        """First and last position of each longest run of two or more methods without a significant difference."""
         return groups_within(self.means, self.difference)
 
     @property
     def best(self) -> str | None:
-        """The method that is better than every other, by Friedman's test and then Nemenyi's; None where none is."""
+        """The method that is better than every other, by Friedman's test and then Nemenyi's; None if there is none."""
         means = self.means
         apart = self.p_value < LEVEL and len(means) > 1 and means[1] - means[0] >= self.difference
         return self.methods[0] if apart else None
 
 
 def ranking(title: str, scores: pd.DataFrame) -> Ranking | None:
-    """Rank the methods of `scores`, (tables, methods), larger is better, NaN where one was not measured.
+    """Rank the methods of `scores`, (tables, methods), larger is better, NaN if not measured.
 
-    Tables that one method alone was measured on do not count. Methods without a score on one of the others are left
-    out. None where fewer than two methods, or no table, remain.
+    Tables with only one measured method do not count. Methods without a score on one of the other tables are left out.
+    None if fewer than two methods, or no table, remain.
     """
     from scipy.stats import friedmanchisquare, rankdata
 
@@ -82,7 +83,7 @@ def ranking(title: str, scores: pd.DataFrame) -> Ranking | None:
 
 
 def critical_difference(methods: int, tables: int, level: float = LEVEL) -> float:
-    """Nemenyi's: mean ranks of so many methods over so many tables differ if they are at least this far apart."""
+    """Nemenyi's critical difference of mean ranks, for these numbers of methods and tables."""
     from scipy.stats import studentized_range
 
     quantile = float(studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)

@@ -1,7 +1,7 @@
-"""What of the published tables is found again: the sign of every comparison of methods, and the order of methods.
+"""Which published results are found again: the sign of every comparison of methods, and the order of methods.
 
-Values are not compared: the paper's are of another model, other splits and partly other definitions. Whether one method
-is ahead of another is what its tables are read for, and that can be held against ours.
+Values are not compared, because the paper's have another model, other splits and partly other definitions. But which of
+two methods is better can be compared with ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FEWEST, ORDERED = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two methods in one metric of one table: `first` minus `second`, published and here.
+    """Two methods by one metric on one table: `first` minus `second`, published and here.
 
     `apart`: there and here the difference is larger than the two standard deviations over runs together; of one run
     there is none, and nothing is apart.
@@ -42,7 +42,7 @@ class Comparison:
 
     @property
     def decided(self) -> bool:
-        """Whether both sides say which is ahead; the published figures are rounded."""
+        """Whether both sides say which method is better; the published figures are rounded."""
         return self.there != 0 and self.here != 0
 
     @property
@@ -52,7 +52,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """One metric of one table: the methods that both have, their comparisons, the correlation of their orders.
+    """One metric on one table: the methods that both have, their comparisons, and the correlation of their orders.
 
     `tau` and `rho` are Kendall's and Spearman's, in [-1, 1], `p_value` that of Kendall's; NaN of two methods alone, and
     where one side ties all.
@@ -80,7 +80,7 @@ class Reproduction:
 def reproductions(values: pd.DataFrame, theirs: pd.DataFrame | None = None) -> list[Reproduction]:
     """For each table and metric that both have, with FEWEST methods at least; `values` from `tables.measured`.
 
-    Of several settings of one generator the first label counts: its own name, without settings in it.
+    If a generator has several settings, the first label counts: its own name, without settings.
     """
     theirs = published_figures() if theirs is None else theirs
     found = []
@@ -99,7 +99,7 @@ def reproductions(values: pd.DataFrame, theirs: pd.DataFrame | None = None) -> l
 
 
 def _printed(figure: pd.Series) -> tuple[float, float]:
-    """Mean and deviation; where none was printed, how far rounding may be off."""
+    """Mean and deviation; if no deviation was printed, the rounding error."""
     mean, std = float(figure["mean"]), float(figure["std"])
     return mean, ROUNDING if math.isnan(std) else std
 
@@ -129,7 +129,7 @@ def _reproduction(
 
 
 def reproduction_table(found: Sequence[Reproduction]) -> ResultTable | None:
-    """A row a table and metric; None where nothing can be compared."""
+    """A row for each table and metric; None if nothing can be compared."""
     if not found:
         return None
     rows = []
@@ -152,7 +152,7 @@ def reproduction_table(found: Sequence[Reproduction]) -> ResultTable | None:
 
 
 def in_words(found: Sequence[Reproduction]) -> list[str]:
-    """What reproduces and what does not: a sentence on all, and one for each metric of each table."""
+    """What is reproduced and what is not: a sentence about everything, and one for each metric on each table."""
     if not found:
         return ["None of the paper's tables has two methods here that it has figures of: nothing can be compared."]
     agreeing, decided = sum(one.agreeing for one in found), sum(one.decided for one in found)
@@ -180,7 +180,7 @@ def _verdict(one: Reproduction) -> str:
 
 
 def _opposites(one: Reproduction, *, apart: bool) -> str:
-    """The comparisons of the other sign, the paper's leader first: its lead there, and here."""
+    """The comparisons with the other sign, the paper's better method first: the differences there and here."""
     told = []
     for pair in one.comparisons:
         if pair.decided and not pair.agrees and (pair.apart or not apart):

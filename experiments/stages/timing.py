@@ -1,4 +1,4 @@
-"""What becomes of a stage whose time is up: its entry says so, and the run fails with a sentence."""
+"""What happens when the time of a stage is up: its cache entry says so, and the run fails with an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harmonic.time_limit import TimeIsUp, over_time
 
 
 def stopped_in_time(build: Build) -> Build:
-    """The build, which where its time is up leaves an empty entry that says so: it is not tried again and again."""
+    """The build; if its time is up, it leaves an empty entry that says so, and later runs do not try it again."""
 
     def built(folder: Path) -> dict[str, Any] | None:
         try:
@@ -27,7 +27,7 @@ def stopped_in_time(build: Build) -> Build:
 
 
 def check_time(work: str, entry: Entry, minutes: float | None) -> None:
-    """Raise OverTimeError where the entry took longer than it may, or was stopped."""
+    """Raise OverTimeError if the entry took longer than allowed, or was stopped."""
     if entry.facts.get("over_time") or over_time(entry.seconds, minutes):
         fix = f"give it more, {override('minutes', round(2 * (minutes or 1), 6))}, or no limit: minutes=null"
         raise OverTimeError(

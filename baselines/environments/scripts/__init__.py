@@ -1,1 +1,1 @@
-"""What runs in the other environments: these files import nothing of harmonic, nor of one another."""
+"""Code that runs in other environments: these files do not import harmonic, or each other."""

@@ -1,8 +1,8 @@
-"""Answers one request: python answer.py SCRIPT REQUEST, in an environment that has what SCRIPT needs.
+"""Answers one request: python answer.py SCRIPT REQUEST, in an environment with the packages that SCRIPT needs.
 
 REQUEST is a JSON file {"task": "fit" | "sample", …}; the function of that name in SCRIPT gets its other entries and
-`tell`. On the standard output come lines of JSON: {"done", "total", "notes"} as the work goes on, and at the end
-{"result"} or {"error"}. Whatever else is printed goes to the standard error. When the standard input ends, this does.
+`tell`. It writes lines of JSON to standard output: {"done", "total", "notes"} during the work, and {"result"} or
+{"error"} at the end. All other output goes to standard error. When standard input ends, the program ends.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(script: str, request: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of the standard input for as long as it lives."""
+    """End this process when its parent ends: the parent keeps standard input open until then."""
     while os.read(0, 1024):
         pass
     os._exit(1)

@@ -1,4 +1,4 @@
-"""TabularARGN, for baselines/environments/tabularargn.py: runs where mostlyai-engine is, knows nothing of harmonic."""
+"""TabularARGN, for baselines/environments/tabularargn.py: runs in its environment, without harmonic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tell = Callable[..., None]
 def fit(
     *, tell: Tell, table: str, columns: dict[str, str], seed: int, settings: dict[str, Any], directory: str
 ) -> dict[str, Any]:
-    """Train; the workspace keeps statistics and weights, and no row."""
+    """Train; the workspace keeps statistics and weights, but no rows."""
     import pandas as pd
     from mostlyai import engine
     from mostlyai.engine.domain import DifferentialPrivacyConfig
@@ -26,7 +26,7 @@ def fit(
     spent: dict[str, float] = {}
 
     def parted(keys: pd.Series) -> tuple[pd.Series, pd.Series]:
-        """The rows to learn from, and those that say when to end."""
+        """The rows to learn from, and those that decide when training ends."""
         shuffled = keys.sample(frac=1)  # from the state that is seeded below
         held = min(max(round(settings["validation"] * len(keys)), 1), len(keys) - 1)
         learnt.extend(int(key) for key in shuffled[held:])
