@@ -1,8 +1,8 @@
 """Sanity anchors: rows with known scores. If an anchor gets another score, a metric is broken.
 
 `real` and `copy` are the training rows themselves: the highest utility, and the worst privacy. `holdout` are fresh real
-rows that no generator, attacker or test has seen: the scores of honest data. `marginals` keeps every column and breaks
-all relations between columns: the lowest utility.
+rows that no generator, attacker or test has seen: the scores of rows that reveal nothing. `marginals` keeps every
+column and breaks all relations between columns: the lowest utility.
 
 This is our own code. Nothing is learnt and nothing is written: the rows come from the splits.
 """

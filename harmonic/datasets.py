@@ -54,7 +54,7 @@ FORMATS = ("any", "plain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """One table, with everything that its rows do not say about it (conf/dataset/<name>.yaml).
+    """One table: where its rows are, and what cannot be seen from them (conf/dataset/<name>.yaml).
 
     The rows come from `path` if it is given, else from the splits in `data_dir`, else from `source`.
     """
@@ -131,7 +131,7 @@ class Dataset:
     def typed(
         self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None = None
     ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str]]:
-        """What a text table is: its typed rows, the layout of its file, which rows were kept (n,), and notes.
+        """Decide what a text table is. Returns its typed rows, the layout of its file, which rows were kept, (n,), and notes.
 
         `file`: how the file writes cells, or the dtypes of a data frame. Raises ConfigError or DataError with the fix.
         """
@@ -140,7 +140,7 @@ class Dataset:
     def _typed(
         self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None
     ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str], Declared]:
-        """The same, and what the user, or the file's spelling, says of the columns that are learnt."""
+        """The same, and what the user, or the file's spelling, says about the columns that are learnt."""
         declared = self._declared(list(texts.columns))
         spelled, dtypes = self._spelled(texts, file, declared)
         kept, notes = self._rows(texts, spelled.gaps)
@@ -205,7 +205,7 @@ class Dataset:
     def rules_of(
         self, train: Table, held_out: Sequence[Table] = (), declared: Declared | None = None
     ) -> tuple[Rules | None, list[str]]:
-        """The rules that the training rows keep and new rows must keep, as far as the setting `rules` asks; and notes.
+        """The rules that training rows keep and new rows must keep, as the setting `rules` says; and notes.
 
         Rules are found with the columns as the training rows show them. Their schema is that of all rows.
         """
@@ -214,7 +214,7 @@ class Dataset:
         return rules and replace(rules, schema=train.schema), notes
 
     def _named(self, names: list[str]) -> Dataset:
-        """The same, with the column names of the file: YAML reads some names as numbers or truth values."""
+        """The same dataset, with the column names of the file: YAML reads some names as numbers or truth values."""
         target, group = (None if one is None else column_named(one, names) for one in (self.target, self.group))
         kinds: Any = columns_named(self.kinds, names) if isinstance(self.kinds, Mapping) else self.kinds
         return replace(self, target=target, group=group, kinds=kinds)
@@ -227,7 +227,7 @@ class Dataset:
         return found
 
     def _people(self, texts: pd.DataFrame, layout: FileLayout) -> tuple[NDArray[np.int64] | None, People | None]:
-        """The person of each row as a number, (n,), and how many people there are; None if every row is another's."""
+        """The person of each row as a number, (n,), and how many people there are; None if each row is a different person."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 

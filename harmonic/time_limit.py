@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 LENIENCY = 1.25
-"""Work is stopped after so many times its limit: a step that is under way when the time is up may end."""
+"""Work is stopped after this many times its limit, so that a step that has begun in time may end."""
 
 
 class TimeIsUp(BaseException):

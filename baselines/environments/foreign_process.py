@@ -22,8 +22,8 @@ from harmonic.progress import Progress
 logger = logging.getLogger(__name__)
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
-_KEPT = 40  # last lines of what it printed that are logged where it fails
-_PATIENCE = 10.0  # seconds that it has to end when it is told to
+_KEPT = 40  # last lines of its output that are logged if it fails
+_PATIENCE = 10.0  # seconds to end after it was asked to
 
 
 class ForeignError(HarmonicError):
@@ -43,7 +43,7 @@ def python_of(name: str) -> Path:
     if not python.is_file():
         made = sorted(path.name for path in folder().glob("*") if (path / scripts / program).is_file())
         problem = f"there is no such environment in {folder()}" + (f"; there are: {', '.join(made)}" if made else "")
-        fix = f"make peer-{name}, in a checkout (HARMONIC_PEERS says where it is to be, and is looked for)"
+        fix = f"make peer-{name}, in a checkout (HARMONIC_PEERS, if set, is the folder for it)"
         raise ConfigError("generator.environment", name, problem, fix)
     return python
 

@@ -53,7 +53,9 @@ class AimGenerator(Generator):
     the last one. These two and max_model_size decide how long fitting takes.
     """
 
-    takes_gaps: ClassVar[bool] = True  # a missing value is a code: to fill it from other rows would void the guarantee
+    takes_gaps: ClassVar[bool] = (
+        True  # missing values have a code: filling them from other rows would break the guarantee
+    )
     versions: ClassVar[Versions] = Versions()
 
     epsilon: Positive = 1.0

@@ -35,7 +35,7 @@ from harmonic.settings import Between, Natural, Positive
 from harmonic.tables.splits import Splits
 
 Edge = tuple[int, tuple[int, ...]]
-"""A column and its parents, by their places."""
+"""A column and its parents, by their positions."""
 
 _NETWORK, _COUNTS = "network.json", "counts.npz"
 
@@ -49,7 +49,9 @@ class PrivBayesGenerator(Generator):
     the paper); a column does not get parents that would make its counts smaller.
     """
 
-    takes_gaps: ClassVar[bool] = True  # a missing value is a code: to fill it from other rows would void the guarantee
+    takes_gaps: ClassVar[bool] = (
+        True  # missing values have a code: filling them from other rows would break the guarantee
+    )
     versions: ClassVar[Versions] = Versions()
 
     epsilon: Positive = 1.0

@@ -67,7 +67,7 @@ class SynthcityGenerator(Generator):
         """Train the plugin; write it into `directory`. Raises ConfigError for an unknown plugin or invalid settings."""
         progress = Progress("fit", 1, "epochs" if self.plugin in LOOPS else "fits")
         directory = directory.resolve()
-        # Some leave checkpoints in the working folder.
+        # Some plugins leave checkpoints in the working folder.
         with progress, quiet(), seeded(derive(seed, self.plugin)), _elsewhere() as workspace:
             plugin = self._build(splits.train, seed, workspace)
             from synthcity.plugins.core.dataloader import GenericDataLoader
@@ -83,7 +83,7 @@ class SynthcityGenerator(Generator):
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         """Read the pickled plugin back."""
-        plugin_class(self.plugin)  # for its error where synthcity is missing
+        plugin_class(self.plugin)  # raises the error if synthcity is missing
         with quiet():
             from synthcity.utils.serialization import load_from_file
 

@@ -18,7 +18,7 @@ from harmonic.progress import Progress
 from harmonic.time_limit import time_is_up
 
 FOLDERS = ("generic", "privacy")
-"""Where the plugins are that take one table of any kind, below synthcity.plugins."""
+"""The packages below synthcity.plugins with plugins for a single table of any kind."""
 
 ELSEWHERE = {
     "aim": "generator=aim", "dpgan": "generator=tabularargn_dp", "dummy_sampler": "generator=copy",

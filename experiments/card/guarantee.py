@@ -43,7 +43,7 @@ def told(report: Report) -> list[str]:
     promise = guarantee(report)
     if promise is None:
         return []
-    return [f"By its construction: {promise}, provided that:", *promise.provided]
+    return [f"By construction: {promise}, provided that:", *promise.provided]
 
 
 def refuted(report: Report) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import Any
 from harmonic.time_limit import LENIENCY
 
 SHARE = 0.2
-"""Of the whole time, what one method's fitting may take, and its drawing."""
+"""The share of the whole time for fitting one method; drawing may take the same."""
 STEPS = 4
-"""Towards the end a method gets so many quarters of that; with another number nothing is taken up from the cache."""
+"""When little time is left, the limit is a whole number of quarters, so that cached results can be found again."""
 
 
 def allowance(minutes: float, left: float) -> float | None:

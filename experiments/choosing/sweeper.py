@@ -31,7 +31,7 @@ from harmonic.storage import write_json
 
 logger = logging.getLogger(__name__)
 
-NO_TIME = "not begun: no time was left"
+NO_TIME = "not started: no time was left"
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Choose(Sweeper):
                 more = list(judged(choice, report, run, read_before(run, report)))
                 told["run"] = str(run)
             else:
-                more = [f"It could not be judged on the test rows: {record.get('error', record['status'])}"]
+                more = [f"It could not be measured on the test rows: {record.get('error', record['status'])}"]
             lines += more
         picture = _picture(choice, reports)
         if picture is not None:
@@ -129,7 +129,7 @@ class Choose(Sweeper):
         print(f"wrote {folder / 'choice.md'}" + (f", {folder / 'front.svg'}" if picture else ""), flush=True)
 
     def _launched(self, words: list[str], needed: bool = False) -> dict[str, Any]:
-        """The record of the job with these words; a failed one is renamed unless it is `needed`."""
+        """The record of the job with these words; a failed one gets the status "aside" unless it is `needed`."""
         number, self._count = self._count, self._count + 1
         assert self.config is not None
         self._launcher.launch([words], initial_job_idx=number)
@@ -148,7 +148,7 @@ class Choose(Sweeper):
         named = found.pop("generator", None)
         for key, one in found.items():
             if one.is_sweep_override():
-                problem = "has several values, and one table and one seed are chosen for at a time"
+                problem = "has several values, but a choice is for one table and one seed"
                 fix = quoted(f"{key}={next(one.sweep_string_iterator())}")
                 raise ConfigError(key, str(one.input_line).partition("=")[2], problem, fix)
         if named is None:
@@ -170,7 +170,7 @@ class Choose(Sweeper):
         split = choosing_split(own, settings["validation"])
         if split["train"] <= split["val"]:
             most = round((1 - split["test"]) / 2, 3)
-            problem = f"leaves {split['train']:.0%} of the rows to learn from, beside {split['test']:.0%} test rows"
+            problem = f"leaves {split['train']:.0%} of the rows to learn from, and {split['test']:.0%} test rows"
             raise ConfigError("choose.validation", settings["validation"], problem, f"choose.validation below {most:g}")
         return _split_word(split), _split_word(own)
 

@@ -21,10 +21,10 @@ def table_of(choice: Choice, title: str) -> ResultTable:
     rows = []
     for one in ordered:
         marks = [
-            *(["taken"] if one is choice.taken else []),
+            *(["chosen"] if one is choice.taken else []),
             *(["on the front"] if one in front else []),
-            *(["gives too much away"] if one.counts and one not in allowed else []),
-            *(["to compare with"] if one.is_anchor else []),
+            *(["reveals too much"] if one.counts and one not in allowed else []),
+            *(["for comparison"] if one.is_anchor else []),
             *([one.why] if one.why else []),
         ]
         bold, quiet = one is choice.taken, one.is_anchor
@@ -33,7 +33,7 @@ def table_of(choice: Choice, title: str) -> ResultTable:
     notes = [
         f"On validation rows, with 95% intervals. {RISK}: the largest AUC of an attack, .5 is guessing.",
         f"Accepted: {_accepted(choice)}.",
-        "On the front: no other is better in both numbers.",
+        "On the front: no other method is better in both numbers.",
     ]
     return ResultTable("choice", title, ["method", "", choice.measure, RISK, "seconds"], rows, notes)
 
@@ -43,24 +43,24 @@ def verdict(choice: Choice) -> Iterator[str]:
     known = [one for one in choice.candidates if one.counts]
     if choice.taken is None:
         if not known:
-            yield "Nothing is taken: no method has both numbers; the table says why."
+            yield "No method is chosen: none has both numbers; the table says why."
             return
         least = min(known, key=lambda one: one.risk.value)
         enough = math.ceil(least.risk.value * 1000) / 1000
         yield (
-            f"Nothing is taken: none of {len(known)} methods is accepted, which are {_accepted(choice)}. "
-            f"{least.generator} gives least away, {RISK} {number(least.risk.value)}: "
-            f"choose.risk={enough:g} would take it."
+            f"No method is chosen: none of {len(known)} methods is accepted (accepted: {_accepted(choice)}). "
+            f"{least.generator} reveals least, {RISK} {number(least.risk.value)}: "
+            f"choose.risk={enough:g} would accept it."
         )
         return
     taken, within = choice.taken, len(choice.allowed)
     yield (
-        f"Taken: {taken.generator}, the most useful of {within} of {len(known)} methods that are accepted "
+        f"Chosen: {taken.generator}, the most useful of {within} accepted methods (of {len(known)}) "
         f"({choice.measure} {number(taken.utility.value)}, {RISK} {number(taken.risk.value)})."
     )
     if choice.rivals:
         names = ", ".join(one.generator for one in choice.rivals)
-        yield f"Other rows might put first: {names}; their intervals reach it."
+        yield f"With other rows, one of these might be chosen: {names}; their intervals reach it."
 
 
 def judged(choice: Choice, report: dict[str, Any], folder: Path, before: Sequence[str]) -> Iterator[str]:
@@ -68,27 +68,27 @@ def judged(choice: Choice, report: dict[str, Any], folder: Path, before: Sequenc
     assert choice.taken is not None
     utility, risk = Value.of(report, choice.measure), Value.of(report, RISK)
     yield (
-        f"On the test rows, which nothing was chosen by: {choice.measure} {_interval(utility)}, "
+        f"On the test rows, which were not used to choose: {choice.measure} {_interval(utility)}, "
         f"{RISK} {_interval(risk)}."
     )
     if choice.limit is not None and risk.known and risk.value > choice.limit:
-        yield f"That is above the limit of {number(choice.limit)}; on so few rows chance can move it either way."
+        yield f"That is above the limit of {number(choice.limit)}; with so few rows, this may be chance."
     if before:
         names = ", ".join(before)
-        yield f"These test rows were read before, for {names}: after a second look the figure is not quite honest."
+        yield f"These test rows were used before, for {names}: chosen after a second look, the result may be too good."
     yield f"Its rows: {folder / 'synthetic.csv'}"
     yield f"More of them: {' '.join(quoted(word) for word in ('harmonic-sample', str(folder), 'n=1000'))}"
 
 
 def page(choice: Choice, lines: Sequence[str], title: str, picture: bool) -> str:
     """The same as a page in Markdown, with the picture."""
-    shown = "\n![The front of this table](front.svg)\n" if picture else ""
+    shown = "\n![Utility against risk](front.svg)\n" if picture else ""
     return "\n".join([markdown([table_of(choice, title)]), shown, *(f"{line}  " for line in lines), ""])
 
 
 def _accepted(choice: Choice) -> str:
     if choice.limit is None:
-        return "methods of whose training rows no attack found traces (choose.risk=… sets a limit instead)"
+        return "methods without traces of training rows in any attack (or set a limit: choose.risk=…)"
     return f"methods with {RISK} of at most {number(choice.limit)}"
 
 

@@ -12,7 +12,7 @@ from harmonic.settings import Between, Positive
 class Choose(TypedDict):
     """The settings of experiment=choose.
 
-    minutes: the time limit for everything. risk: the largest accepted AUC of an attack (mia/worst) (None: methods are
+    minutes: the time limit for everything. risk: the largest accepted AUC of an attack, mia/worst (None: methods are
     accepted if no attack found traces of their training rows). validation: the share of all rows on which methods are
     compared; no method learns from these.
     """

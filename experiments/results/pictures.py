@@ -154,7 +154,7 @@ def _whisker(pooled: Pooled) -> float | None:
 
 
 def ranks_picture(rankings: Sequence[Ranking], name: str = "ranks") -> str | None:
-    """Mean ranks: a line for each method, a panel for each metric, best on the left; bars join equal methods."""
+    """Mean ranks: a line per method, a panel per metric, the best on the left; bars join methods that do not differ."""
     if not rankings:
         return None
     most = max(len(one.methods) for one in rankings)

@@ -37,7 +37,7 @@ class Generator(ABC):
     Constructors only store their arguments. `fit` writes what it has learnt into `directory`. `load` reads it, in this
     process or a later one, and must come before `sample`. takes_gaps: the generator can handle tables with missing
     values, dates, or no target; other generators get imputed tables (harmonic.tables.missing_values). gives_real_rows:
-    the generator returns real rows, as the anchors of the measures do, even if they break the rules of the table.
+    the generator returns real rows, as some anchors do, even if they break the rules of the table.
     """
 
     takes_gaps: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Canaries: made-up rows among the training rows. They show whether a generator gives away its training rows.
+"""Canaries: made-up rows among the training rows. They show whether a generator reveals its training rows.
 
 A canary has real values in a combination that no real row has: each of its cells, also the label, is drawn from the
 training values of its column, independently of the other cells. Canaries and other such rows ("decoys") are drawn
@@ -8,7 +8,7 @@ the two kinds differ only in what the generator learnt from the planted ones: if
 
 Canaries keep the rules of the table, too (harmonic.tables.rules.rule).
 
-The generator learns from the training rows with the canaries after them; the measures get only the real rows. There
+The generator learns from the training rows with the canaries after them; the evaluators get only the real rows. There
 are several canaries, so that a result does not depend on one row. `repeats` plants each of them several times, because
 people may be in a table more than once.
 """

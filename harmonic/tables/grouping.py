@@ -59,7 +59,7 @@ class People:
 def people_of(
     texts: pd.DataFrame, group: str | None, identifiers: Sequence[str], blanks: Sequence[str]
 ) -> tuple[NDArray[np.int64] | None, People | None]:
-    """The person of each row as a number, (n,), and how many people there are; None if every row is another's.
+    """The person of each row as a number, (n,), and how many people there are; None if each row is a different person.
 
     `group`: the column that says it; None: one of the `identifiers`, if it repeats. A row without a name (one of the
     `blanks`) belongs to nobody else. Raises ConfigError if the group is not a column.

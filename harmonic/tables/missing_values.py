@@ -1,4 +1,4 @@
-"""Imputation: tables without missing values, for methods and measures that cannot handle them; and the way back.
+"""Imputation: tables without missing values, for generators and metrics that cannot handle them; and the way back.
 
 Most generators and metrics take tables of numbers and categories, without missing values and with a target. So in a
 numeric column missing values are replaced by numbers, and a second column says where they were. In a category column

@@ -110,7 +110,7 @@ class Splits:
         return hashlib.sha256((self.rows_fingerprint() + layout).encode()).hexdigest()
 
     def rows_fingerprint(self) -> str:
-        """sha256 over the rows of every part: all that generators and measures get of the file."""
+        """sha256 over the rows of every part: everything that generators and evaluators get from the file."""
         tables = (self.train, self.val, self.test, self.reference, self.holdout, self.canaries, self.decoys)
         parts = ["" if table is None else table.fingerprint() for table in tables]
         if self.rules is not None and self.rules.rules:

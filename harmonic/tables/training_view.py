@@ -4,8 +4,8 @@ A file gives two kinds of facts. Facts about its form come from all rows: which 
 holds numbers, dates or categories, how numbers, dates and missing values are written. Facts about values come only from
 the training rows: the categories, the range, the number of decimals, whether numbers are whole, whether values are
 missing. So the grammar, encoder and prompts of a generator do not have a category that only held-out rows have.
-Measures get the columns of all rows. What a user declares (harmonic.tables.reading.declared) is public: everything may
-know it.
+Evaluators get the columns of all rows. What a user declares (harmonic.tables.reading.declared) is public: everything
+may know it.
 """
 
 from __future__ import annotations

@@ -54,11 +54,11 @@ def worst_area(
 ) -> tuple[str, float, tuple[float, float]]:
     """The strongest attack, the area of it or of its reverse, in [0.5, 1], and an interval for all attacks at once.
 
-    `scores` are those of members and of non-members by attack. An attack that ranks members last gives away as much as
-    one that ranks them first: the attacker reverses it. (This happens if a generator drops rows that are too close to
-    its training rows, and an attacker who knows of this filter knows the direction.) So an area of 0.3 counts as 0.7,
-    and opposite directions do not average out over seeds. The interval is that of max(area, 1 - area) over the attacks.
-    It comes from the single intervals at confidence 1 - (1 - confidence) / attacks (Bonferroni), which hold together
+    `scores` are those of members and of non-members by attack. An attack that ranks members last reveals as much as one
+    that ranks them first: the attacker reverses it. (This happens if a generator drops rows that are too close to its
+    training rows, and an attacker who knows of this filter knows the direction.) So an area of 0.3 counts as 0.7, and
+    opposite directions do not average out over seeds. The interval is that of max(area, 1 - area) over the attacks. It
+    comes from the single intervals at confidence 1 - (1 - confidence) / attacks (Bonferroni), which hold together
     whatever their directions. If the scores say nothing, its lower end is above 0.5 in at most 1 - confidence of cases.
     """
     areas = {name: area(*pair) for name, pair in scores.items()}

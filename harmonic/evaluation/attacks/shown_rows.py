@@ -1,4 +1,4 @@
-"""Attacks on rows that sampling prompts showed, and on rows that they did not: what do the prompts give away?"""
+"""Attacks on rows that sampling prompts showed, and on rows that they did not: what do the prompts reveal?"""
 
 from __future__ import annotations
 

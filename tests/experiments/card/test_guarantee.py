@@ -37,7 +37,7 @@ def configured(*overrides: str) -> dict[str, Any]:
 def test_the_card_tells_the_guarantee_that_the_settings_bring_about(overrides: list[str], words: str) -> None:
     found = configured(*overrides)
     text = card(found)
-    assert f"By its construction: {words}" in text
+    assert f"By construction: {words}" in text
     assert "\n- the seed stays secret" in text and "declared (dataset.columns)" in text
     assert not any("gives none" in line for line in not_tested(found))
 
@@ -45,7 +45,7 @@ def test_the_card_tells_the_guarantee_that_the_settings_bring_about(overrides: l
 @pytest.mark.parametrize("name", ["smote", "arf", "tabularargn", "harmonic_dense"])
 def test_other_generators_promise_nothing(name: str) -> None:
     found = configured(f"generator={name}")
-    assert guarantee(found) is None and "By its construction" not in card(found)
+    assert guarantee(found) is None and "By construction" not in card(found)
     assert any("gives none" in line for line in not_tested(found))
 
 

@@ -64,24 +64,24 @@ def test_what_is_taken_is_within_the_limit_and_no_other_within_is_more_useful(
 
 def test_methods_whose_intervals_reach_what_is_taken_are_named() -> None:
     choice = decide([one("a", 0.7, 0.5, spread=0.05), one("b", 0.66, 0.5, spread=0.05), one("c", 0.5, 0.5)], "m", 0.6)
-    assert "Other rows might put first: b; their intervals reach it." in list(verdict(choice))
+    assert "With other rows, one of these might be chosen: b; their intervals reach it." in list(verdict(choice))
 
 
 def test_where_none_is_accepted_the_limit_that_would_take_one_is_told() -> None:
     (said,) = verdict(decide(TRIED[1:5], "mle/f1_macro", 0.51))
-    assert "none of 4 methods is accepted" in said and "tvae gives least away" in said
-    assert "choose.risk=0.55 would take it" in said
+    assert "none of 4 methods is accepted" in said and "tvae reveals least" in said
+    assert "choose.risk=0.55 would accept it" in said
     assert decide(TRIED[1:5], "mle/f1_macro", 0.55).taken is not None
     (said,) = verdict(decide([TRIED[0]], "mle/f1_macro", None))
-    assert said.startswith("Nothing is taken: no method has both numbers")
+    assert said.startswith("No method is chosen: none has both numbers")
 
 
 def test_the_table_says_of_each_method_where_it_stands() -> None:
     table = table_of(decide(TRIED, "mle/f1_macro", 0.62), "Methods")
     said = {row[0].text: row[1].text for row in table.rows}
-    assert said["smote"] == "on the front, gives too much away"
-    assert said["tabsyn"] == "taken, on the front" and said["tvae"] == "on the front" and said["ctabgan"] == ""
-    assert said["holdout"] == "to compare with" and said["great"] == "not installed"
+    assert said["smote"] == "on the front, reveals too much"
+    assert said["tabsyn"] == "chosen, on the front" and said["tvae"] == "on the front" and said["ctabgan"] == ""
+    assert said["holdout"] == "for comparison" and said["great"] == "not installed"
     assert [row[0].text for row in table.rows][:4] == ["smote", "tabsyn", "tvae", "ctabgan"]
     assert "0.620 (0.500, 0.900)" in markdown([table])
 
@@ -113,7 +113,7 @@ def test_a_figure_above_the_limit_on_test_rows_and_an_earlier_look_are_told(tmp_
     final = report(**{"mle/f1_macro": 0.75, "mia/worst": 0.7, "mia/worst/low": 0.5, "mia/worst/high": 0.8})
     said = "\n".join(judged(choice, final, tmp_path, ["tvae"]))
     assert "mle/f1_macro 0.750, mia/worst 0.700 (0.500, 0.800)" in said
-    assert "above the limit of 0.620" in said and "read before, for tvae" in said
+    assert "above the limit of 0.620" in said and "used before, for tvae" in said
     assert f"harmonic-sample {tmp_path} n=1000" in said
 
 

@@ -58,9 +58,12 @@ def test_methods_are_judged_on_validation_rows_and_the_one_taken_once_on_the_tes
     }
     assert best[told["taken"]] == max(best.values())
     page = (last(output) / "choice.md").read_text()
-    assert f"Taken: {told['taken']}" in found.out and f"Taken: {told['taken']}" in page
+    assert f"Chosen: {told['taken']}" in found.out and f"Chosen: {told['taken']}" in page
     assert f"harmonic-sample {told['run']} n=1000" in found.out
-    assert "<svg" in (last(output) / "front.svg").read_text() and "![The front of this table](front.svg)" in page
+    assert (
+        "<svg" in (last(output) / "front.svg").read_text()
+        and "![Utility against risk](front.svg)" in page
+    )
     assert (Path(told["run"]) / "synthetic.csv").is_file()
     held_out_rows_stay_unseen(output, final, done)
 
@@ -94,7 +97,7 @@ def test_the_same_command_again_computes_nothing_and_another_limit_tells_of_the_
     others = property(lambda choice: [one for one in choice.candidates if one.generator != taken])
     monkeypatch.setattr("experiments.choosing.choice.Choice.allowed", others)  # as another limit would have it
     turned = command(*given, "choose.risk=1", f"hydra.sweep.dir={output}/sweeps/3")
-    assert "read before" not in again.out and f"read before, for {taken}" in turned.out
+    assert "used before" not in again.out and f"used before, for {taken}" in turned.out
 
 
 def test_a_method_that_fails_is_told_and_does_not_fail_the_choice(
@@ -108,7 +111,7 @@ def test_a_method_that_fails_is_told_and_does_not_fail_the_choice(
     assert found.code == 0 and "1 done, 1 could not be tried" in found.out
     page = (last(tmp_path / "out") / "choice.md").read_text()
     assert "ConfigError: generator=smote: needs a package that is missing" in page
-    assert "Nothing is taken: no method has both numbers" in page
+    assert "No method is chosen: none has both numbers" in page
     assert all(report["config"]["evaluate_on"] == "validation" for report in reports(tmp_path / "out"))
 
 
@@ -120,7 +123,7 @@ def test_what_there_is_no_time_for_is_not_begun(
     monkeypatch.setattr("experiments.choosing.sweeper.time", clock)
     given = words(tmp_path / "out", written(tmp_path, "wine"), "generator=smote,fw_smote", "choose.minutes=2")
     found = command(*given, "choose.risk=1")
-    assert "not begun: no time was left" in (last(tmp_path / "out") / "choice.md").read_text(), found.out[-3000:]
+    assert "not started: no time was left" in (last(tmp_path / "out") / "choice.md").read_text(), found.out[-3000:]
     assert {report["generator"] for report in reports(tmp_path / "out")} == {"smote"}
 
 
