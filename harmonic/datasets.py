@@ -131,7 +131,7 @@ class Dataset:
     def typed(
         self, texts: pd.DataFrame, file: Dialect | FrameDtypes | None = None
     ) -> tuple[Table, FileLayout, NDArray[np.bool_], list[str]]:
-        """Decide what a text table is. Returns its typed rows, the layout of its file, which rows were kept, (n,), and notes.
+        """What a text table is: its typed rows, the layout of its file, which rows were kept, (n,), and notes.
 
         `file`: how the file writes cells, or the dtypes of a data frame. Raises ConfigError or DataError with the fix.
         """
@@ -227,7 +227,7 @@ class Dataset:
         return found
 
     def _people(self, texts: pd.DataFrame, layout: FileLayout) -> tuple[NDArray[np.int64] | None, People | None]:
-        """The person of each row as a number, (n,), and how many people there are; None if each row is a different person."""
+        """The person of each row as a number, (n,), and how many people there are; None if each row is another person."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 

@@ -60,10 +60,7 @@ def test_methods_are_judged_on_validation_rows_and_the_one_taken_once_on_the_tes
     page = (last(output) / "choice.md").read_text()
     assert f"Chosen: {told['taken']}" in found.out and f"Chosen: {told['taken']}" in page
     assert f"harmonic-sample {told['run']} n=1000" in found.out
-    assert (
-        "<svg" in (last(output) / "front.svg").read_text()
-        and "![Utility against risk](front.svg)" in page
-    )
+    assert "<svg" in (last(output) / "front.svg").read_text() and "![Utility against risk](front.svg)" in page
     assert (Path(told["run"]) / "synthetic.csv").is_file()
     held_out_rows_stay_unseen(output, final, done)
 
