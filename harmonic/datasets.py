@@ -227,7 +227,7 @@ class Dataset:
         return found
 
     def _people(self, texts: pd.DataFrame, layout: FileLayout) -> tuple[NDArray[np.int64] | None, People | None]:
-        """The person of each row as a number, (n,), and how many people there are; None without groups of rows."""
+        """The person of each row as a number, (n,), and the number of people; None if every person has one row."""
         identifiers = [aside.name for aside in layout.asides if aside.role == "identifier"]
         return people_of(texts, self.group, identifiers, marker_texts(self.missing_values))
 
