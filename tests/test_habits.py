@@ -70,7 +70,7 @@ def test_what_is_said_to_be_stable_is_there(command: Callable[..., Any], tmp_pat
     small = ["generator=marginals", "evaluator=fidelity", "llm=tiny", "scale=smoke", "tracker=off"]
     done = command(*small, f"output_dir={tmp_path}")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[-1].startswith(stable("last line")[0].partition("<")[0])
+    assert done.out.splitlines()[-1].startswith(stable("last line of a run")[0].partition("<")[0])
     folder = Path(done.out.splitlines()[-1].removeprefix("run: "))
     assert set(json.loads((folder / "report.json").read_text(encoding="utf-8"))) >= set(stable("`report.json`"))
     assert all((folder / name).is_file() for name in stable("a run's folder") if not name.startswith("prompts/"))
