@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from harmonic.generators.base import Generator, LanguageGenerator, Sample
 from harmonic.generators.imputed import imputed
 from harmonic.generators.rejection import draw_by_rejection
-from harmonic.progress import History
+from harmonic.generators.wrapped import Wrapped, WrappedLanguage
 from harmonic.tables.conditions import Conditions
 from harmonic.tables.rules.rule_set import Rules
 from harmonic.tables.splits import Splits
@@ -35,7 +33,7 @@ def fitted_to(generator: Generator, splits: Splits) -> Generator:
     return (RuledLanguage if isinstance(inner, LanguageGenerator) else Ruled)(inner, rules)
 
 
-class Ruled(Generator):
+class Ruled(Wrapped):
     """A generator that learns reduced tables; the other columns are added to its rows. `fitted_to` makes one."""
 
     takes_gaps = True
@@ -43,18 +41,15 @@ class Ruled(Generator):
     def __init__(self, generator: Generator, rules: Rules) -> None:
         self.generator, self.rules = generator, rules
 
-    def prepare(self, splits: Splits, n: int, *, seed: int, directory: Path) -> None:
-        self.generator.prepare(splits.reduced(self.rules), n, seed=seed, directory=directory)
+    def _given(self, splits: Splits) -> Splits:
+        return splits.reduced(self.rules)
 
-    def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
-        return self.generator.fit(splits.reduced(self.rules), seed=seed, prepared=prepared, directory=directory)
+    def _restored(self, sample: Sample) -> Sample:
+        return Sample(self.rules.restore(sample.frame), sample.validity)
 
     def load(self, splits: Splits, *, prepared: Path, directory: Path) -> None:
         self._whole_rules = replace(self.rules, schema=splits.whole_schema)
-        self.generator.load(splits.reduced(self.rules), prepared=prepared, directory=directory)
-
-    def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
-        return self._whole(self.generator.sample(n, seed=seed, directory=directory))
+        super().load(splits, prepared=prepared, directory=directory)
 
     def draw(self, n: int, *, seed: int, directory: Path, conditions: Conditions, budget: int | None = None) -> Sample:
         """Conditions on the drawn columns go to the generator; conditions on the other columns work by rejection."""
@@ -65,43 +60,15 @@ class Ruled(Generator):
         def drawn(size: int, *, seed: int, directory: Path) -> Sample:
             directory.mkdir(parents=True, exist_ok=True)
             sample = self.generator.draw(size, seed=seed, directory=directory, conditions=held, budget=budget)
-            return self._whole(sample)
+            return self._restored(sample)
 
         if not left:
             return drawn(n, seed=seed, directory=directory)
         return draw_by_rejection(drawn, n, seed=seed, directory=directory, conditions=left, budget=budget)
 
-    def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
-        return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)
 
-    def estimate(self, splits: Splits, n: int, *, prepared: Path) -> list[str]:
-        return self.generator.estimate(splits.reduced(self.rules), n, prepared=prepared)
-
-    def _whole(self, sample: Sample) -> Sample:
-        return Sample(self.rules.restore(sample.frame), sample.validity)
-
-
-class RuledLanguage(Ruled, LanguageGenerator):
+class RuledLanguage(Ruled, WrappedLanguage):
     """The same for a language generator, which scores rows by the columns that it has learnt."""
 
-    generator: LanguageGenerator
-
-    @property
-    def history(self) -> History | None:
-        return self.generator.history
-
-    @history.setter
-    def history(self, history: History | None) -> None:
-        self.generator.history = history
-
-    def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        return self.generator.nll(self._whole_rules.reduce(rows))
-
-    def token_nll(self, rows: pd.DataFrame, *, base: bool = False) -> list[NDArray[np.float64]] | None:
-        return self.generator.token_nll(self._whole_rules.reduce(rows), base=base)
-
-    def shown(self, n: int, *, prepared: Path) -> NDArray[np.int64] | None:
-        return self.generator.shown(n, prepared=prepared)
-
-    def unload(self) -> None:
-        self.generator.unload()
+    def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return self._whole_rules.reduce(rows)
