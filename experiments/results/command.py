@@ -22,9 +22,9 @@ PREFERRED = "harmonic_dense"
 
 EXAMPLES = """\
 examples:
-  harmonic-results outputs/front                         into outputs/front/results
+  harmonic-results outputs/front                         write into outputs/front/results
   harmonic-results outputs/front outputs/more --to results/2026-11-26
-  harmonic-results results/2026-11-26                    the pictures and the page anew, from the frame there
+  harmonic-results results/2026-11-26                    make the pictures and the page again from the data file
 """
 
 
@@ -32,20 +32,22 @@ def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     options = argparse.ArgumentParser(
         prog="harmonic-results", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
-        description="The runs of a comparison as files that ship: one small frame, the picture of the front, mean\n"
-        "ranks with critical differences, and a page. Cells that could not be computed are told, with the reason.",
+        description="The results of a comparison as files to publish: one small data file, a picture of utility and\n"
+        "risk, mean ranks, and a page. Results that are missing are listed with the reason.",
     )  # fmt: skip
     options.add_argument(
-        "outputs", nargs="+", type=Path, help="folders that runs wrote to; or one that this command wrote"
+        "outputs", nargs="+", type=Path, help="folders of finished runs, or one folder that this command wrote"
     )
-    options.add_argument("--to", type=Path, help="where to write (default: results/ in the first folder, or the same)")
+    options.add_argument(
+        "--to", type=Path, help="where to write (default: results/ in the first folder, or the folder of the data file)"
+    )
     options.add_argument(
         "--against", metavar="METHOD",
-        help=f"the method that the others are tested against, in pairs (default: {PREFERRED}, where there is one)",
+        help=f"compare this method with each other one in paired tests (default: {PREFERRED}, if it is there)",
     )  # fmt: skip
     options.add_argument(
         "--this-machine", action="store_true",
-        help="runs whose report does not tell their machine (they are of older code) were made on this one",
+        help="if a run's report does not name its machine (older versions), write down this one",
     )  # fmt: skip
     return options
 

@@ -39,7 +39,7 @@ def collect(outputs: Sequence[Path], machine: Mapping[str, Any] | None = None) -
     frame["folder"] = [_named(folder) for folder in frame["folder"]]
     for name in ("error", "reason", "dataset"):
         frame[name] = [_without(text, outputs) for text in frame[name]]
-    # A failed job's message opens with where it stopped; its first line says what, the fix is for who runs it anew.
+    # The first line of an error says what happened. The rest is for the person who runs the job again.
     frame["error"] = [str(text).partition("\n")[0] for text in frame["error"]]
     return frame
 
@@ -84,7 +84,7 @@ def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
             for seed in axes[2]:
                 cell = (dataset, generator, seed)
                 if cell not in done and dataset and generator:
-                    reason = why.get(cell, "not run: nothing was begun")
+                    reason = why.get(cell, "not run")
                     found.setdefault((dataset, generator, reason), []).append(str(seed))
     alike: dict[tuple[str, str, str], list[str]] = {}
     for (dataset, generator, reason), missing in found.items():
@@ -143,9 +143,9 @@ def _why(run: Any) -> str:
     """Why an unfinished run has no numbers."""
     said = str(run.error or "")
     if run.status != "failed":
-        return said or "not run to its end: stopped or killed"
+        return said or "stopped before its end"
     said = said.removeprefix("before the run began: ")
-    return f"over time: {said}" if "OverTimeError" in said else f"not run: {said}"
+    return f"exceeded the time limit: {said}" if "OverTimeError" in said else f"failed: {said}"
 
 
 def _named(folder: str) -> str:

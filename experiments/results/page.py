@@ -96,21 +96,21 @@ def _head(comparison: Comparison) -> str:
     dates = sorted(str(text)[:10] for text in done["finished"] if text)
     seeds = sorted(set(done["seed"].dropna()))
     budgets = sorted({json.loads(text).get("minutes") or 0 for text in done["budget"]})
-    limits = [f"{_minutes(most)} for fitting, as much for drawing" for most in budgets if most]
+    limits = [f"{_minutes(most)} for fitting, and the same for drawing" for most in budgets if most]
     cut = frames.ended_by_time(comparison.frame)
     limits += ["no limit"] if budgets == [0] else ["some runs without a limit"] if 0 in budgets else []
-    limits += [f"which ended the fit of {', '.join(cut)}"] if cut else []
+    limits += [f"this limit ended the training of {', '.join(cut)}"] if cut else []
     facts = {
-        "methods": f"{methods}, and the anchors {_listed(values['label'][values['anchor']])}",
+        "methods": f"{methods}, and for reference {_listed(values['label'][values['anchor']])}",
         "tables": _listed(values["dataset"]),
         "seeds": ", ".join(map(str, seeds)),
         "runs": f"{len(done)} finished, of {len(runs)}; {' to '.join(sorted({*dates[:1], *dates[-1:]}))}",
         "budget": "; ".join(limits),
-        "settings": f"unless a table says otherwise: {values['usual'].iloc[0]}" if len(values) else "",
+        "settings": f"{values['usual'].iloc[0]}" if len(values) else "",
         "machine": "; ".join(frames.machines(comparison.frame)),
         "versions": ", ".join(f"{name} {'/'.join(found)}" for name, found in frames.versions(comparison.frame).items()),
     }
-    lines = ["# Methods side by side", "", "| | |", "|:--|:--|"]
+    lines = ["# All methods compared", "", "| | |", "|:--|:--|"]
     return (
         "\n".join([*lines, *(f"| {name} | {escape_markdown(text)} |" for name, text in facts.items() if text)]) + "\n"
     )
@@ -118,7 +118,7 @@ def _head(comparison: Comparison) -> str:
 
 def _summary(comparison: Comparison) -> Iterator[str]:
     """What the numbers show, in sentences."""
-    lines = ["## What it says", ""]
+    lines = ["## Summary", ""]
     for one in comparison.rankings:
         lines.append(f"- {escape_markdown(_ranked_in_words(one))}")
     for dataset in sorted(set(comparison.values["dataset"])):
@@ -126,7 +126,7 @@ def _summary(comparison: Comparison) -> Iterator[str]:
         front = front_of(methods)
         if front:
             named = ", ".join(f"{one.label} ({one.utility.mean:.3f}, AUC {one.risk.mean:.3f})" for one in front)
-            lines.append(f"- {escape_markdown(f'{dataset}: on the front by their means {named}.')}")
+            lines.append(f"- {escape_markdown(f'{dataset}: no method beats these in both utility and risk: {named}.')}")
     for remark in comparison.remarks:
         lines.append(f"- {escape_markdown(remark)}")
     yield "\n".join(lines) + "\n"
@@ -134,14 +134,14 @@ def _summary(comparison: Comparison) -> Iterator[str]:
 
 def _ranked_in_words(one: Ranking) -> str:
     """The result for one metric; "best" only if it is significant."""
-    out = f" Not ranked, for they lack a table: {', '.join(one.left_out)}." if one.left_out else ""
+    out = f" Not ranked, because a table is missing: {', '.join(one.left_out)}." if one.left_out else ""
     if one.best is not None:
         verdict = f"{one.best} is best"
     elif one.p_value < LEVEL:
         inside = [
             name for name, mean in zip(one.methods, one.means, strict=True) if mean - one.means[0] < one.difference
         ]
-        verdict = f"no method is best: {', '.join(inside)} cannot be told apart at the top"
+        verdict = f"no method is best: the differences between {', '.join(inside)} are not significant"
     else:
         verdict = "no method is best"
     return f"{one.title}: {verdict} ({tested(one)}).{out}"
@@ -149,13 +149,13 @@ def _ranked_in_words(one: Ranking) -> str:
 
 def _picture(name: str, comparison: Comparison) -> str:
     captions = {
-        "front.svg": "Utility against the worst attack, means over seeds with standard deviations; up and to the right "
-        "is better. Diamonds on the line: the front, which no other method beats in both. Hollow: anchors. Beside each "
-        "name what learning and drawing took.",
-        "ranks.svg": "Mean ranks over tables, the best at the top. A bar at the right joins methods that Nemenyi's "
-        f"test cannot tell apart (level {LEVEL}).",
+        "front.svg": "Utility and the AUC of the strongest attack: means over seeds, with standard deviations. Further "
+        "up and right is better. Diamonds on the line: methods that no other method beats in both. Hollow circles: "
+        "references, which are no methods. Next to each name: the time for fitting and drawing.",
+        "ranks.svg": "Mean ranks over tables, the best method at the top. A bar on the right joins methods whose "
+        f"differences are not significant (Nemenyi's test, level {LEVEL}).",
     }
-    titles = {"front.svg": "The front", "ranks.svg": "Ranks"}
+    titles = {"front.svg": "Utility and risk", "ranks.svg": "Ranks"}
     return f"## {titles[name]}\n\n![{titles[name]}]({name})\n\n{captions[name]}\n"
 
 
@@ -173,27 +173,27 @@ def _tables(comparison: Comparison, against: str | None) -> list[ResultTable]:
 
 
 def _reproduction(comparison: Comparison) -> Iterator[str]:
-    lines = ["## What of the paper's tables reproduces, in words", ""]
+    lines = ["## Do the paper's results repeat?", ""]
     yield "\n".join([*lines, *(f"- {escape_markdown(line)}" for line in in_words(comparison.reproduced))]) + "\n"
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:
     cells = frames.missing_cells(comparison.frame)
     if not cells:
-        yield "## Missing cells\n\nNone: every method ran on every table with every seed.\n"
+        yield "## Missing results\n\nNone: every method ran on every table with every seed.\n"
         return
     rows = [[Cell(text) for text in cell] for cell in cells]
     notes = [
-        "The grid: every table by every method by every seed that anything was begun of. What a finished run could not "
-        "measure stands below each table, with the reason."
+        "Expected are all combinations of the tables, methods and seeds that occur. If a finished run could not "
+        "measure something, the reason is below the table that would show it."
     ]
-    yield markdown([ResultTable("missing", "Missing cells", ["table", "method", "seeds", "why"], rows, notes)])
+    yield markdown([ResultTable("missing", "Missing results", ["table", "method", "seeds", "reason"], rows, notes)])
 
 
 def _anew(comparison: Comparison, command: str) -> str:
     return (
-        f"## Made anew\n\n`{frames.FILE}` holds every number that this page and its pictures show, a row for each run "
-        f"and metric. From it they are drawn anew by\n\n```sh\n{command}\n```\n"
+        f"## Make this page again\n\n`{frames.FILE}` has all numbers of this page and its pictures: one row for each run "
+        f"and metric. This command makes them again:\n\n```sh\n{command}\n```\n"
     )
 
 

@@ -38,7 +38,7 @@ SCORES = {"f1_macro": "macro F1", "r2": "R²"}
 LEARNING = ("time/prompts_s", "time/fit_s", "time/sample_s")
 MANY = 10  # methods in a panel, which needs more room then
 CEILING, COPIES = "real", ("real", "copy")
-"""Real rows are the ceiling of utility; as synthetic rows they and their copies give everything away."""
+"""Not drawn as points: real rows reveal everything. Their utility is drawn as a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ def front_picture(
             headline = str(values["headline"][values["dataset"] == dataset].iloc[0])
             score = SCORES.get(headline, headline) if "{headline}" in utility.metric else utility.title
             place.set(
-                title=dataset, xlabel=f"utility: {score}", ylabel="worst attack, AUC (0.5: no better than guessing)"
+                title=dataset, xlabel=f"utility: {score}", ylabel="strongest attack, AUC (0.5: no better than guessing)"
             )
             _panel(place, methods, limit)
-        told = f"Utility against the worst attack's AUC of every method, one panel a table: {', '.join(drawn)}"
+        told = f"Utility and the AUC of the strongest attack for every method, a panel for each table: {', '.join(drawn)}"
         return standalone(svg(figure, name, told))
 
 
@@ -154,7 +154,7 @@ def _whisker(pooled: Pooled) -> float | None:
 
 
 def ranks_picture(rankings: Sequence[Ranking], name: str = "ranks") -> str | None:
-    """Mean ranks: a line per method, a panel per metric, the best on the left; bars join methods that do not differ."""
+    """Mean ranks: a line per method, a panel per metric, the best at the top; bars join methods that do not differ."""
     if not rankings:
         return None
     most = max(len(one.methods) for one in rankings)
@@ -162,7 +162,9 @@ def ranks_picture(rankings: Sequence[Ranking], name: str = "ranks") -> str | Non
         figure, axes = panels(len(rankings), 1, (8.6, 0.9 + 0.24 * most))
         for place, one in zip(axes, rankings, strict=True):
             _rank_panel(place, one)
-        told = "Mean ranks of methods over tables, best at the left; bars join methods that cannot be told apart"
+        told = (
+            "Mean ranks of methods over tables, the best at the top; bars join methods without a significant difference"
+        )
         return standalone(svg(figure, name, told))
 
 
@@ -190,7 +192,7 @@ def tested(one: Ranking) -> str:
     """What Friedman's test says about the methods, and how far apart two must be."""
     tables = len(one.ranks)
     if math.isnan(one.p_value):
-        return f"{len(one.methods)} methods on {tables} table{'s' * (tables > 1)}, too few to test"
+        return f"{len(one.methods)} methods on {tables} table{'s' * (tables > 1)}, too few for a test"
     sure = f"Friedman p {'< 0.001' if one.p_value < 0.001 else f'= {one.p_value:.3f}'}"
-    verdict = "" if one.p_value < LEVEL else ": no difference borne out"
+    verdict = "" if one.p_value < LEVEL else ": no significant difference"
     return f"{tables} tables, {sure}{verdict}; critical difference {one.difference:.2f}"

@@ -30,8 +30,8 @@ FEWEST, ORDERED = 2, 3
 class Comparison:
     """Two methods by one metric on one table: `first` minus `second`, published and here.
 
-    `apart`: there and here the difference is larger than the two standard deviations over runs together; of one run
-    there is none, and nothing is apart.
+    `apart`: both differences are larger than the sum of the two methods' standard deviations over runs. False if there
+    is only one run.
     """
 
     first: str
@@ -42,7 +42,7 @@ class Comparison:
 
     @property
     def decided(self) -> bool:
-        """Whether both sides say which method is better; the published figures are rounded."""
+        """Whether neither difference is 0. Published figures are rounded, so methods can be equal."""
         return self.there != 0 and self.here != 0
 
     @property
@@ -54,8 +54,8 @@ class Comparison:
 class Reproduction:
     """One metric on one table: the methods that both have, their comparisons, and the correlation of their orders.
 
-    `tau` and `rho` are Kendall's and Spearman's, in [-1, 1], `p_value` that of Kendall's; NaN of two methods alone, and
-    where one side ties all.
+    `tau` and `rho` are Kendall's and Spearman's, in [-1, 1], `p_value` that of Kendall's; NaN for two methods
+    only, and if all methods of one side are equal.
     """
 
     dataset: str
@@ -142,29 +142,30 @@ def reproduction_table(found: Sequence[Reproduction]) -> ResultTable | None:
             Cell(MISSING if math.isnan(one.tau) else f"{one.tau:.2f}{p_value}"),
             Cell(MISSING if math.isnan(one.rho) else f"{one.rho:.2f}"),
         ])  # fmt: skip
-    header = ["table", "metric", "methods", "same sign", "plainly the other way", "Kendall τ", "Spearman ρ"]
+    header = ["table", "metric", "methods", "same sign", "clearly opposite", "Kendall τ", "Spearman ρ"]
     notes = [
-        "Same sign: of the comparisons of two methods that neither side ties, those with the same one ahead. Plainly "
-        "the other way: the sign differs, and both differences are larger than the two standard deviations together.",
-        "By chance half of the signs agree, and τ is 0; few methods bear out little.",
+        "Same sign: pairs of methods of which the same one is better in the paper and here; pairs that are equal on "
+        "one side do not count. Clearly opposite: the other method is better here, and both differences are larger "
+        "than the sum of the standard deviations.",
+        "By chance, half of the signs would agree, and τ would be 0. A few methods prove little.",
     ]
-    return ResultTable("reproduction", "What of the published order is found again", header, begin_blocks(rows), notes)
+    return ResultTable("reproduction", "Published order of methods, and ours", header, begin_blocks(rows), notes)
 
 
 def in_words(found: Sequence[Reproduction]) -> list[str]:
     """What is reproduced and what is not: a sentence about everything, and one for each metric on each table."""
     if not found:
-        return ["None of the paper's tables has two methods here that it has figures of: nothing can be compared."]
+        return ["Nothing can be compared: no table of the paper has published figures for two of the methods here."]
     agreeing, decided = sum(one.agreeing for one in found), sum(one.decided for one in found)
     share = f" ({agreeing / decided:.0%})" if decided else ""
     lines = [
-        f"Of {decided} comparisons of two methods that the paper's tables decide, {agreeing}{share} have the same "
-        "sign here; half would by chance."
+        f"Of {decided} pairs of methods that differ in the paper's tables, {agreeing}{share} have the same better "
+        "method here. By chance it would be half."
     ]
     for one in found:
         verdict = _verdict(one)
         opposite = _opposites(one, apart=True)
-        plainly = f" Plainly the other way: {opposite}." if opposite else ""
+        plainly = f" Clearly opposite: {opposite}." if opposite else ""
         lines.append(f"{one.dataset}, {one.title}: {verdict}, {one.agreeing} of {one.decided} signs.{plainly}")
     return lines
 
@@ -172,10 +173,12 @@ def in_words(found: Sequence[Reproduction]) -> list[str]:
 def _verdict(one: Reproduction) -> str:
     """The order of methods in words."""
     if math.isnan(one.tau):
-        return f"no order of {' and '.join(one.methods)}" if len(one.methods) < ORDERED else "one side ties all"
-    strength = "is found again" if one.tau >= 0.6 else "is partly found again" if one.tau >= 0.2 else "is not found"
-    reverse = " (rather the reverse is)" if one.tau <= -0.2 else ""
-    sure = "" if one.p_value < 0.05 else ", which chance could do"
+        return (
+            f"only {' and '.join(one.methods)}" if len(one.methods) < ORDERED else "all methods are equal on one side"
+        )
+    strength = "repeats" if one.tau >= 0.6 else "partly repeats" if one.tau >= 0.2 else "does not repeat"
+    reverse = " (rather the opposite)" if one.tau <= -0.2 else ""
+    sure = "" if one.p_value < 0.05 else ", possible by chance"
     return f"the order of {len(one.methods)} methods {strength}{reverse} (τ {one.tau:.2f}{sure})"
 
 
@@ -188,7 +191,7 @@ def _opposites(one: Reproduction, *, apart: bool) -> str:
             names = (pair.first, pair.second) if ahead else (pair.second, pair.first)
             there, here = (pair.there, pair.here) if ahead else (-pair.there, -pair.here)
             over, under = ("above", "below") if one.higher is None else ("ahead of", "behind")
-            told.append(f"{names[0]} {over} {names[1]} there ({_signed(there)}), {under} here ({_signed(here)})")
+            told.append(f"{names[0]} {over} {names[1]} in the paper ({_signed(there)}), {under} here ({_signed(here)})")
     return "; ".join(told)
 
 

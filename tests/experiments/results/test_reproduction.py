@@ -29,7 +29,7 @@ def test_the_same_order_reproduces_in_full(tmp_path: Path) -> None:
     assert (found.dataset, found.metric, found.methods) == ("german", "mle", tuple(sorted(PUBLISHED)))
     assert (found.agreeing, found.decided) == (10, 10)
     assert found.tau == pytest.approx(1) and found.rho == pytest.approx(1)
-    assert "is found again (τ 1.00)" in in_words([found])[1]
+    assert "repeats (τ 1.00)" in in_words([found])[1]
 
 
 def test_correlations_are_scipys_over_the_methods_that_both_have(tmp_path: Path) -> None:
@@ -42,17 +42,17 @@ def test_correlations_are_scipys_over_the_methods_that_both_have(tmp_path: Path)
     assert found.rho == pytest.approx(stats.spearmanr(*sides).statistic)
 
 
-def test_a_comparison_of_the_other_sign_is_named_with_both_leads(tmp_path: Path) -> None:
+def test_a_comparison_of_the_other_sign_is_named_with_both_differences(tmp_path: Path) -> None:
     found = reproductions(values_of(tmp_path, {"smote": 0.6, "great": 0.4, "harmonic": 0.7}))
     (table,) = [reproduction_table(found)]
     assert table is not None
     (row,) = table.rows
     assert row[3].text == "2 of 3"
-    assert row[4].text == "smote ahead of harmonic there (+0.090), behind here (−0.100)"
-    assert "Of 3 comparisons" in in_words(found)[0] and "2 (67%)" in in_words(found)[0]
+    assert row[4].text == "smote ahead of harmonic in the paper (+0.090), behind here (−0.100)"
+    assert "Of 3 pairs of methods" in in_words(found)[0] and "2 (67%)" in in_words(found)[0]
 
 
-def test_a_lead_within_the_spread_of_runs_is_not_told_as_plainly_reversed(tmp_path: Path) -> None:
+def test_a_lead_within_the_spread_of_runs_is_not_called_clearly_opposite(tmp_path: Path) -> None:
     found = reproductions(values_of(tmp_path, {"smote": 0.6, "great": 0.4, "harmonic": 0.7}, noise=0.2))
     table = reproduction_table(found)
     assert table is not None and table.rows[0][3].text == "2 of 3" and table.rows[0][4].text == ""
@@ -63,22 +63,22 @@ def test_figures_that_were_published_alike_decide_nothing(tmp_path: Path) -> Non
     assert found.decided == 2  # smote and tabddpm: .64 each
 
 
-def test_lower_is_better_is_told_from_the_leaders_side(tmp_path: Path) -> None:
+def test_lower_is_better_names_the_better_method_first(tmp_path: Path) -> None:
     for generator, value in {"smote": 0.07, "great": 0.05, "tvae": 0.09}.items():  # published: .07, .13, .07
         for seed in range(2):
             write_run(tmp_path, {"wasserstein": value}, dataset="diabetes", generator=generator, seed=seed)
     (found,) = reproductions(measured(tidy(read_runs([tmp_path]))))
     assert found.metric == "wasserstein"
-    assert "smote ahead of great there (−0.060), behind here (+0.020)" in " ".join(in_words([found]))
+    assert "smote ahead of great in the paper (−0.060), behind here (+0.020)" in " ".join(in_words([found]))
 
 
 def test_two_methods_have_a_sign_and_no_order(tmp_path: Path) -> None:
     (found,) = reproductions(values_of(tmp_path, {"smote": 0.7, "tvae": 0.6}))
     assert found.decided == found.agreeing == 1 and found.tau != found.tau
-    assert "no order of smote and tvae" in in_words([found])[1]
+    assert "only smote and tvae" in in_words([found])[1]
 
 
 def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
     found = reproductions(values_of(tmp_path, {"of_our_own": 0.7}))
     assert found == [] and reproduction_table(found) is None
-    assert "nothing can be compared" in in_words(found)[0]
+    assert "Nothing can be compared" in in_words(found)[0]

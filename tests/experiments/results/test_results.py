@@ -111,15 +111,20 @@ def test_cells_without_a_finished_run_are_told_with_the_reason(tmp_path: Path) -
         record = {"number": number, "overrides": words, "status": "failed", "error": "ConfigError: no rows"}
         (jobs / f"{number}.json").write_text(json.dumps(record))
     found = frames.missing_cells(frames.collect([tmp_path / "main"]))
-    assert ("wine", "great", "0, 1", "not run: fit: ConfigError: too long") in found
-    assert ("german", "great", "0", "over time: fit: OverTimeError: fitting did not end within 10 minutes") in found
-    assert ("diabetes", "great", "0", "not run to its end: stopped or killed") in found
-    assert ("diabetes", "great", "1, 2", "not run: nothing was begun") in found
+    assert ("wine", "great", "0, 1", "failed: fit: ConfigError: too long") in found
+    assert (
+        "german",
+        "great",
+        "0",
+        "exceeded the time limit: fit: OverTimeError: fitting did not end within 10 minutes",
+    ) in found
+    assert ("diabetes", "great", "0", "stopped before its end") in found
+    assert ("diabetes", "great", "1, 2", "not run") in found
     assert (
         "buddy",
         "smote",
         "0",
-        "not run: ConfigError: no rows (experiment=main dataset=buddy generator=smote seed=0)",
+        "failed: ConfigError: no rows (experiment=main dataset=buddy generator=smote seed=0)",
     ) in found
     assert not any(cell[0] == "adult" for cell in found)  # of another experiment
     assert not any(cell[1] == "tvae" and cell[0] != "buddy" for cell in found)
@@ -129,7 +134,7 @@ def test_the_page_says_what_is_best_only_where_it_holds(tmp_path: Path) -> None:
     frame = frames.collect([write_comparison(tmp_path)])
     page = made(frame)["README.md"]
     # Three methods in the same order on three tables: Friedman's p is .0498, and Nemenyi tells first and last apart.
-    assert "utility: no method is best: tvae, smote cannot be told apart at the top" in page
+    assert "utility: no method is best: the differences between tvae, smote are not significant" in page
     assert "is best" not in page.replace("no method is best", "")
     assert "(3 tables, Friedman p = 0.050; critical difference 1.91)" in page
 
@@ -173,7 +178,7 @@ def test_fits_that_the_limit_ended_are_told(tmp_path: Path) -> None:
     write_run(tmp_path, numbers(1, 0, 0), generator="tabsyn", stages=stages)
     frame = frames.collect([tmp_path])
     assert frames.ended_by_time(frame) == ["tabsyn on german"]
-    assert "which ended the fit of tabsyn on german" in made(frame)["README.md"]
+    assert "this limit ended the training of tabsyn on german" in made(frame)["README.md"]
 
 
 def test_methods_without_a_table_are_named_and_not_ranked(tmp_path: Path) -> None:
