@@ -192,8 +192,8 @@ def _missing(comparison: Comparison) -> Iterator[str]:
 
 def _anew(comparison: Comparison, command: str) -> str:
     return (
-        f"## Make this page again\n\n`{frames.FILE}` has all numbers of this page and its pictures: one row for each run "
-        f"and metric. This command makes them again:\n\n```sh\n{command}\n```\n"
+        f"## Make this page again\n\n`{frames.FILE}` has all numbers of this page and its pictures: one row for each "
+        f"run and metric. This command makes them again:\n\n```sh\n{command}\n```\n"
     )
 
 

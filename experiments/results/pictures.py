@@ -100,7 +100,7 @@ def front_picture(
                 title=dataset, xlabel=f"utility: {score}", ylabel="strongest attack, AUC (0.5: no better than guessing)"
             )
             _panel(place, methods, limit)
-        told = f"Utility and the AUC of the strongest attack for every method, a panel for each table: {', '.join(drawn)}"
+        told = f"Utility and the AUC of the strongest attack for each method, a panel per table: {', '.join(drawn)}"
         return standalone(svg(figure, name, told))
 
 
