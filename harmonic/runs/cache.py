@@ -37,7 +37,10 @@ only if its modification time has changed, so that reading an entry is quick."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A finished stage. seconds: the time of its build, or of the last attempt if it was interrupted."""
+    """A finished stage. seconds: the time of its build, or of the last attempt if it was interrupted.
+
+    processor_seconds: the same in processor time of the process and its threads; 0 in entries of older versions.
+    """
 
     stage: str
     key: str
@@ -45,6 +48,7 @@ class Entry:
     cached: bool
     seconds: float
     created: str
+    processor_seconds: float = 0.0
     inputs: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -108,14 +112,15 @@ class Cache:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(exist_ok=True)
             (partial / "entry.json").unlink(missing_ok=True)  # from a build that was killed just before the last step
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         with storage_errors(self.output_dir, only=DISK_FULL):
             facts = build(partial) or {}
-        seconds = time.perf_counter() - started
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
         with storage_errors(self.output_dir):
             files = {str(path.relative_to(partial)): _describe(path) for path in _files(partial)}
             content = {"stage": folder.parent.name, "key": folder.name, "inputs": inputs, "seconds": seconds,
-                       "created": datetime.now(UTC).isoformat(), "facts": facts, "files": files}  # fmt: skip
+                       "processor_seconds": processor, "created": datetime.now(UTC).isoformat(), "facts": facts,
+                       "files": files}  # fmt: skip
             write_json(partial / "entry.json", content)
             replaced = folder.with_name(f"{folder.name}.replaced")
             if folder.exists():  # a folder cannot be renamed onto one that is not empty
