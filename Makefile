@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-oldest test-newest check coverage docs bench tables audit clean
+.PHONY: help setup run test test-slow test-oldest test-newest check check-gpu coverage docs bench tables audit clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: setup .venv/.docs  ## What every change must pass: lint, format, types, d
 	@$(MAKE) --no-print-directory docs
 	$(PYTEST) $(args)
 
+check-gpu: setup  ## On a machine with a GPU: every way to use it, at small size, with a summary in outputs/check_gpu.md
+	$(BIN)/python -m pytest -m gpu tests/gpu $(args)
+
 coverage: setup  ## The default tests, and which lines and branches of harmonic/ they reach
 	$(PYTEST) --cov --cov-report term:skip-covered --cov-report html:outputs/coverage $(args)
 	@echo "wrote outputs/coverage/index.html"
@@ -77,7 +80,7 @@ docs: .venv/.docs  ## The documentation as a site, built strictly, in outputs/do
 	@touch $@
 
 bench: setup  ## The benchmarks that need no finished run, each against a reference procedure in the same run
-	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -vE '^(reference|constrained_bias|temperature)$$'); do \
+	@for name in $$(ls experiments/benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p' | grep -vE '^(reference|constrained_bias|temperature|gpu)$$'); do \
 		echo "== $$name"; $(BIN)/python -m experiments.benchmarks.$$name $(args) || exit 1; done
 
 tables: setup  ## The runs so far as tables and one HTML page, in outputs/report (args="folders … --against method")

@@ -7,6 +7,7 @@ give both the same numbers. A test finds seeds that are used directly, and names
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,30 @@ def seeded(seed: int) -> Iterator[None]:
         torch.random.set_rng_state(before[2])
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def fixed_order(device: str) -> Iterator[None]:
+    """Inside this context a GPU adds gradients in a fixed order, so that a seed gives the same numbers again.
+
+    Attention's fastest backward passes add in the order in which their threads finish. On a CPU nothing changes.
+    """
+    import torch
+    from torch.utils import deterministic
+
+    if device == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or torch refuses matrix products
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = False  # it takes time, and no memory is read before it is written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filled
 
 
 def derive(seed: int, *parts: int | str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from harmonic.randomness import derive, seeded
+from harmonic.randomness import derive, fixed_order, seeded
 
 
 def draws() -> tuple[float, float, float]:
@@ -60,3 +61,20 @@ def test_derived_seeds_differ_by_purpose_and_stay():
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert derive(7, "fit", 2) == derive(np.int64(7), "fit", 2) == 904379445  # on every machine
     assert derive(0, "evaluate:fidelity") != derive(0, "evaluate:privacy")
+
+
+def test_a_gpu_adds_in_a_fixed_order_inside_and_as_before_outside(monkeypatch):
+    from torch.utils import deterministic
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "as before")  # so that it is gone after the test
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    monkeypatch.setattr(deterministic, "fill_uninitialized_memory", True)
+    with fixed_order("cpu"):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError), fixed_order("cuda:0"):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()  # attention's kernels heed it only then
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] in (":4096:8", ":16:8")  # what torch asks for
+        assert not deterministic.fill_uninitialized_memory
+        raise RuntimeError
+    assert not torch.are_deterministic_algorithms_enabled() and deterministic.fill_uninitialized_memory

@@ -92,8 +92,8 @@ class SlotBatch(SequenceBatch):
     def step(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
         import torch
 
-        ends = torch.tensor([max(len(more), 1) for more in fed], device=self.model.device).cumsum(0) - 1
-        return self._append(fed, ends)
+        # On the CPU: if layers are split, the last ones are on another device than the first.
+        return self._append(fed, torch.tensor([max(len(more), 1) for more in fed]).cumsum(0) - 1)
 
     def verify(self, fed: Sequence[Sequence[int]]) -> torch.Tensor:
         return self._append(fed, 0)

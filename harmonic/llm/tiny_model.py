@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harmonic.llm.language_model import LanguageModel
+from harmonic.randomness import seeded
 from harmonic.settings import Count, Natural, Positive
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class TinyModel(LanguageModel):
         from transformers import LlamaForCausalLM
 
         device, dtype = self.resolved_device(), self.resolved_dtype()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.weights_seed)
+        with seeded(self.weights_seed):
             model = LlamaForCausalLM(self.config())
         with torch.no_grad():
             model.model.embed_tokens.weight.mul_(self.embedding_factor)

@@ -19,7 +19,7 @@ from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import History, Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt
-from harmonic.randomness import derive, seeded
+from harmonic.randomness import derive, fixed_order, seeded
 from harmonic.tuning.examples import IGNORED, Encoded, encode, occurring
 from harmonic.tuning.folder import TuningFolder
 from harmonic.tuning.settings import Tuning
@@ -56,7 +56,7 @@ def tune(
     examples = subset(examples, settings.max_examples, seed)
     if not examples:
         raise DataError("there is no example to tune on\n  fix: lower generator.filter_threshold")
-    with seeded(derive(seed, "tuning")):
+    with seeded(derive(seed, "tuning")), fixed_order(llm.resolved_device()):
         facts = _tune(llm, examples, validation, settings, seed, TuningFolder(directory), stage, history)
     free_memory()
     return facts
@@ -124,7 +124,8 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
     quiet_libraries()
     model, tokenizer = llm.load()
     with seeded(derive(0, "adapter to fill")):  # peft draws weights for the adapter before it reads them
-        tuned = PeftModel.from_pretrained(model, adapter)
+        # peft would read the adapter onto a GPU wherever there is one
+        tuned = PeftModel.from_pretrained(model, adapter, torch_device=llm.resolved_device())
     merged = tuned if llm.quantization else tuned.merge_and_unload()
     return merged.eval(), tokenizer
 

@@ -150,7 +150,7 @@ def _tree_nll(
         attention_mask=mask.to(model.device),
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=torch.from_numpy(positions).to(model.device),
+        logits_to_keep=torch.from_numpy(positions),  # on the CPU: if layers are split, the last ones are elsewhere
     ).logits[0]
     cache.crop(-size)
     found = _log_likelihoods(logits, rows, np.array(tree.tokens)[nodes], vocabulary)

@@ -67,15 +67,15 @@ class AnswerTrainer(SFTTrainer):
 
     def _summed(self, model: nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Any]:
         # A position predicts the next one: logits start one before the first learnt token of the batch.
+        # They go on to the last position, which predicts nothing. A number, not the positions themselves: if layers are
+        # split, the last ones are on another device than the inputs.
         start = max(int((labels != IGNORED).any(dim=0).nonzero()[0]) - 1, 0)
-        positions = torch.arange(start, ids.shape[1] - 1, device=ids.device)
         # No attention mask: only ignored tokens come after right padding.
-        outputs = model(input_ids=ids, logits_to_keep=positions, use_cache=False)
-        targets = labels[:, start + 1 :].to(
-            outputs.logits.device
-        )  # on another device than the inputs if layers are split
+        outputs = model(input_ids=ids, logits_to_keep=ids.shape[1] - start, use_cache=False)
+        logits = outputs.logits[:, :-1]
+        targets = labels[:, start + 1 :].to(logits.device)
         learnt = targets != IGNORED
-        return functional.cross_entropy(outputs.logits[learnt].float(), targets[learnt], reduction="sum"), outputs
+        return functional.cross_entropy(logits[learnt].float(), targets[learnt], reduction="sum"), outputs
 
     def tokens_seen_everywhere(self) -> int:
         """The sum of tokens_seen over all processes. Every process must call it."""

@@ -65,5 +65,9 @@ class Vocabulary:
         head.weight.data = full.weight.data[kept].clone()
         if full.bias is not None:
             head.bias.data = full.bias.data[kept].clone()
+        if hasattr(full, "_hf_hook"):  # layers are split: the input may come from another device
+            from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+            add_hook_to_module(head, AlignDevicesHook(head.weight.device))
         model.config.get_text_config().tie_word_embeddings = False
         model.set_output_embeddings(head)

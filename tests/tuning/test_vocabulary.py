@@ -97,6 +97,25 @@ def test_a_token_outside_has_next_to_no_probability_and_the_others_are_as_they_w
     assert outside[:2] == pytest.approx(inside[:2]) and 80 < outside[2] < 100
 
 
+def test_the_output_layer_of_split_layers_still_fetches_its_input() -> None:
+    """Over several GPUs accelerate's hooks carry values from layer to layer; here all of them are the CPU."""
+    from accelerate import dispatch_model
+
+    parts = {"model.embed_tokens": "cpu", "model.layers": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
+    split = dispatch_model(model(), device_map=parts | {"model.rotary_emb": "cpu"}, force_hooks=True)
+    assert hasattr(split.lm_head, "_hf_hook")
+    fetched: list[torch.device] = []
+    VOCABULARY.narrow(split)
+    pre_forward = split.lm_head._hf_hook.pre_forward
+    split.lm_head._hf_hook.pre_forward = lambda *given: fetched.append(given[1].device) or pre_forward(*given)
+    plain = model()
+    VOCABULARY.narrow(plain)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.inference_mode():
+        assert torch.equal(split(input_ids=ids).logits, plain(input_ids=ids).logits)
+    assert len(fetched) == 1 and split.lm_head._hf_hook.execution_device == split.lm_head.weight.device
+
+
 COLUMNS = (
     Column(name="n", kind=Kind.INTEGER, minimum=0, maximum=99),
     Column(name="c", kind=Kind.CATEGORY, categories=("a", "b")),
