@@ -16,7 +16,13 @@ def test_every_line_counts_its_tokens(capsys: pytest.CaptureFixture[str]) -> Non
     main([*words, "--rows", "3", "--pass-tokens", "256", "--lengths", "60", "80", "--answer", "20"])
     *printed, last = capsys.readouterr().out.splitlines()
     found = {one["what"]: one for one in json.loads(last)["measured"]}
-    assert list(found) == ["tune, 4 at once", "read, 3 rows", "free, 3 rows", "constrained, 3 rows", "score, 256 a pass"]
+    assert list(found) == [
+        "tune, 4 at once",
+        "read, 3 rows",
+        "free, 3 rows",
+        "constrained, 3 rows",
+        "score, 256 a pass",
+    ]
     assert sum(text.startswith("| tiny |") for text in printed) == 5
     tune = found["tune, 4 at once"]
     assert 16 * 60 <= tune["tokens"] <= 16 * 80 and tune["operations"] == 4 * WEIGHTS * tune["tokens"]

@@ -123,26 +123,27 @@ class Bench:
 
     def tuning(self, at_once: int) -> Measured:
         """The optimizer steps after the first one."""
+        self._reset()
+        layers, marks = self._tuned(at_once)
+        (begun, before), (ended, after) = marks[0], marks[-1]
+        tokens, peak = after - before, self._peak()
+        free_memory()
+        return Measured(self.llm.name, f"tune, {at_once} at once", tokens, ended - begun, 4.0 * layers * tokens, peak)
+
+    def _tuned(self, at_once: int) -> tuple[int, list[tuple[float, int]]]:
+        """The weights of the layers; and after each optimizer step the time, and the tokens so far."""
         from harmonic.tuning.trainer import answer_trainer
 
         settings = Tuning(batch_size=BATCH, device_batch_size=at_once, checkpoint_every=None)
-        device = self.llm.resolved_device()
-        self._reset()
         model, tokenizer = self.llm.load()
         layers = layer_weights(model)
         rows = [self._example(number) for number in range(BATCH * (1 + self.steps))]
         marks: list[tuple[float, int]] = []
-        with TemporaryDirectory() as scratch, fixed_order(device):
+        with TemporaryDirectory() as scratch, fixed_order(self.llm.resolved_device()):
             trainer = answer_trainer(self.llm, model, tokenizer, rows, settings, SEED, Path(scratch))
             trainer.add_callback(_after_steps(lambda: marks.append((self._now(), trainer.tokens_seen))))
             trainer.train()
-        (begun, before), (ended, after) = marks[0], marks[-1]
-        tokens, peak = after - before, self._peak()
-        del trainer, model
-        free_memory()
-        return Measured(
-            self.llm.name, f"tune, {at_once} at once", tokens, ended - begun, 4.0 * layers * tokens, peak
-        )
+        return layers, marks
 
     def drawing(self, model: PreTrainedModel, counts: Sequence[int]) -> Iterator[Measured]:
         """Reading, free and constrained drawing, for each number of rows that fits into the memory."""

@@ -107,7 +107,7 @@ def test_great(device: str, memory: int, tmp_path: Path) -> None:
 
 
 def test_vllm(card: str, tmp_path: Path) -> None:
-    """vLLM as the backend of drawing (in its own environment): free and constrained, with the adapter."""
+    """Drawing by vLLM (in its own environment): free and constrained, with the adapter."""
     pytest.importorskip("vllm", reason="vLLM is not in this environment (pip install 'harmonic[vllm]')")
     from small_models import EXAMPLES, draws, in_folder
     from toys import make_schema

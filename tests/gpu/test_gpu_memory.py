@@ -24,7 +24,7 @@ def drawn(decoder: Any, length: int) -> int:
 
 
 def test_the_budget_holds_on_a_card_that_is_nearly_full(card: str, record_property: Any) -> None:
-    """generator.sampling.batch_tokens on a nearly full card: fewer tokens, the same for every batch, within the memory."""
+    """generator.sampling.batch_tokens on a nearly full card: fewer, the same for every batch, within the memory."""
     import torch
     from small_models import tiny
 

@@ -36,7 +36,9 @@ def test_auto_takes_the_gpu_and_bfloat16(card: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "limit"), [("float32", 1e-4), ("bfloat16", 0.05), ("float16", 0.01)], ids=["float32", "bfloat16", "float16"]
+    ("dtype", "limit"),
+    [("float32", 1e-4), ("bfloat16", 0.05), ("float16", 0.01)],
+    ids=["float32", "bfloat16", "float16"],
 )
 def test_logits_are_those_of_the_cpu(device: str, dtype: str, limit: float, record_property: Any) -> None:
     """Logits on the GPU equal those on the CPU in float32."""

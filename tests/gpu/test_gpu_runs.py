@@ -82,9 +82,7 @@ def swept(output: Path, device: str, *words: str) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "experiments.run", "-m", "llm=tiny", f"llm.device={device}", "scale=smoke"]
     command += ["tracker=off", "data_dir=null", "evaluator=fidelity", f"output_dir={output}", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False, timeout=300
-    )
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False, timeout=300)
 
 
 def test_a_sweep_of_two_processes(device: str, tmp_path: Path) -> None:
@@ -140,7 +138,7 @@ def test_two_processes_claim_two_gpus(cards: int) -> None:
 
 
 def test_several_processes_tune_and_one_goes_on(cards: int, tmp_path: Path) -> None:
-    """accelerate launch -m experiments.run stage=fit on two GPUs, then one process that continues."""
+    """Under accelerate launch: experiments.run stage=fit on two GPUs, then one process that continues."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     words = ["llm=tiny", "llm.device=cuda", "llm.dtype=auto", "scale=smoke", "tracker=off", "data_dir=null"]

@@ -20,7 +20,9 @@ def scored(model: Any, batch_tokens: int = 512) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "limit"), [("float64", 1e-5), ("float32", 1e-2), ("bfloat16", 2.0)], ids=["float64", "float32", "bfloat16"]
+    ("dtype", "limit"),
+    [("float64", 1e-5), ("float32", 1e-2), ("bfloat16", 2.0)],
+    ids=["float64", "float32", "bfloat16"],
 )
 def test_likelihoods_are_those_of_the_cpu(device: str, dtype: str, limit: float, record_property: Any) -> None:
     """Likelihoods of answers behind a shared context: those of the CPU."""
