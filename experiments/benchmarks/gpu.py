@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from harmonic.decoding.constraints import RowConstraint
 
 SEED, TEMPERATURE, BATCH, CONTEXT = 0, 0.7, 16, 400
+LONGEST_ROW = 300  # tokens of a constrained row
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -146,7 +147,7 @@ class Bench:
         return layers, marks
 
     def drawing(self, model: PreTrainedModel, counts: Sequence[int]) -> Iterator[Measured]:
-        """Reading, free and constrained drawing, for each number of rows that fits into the memory."""
+        """Reading, free and constrained drawing. More rows than half of the free memory holds are left out."""
         from harmonic.decoding.decoder import Decoder
 
         layers, longest = layer_weights(model), self.lengths[1]
@@ -193,9 +194,7 @@ class Bench:
         from harmonic.decoding.decoder import Decoder
 
         constraints, end = diabetes_rows(len(prompts))
-        answers = Decoder(model, end, TEMPERATURE, 2 * self.answer).constrained(
-            prompts, _draws(len(prompts)), constraints
-        )
+        answers = Decoder(model, end, TEMPERATURE, LONGEST_ROW).constrained(prompts, _draws(len(prompts)), constraints)
         return sum(len(answer.ids) for answer in answers)
 
     def _ids(self, number: int) -> list[int]:

@@ -42,7 +42,7 @@ def _free_bytes(device: Any) -> int:
     import torch
 
     if torch.device(device).type == "cuda":
-        # PyTorch keeps what earlier batches have freed: no memory that the driver calls free, but the next batch gets it.
+        # What earlier batches have freed PyTorch keeps: the driver does not call it free, but the next batch gets it.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     return int(psutil.virtual_memory().available)

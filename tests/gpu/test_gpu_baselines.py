@@ -101,8 +101,8 @@ def test_great(device: str, memory: int, tmp_path: Path) -> None:
     from baselines.great.generator import GreatGenerator
 
     made = GreatGenerator(llm=tiny(device), tuning={"max_steps": 2, "batch_size": 4})
-    facts = made.fit(make_splits(), seed=1, prepared=tmp_path, directory=tmp_path)
-    assert facts["steps"] == 2
+    made.fit(make_splits(), seed=1, prepared=tmp_path, directory=tmp_path)
+    assert any(tmp_path.rglob("*.safetensors"))
     used(device, memory)
 
 
