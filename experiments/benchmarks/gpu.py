@@ -79,7 +79,7 @@ class RandomLlama(LanguageModel):
         import torch
         from transformers import AutoModelForCausalLM
 
-        with torch.device(self.resolved_device()), seeded(derive(SEED, "weights")):
+        with torch.device(self.resolved_device()), seeded(derive(SEED, "gpu weights")):
             model = AutoModelForCausalLM.from_config(self.config(), dtype=self.resolved_dtype())
         return model.eval(), self.tokenizer()
 
@@ -199,7 +199,7 @@ class Bench:
 
     def _ids(self, number: int) -> list[int]:
         """Random tokens, as many as a sequence has."""
-        draw = np.random.default_rng(derive(SEED, "tokens", number))
+        draw = np.random.default_rng(derive(SEED, "gpu tokens", number))
         length = int(draw.integers(self.lengths[0], self.lengths[1] + 1))
         return draw.integers(self.llm.shape["vocab_size"], size=length).tolist()
 
@@ -280,7 +280,7 @@ def line(found: Measured, peak: float | None) -> str:
 
 
 def _draws(count: int) -> list[np.random.Generator]:
-    return [np.random.default_rng(derive(SEED, "answers", row)) for row in range(count)]
+    return [np.random.default_rng(derive(SEED, "gpu answers", row)) for row in range(count)]
 
 
 def _after_steps(note: Callable[[], None]) -> Any:

@@ -56,11 +56,11 @@ def test_a_run_and_its_repetition_give_the_same_rows(
 
 
 def test_every_measure_that_asks_the_model(device: str, tmp_path: Path) -> None:
-    """evaluator=llm (tuned and asked on the GPU) and evaluator=membership (the attack on the loss)."""
+    """evaluator=llm (tuned and asked on the GPU), and the attacks on the loss of evaluator=membership."""
     folder = whole(tmp_path, device, "generator=harmonic_dense", "evaluator=llm")
     assert "lle/f1_macro" in report_of(folder)["metrics"]
-    pytest.importorskip("xgboost", reason="xgboost is not installed: evaluator=membership was left out")
-    folder = whole(tmp_path, device, "generator=harmonic_dense", "evaluator=membership")
+    attacks = "evaluator.membership_inference.attacks=[loss,min_k]"
+    folder = whole(tmp_path, device, "generator=harmonic_dense", "evaluator=membership", attacks)
     assert any(name.startswith("mia/") and "loss" in name for name in report_of(folder)["metrics"])
 
 
