@@ -9,7 +9,8 @@ harmonic.decoding.prompt_lookup, and never ends an answer: free drawing is faste
 to 1,000 tokens, of which the last 90 are learnt or drawn, as in the paper's instructions with five rows.
 
 - tune: LoRA of rank 16 on the seven linear layers (harmonic.tuning.trainer), 16 examples in an optimizer step, so many
-  of them at once. The first step is not timed.
+  of them at once. The first step is not timed. "Any order": without harmonic.randomness.fixed_order, which makes a
+  GPU repeat its numbers.
 - read: the prompts of a batch into the cache. free: 90 tokens a row, without reading. constrained: rows of Diabetes
   under their grammar, one token for each byte, most of them forced.
 - score: the likelihoods of 64 answers behind one context, so many tokens in a pass.
@@ -25,6 +26,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -122,14 +124,16 @@ class Bench:
     answer: int
     steps: int
 
-    def tuning(self, at_once: int) -> Measured:
-        """The optimizer steps after the first one."""
+    def tuning(self, at_once: int, *, fixed: bool = True) -> Measured:
+        """The optimizer steps after the first one. fixed: gradients are added in a fixed order, as in a run."""
         self._reset()
-        layers, marks = self._tuned(at_once)
+        with fixed_order(self.llm.resolved_device()) if fixed else nullcontext():
+            layers, marks = self._tuned(at_once)
         (begun, before), (ended, after) = marks[0], marks[-1]
         tokens, peak = after - before, self._peak()
         free_memory()
-        return Measured(self.llm.name, f"tune, {at_once} at once", tokens, ended - begun, 4.0 * layers * tokens, peak)
+        what = f"tune, {at_once} at once" + ("" if fixed else ", any order")
+        return Measured(self.llm.name, what, tokens, ended - begun, 4.0 * layers * tokens, peak)
 
     def _tuned(self, at_once: int) -> tuple[int, list[tuple[float, int]]]:
         """The weights of the layers; and after each optimizer step the time, and the tokens so far."""
@@ -140,7 +144,7 @@ class Bench:
         layers = layer_weights(model)
         rows = [self._example(number) for number in range(BATCH * (1 + self.steps))]
         marks: list[tuple[float, int]] = []
-        with TemporaryDirectory() as scratch, fixed_order(self.llm.resolved_device()):
+        with TemporaryDirectory() as scratch:
             trainer = answer_trainer(self.llm, model, tokenizer, rows, settings, SEED, Path(scratch))
             trainer.add_callback(_after_steps(lambda: marks.append((self._now(), trainer.tokens_seen))))
             trainer.train()
@@ -261,8 +265,11 @@ def peak_tflops(card: str) -> float | None:
 
 def measure(bench: Bench, arguments: argparse.Namespace) -> Iterator[Measured]:
     """All measurements of one model."""
-    for at_once in arguments.device_batch or DEVICE_BATCHES[bench.llm.name]:
+    sizes = arguments.device_batch or DEVICE_BATCHES[bench.llm.name]
+    for at_once in sizes:
         yield bench.tuning(at_once)
+    if bench.llm.resolved_device() != "cpu":
+        yield bench.tuning(sizes[0], fixed=False)
     model, _ = bench.llm.load()
     yield from bench.drawing(model, arguments.rows)
     for pass_tokens in arguments.pass_tokens:
