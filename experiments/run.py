@@ -147,6 +147,7 @@ def carry_out(pipeline: Pipeline, *, show_finished: bool = True) -> bool:
                 return True
             if pipeline.run.is_done and not pipeline.run.force:
                 logger.info("nothing to compute: this run is finished (force=true computes it again)")
+                pipeline.send_again()
                 if show_finished:
                     pipeline.show()
                 return False

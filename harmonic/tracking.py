@@ -24,12 +24,17 @@ from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
 from harmonic.tables.reading.dialect_search import read_text
+from harmonic.wandb_session import agent_run, has_credentials, own_folders, tracked_id
 
 logger = logging.getLogger(__name__)
 
+FLUSH_SECONDS = 1.0
+"""How often W&B writes what it has to the file of the run. By default it takes 15 seconds, and what is not written is
+lost if the process is killed."""
+
 
 class Tracker(ABC):
-    """Follows one run: `start`, any number of `log`, and `finish`.
+    """Follows one run: `start`, any number of `log` and `update`, and `finish`.
 
     Example:
         tracker.start(run)
@@ -49,8 +54,17 @@ class Tracker(ABC):
         """Add a point to the history, such as the training loss at a step. NaN values are left out."""
 
     @abstractmethod
+    def update(self, run: Run) -> None:
+        """Send what `run.report` has so far, so that it is there if the run is killed later."""
+
+    @abstractmethod
     def finish(self, run: Run) -> None:
         """Send the contents of `run.report` and of the run's folder, whatever its status, and close."""
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for this run's results, even if the run was finished before: an agent of a sweep."""
+        return False
 
     def sync_hint(self) -> str | None:
         """The command that uploads what is kept only on this machine, or None."""
@@ -66,6 +80,9 @@ class NullTracker(Tracker):
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Do nothing."""
 
+    def update(self, run: Run) -> None:
+        """Do nothing."""
+
     def finish(self, run: Run) -> None:
         """Do nothing."""
 
@@ -79,6 +96,9 @@ class WandbTracker(Tracker):
     key: without credentials, or if W&B cannot be reached, the run is kept offline. timeout: the longest wait for W&B at
     the start and at the end of the run, in seconds. sample_rows: how many synthetic rows are shown in a table. All
     files are under `<output_dir>/wandb`.
+
+    If an agent of W&B started the process, the run is the agent's run: its id, project and entity are those of the
+    sweep.
     """
 
     project: str = "harmonic"
@@ -117,6 +137,16 @@ class WandbTracker(Tracker):
         if self._run is not None and (point := _finite(metrics)):
             with self._forgiving("could not log"):
                 self._run.log(point if step is None else point | {"step": step})
+
+    def update(self, run: Run) -> None:
+        """Send the summary so far."""
+        if self._run is not None:
+            with self._forgiving("could not record the results so far"):
+                self._run.summary.update(summary(run.report))
+
+    @property
+    def awaited(self) -> bool:
+        return agent_run() is not None
 
     def finish(self, run: Run) -> None:
         """Send summary, sample rows and synthetic.csv, and close the W&B run."""
@@ -171,21 +201,25 @@ class WandbTracker(Tracker):
 
     def _init(self, wandb: Any, run: Run, mode: str) -> Any:
         folder = run.output_dir.absolute()
-        facts = {"folder": str(run.folder), "data": run.data, "git": git(), "versions": versions()}
+        agent, kept_id = agent_run(), tracked_id(run.folder, run.run_id)
+        config = {**run.config, "run": {**_facts(run), "git": git(), "versions": versions()}}
+        if agent:  # the parameters of its sweep take the place of settings with the same name, as generator=smote
+            config["settings"] = run.config
         settings = wandb.Settings(silent=True, console="off", save_code=False)
+        settings.x_transaction_log_flush_interval = FLUSH_SECONDS
         if mode == "online":
             settings.init_timeout = settings.finish_timeout = self.timeout
             settings.finish_timeout_raises = True
         return wandb.init(
-            project=self.project,
-            entity=self.entity,
+            project=None if agent else self.project,
+            entity=None if agent else self.entity,
             group=self.group or run.experiment,
             job_type=self.job_type or run.generator,
             tags=list(self.tags),
             name=f"{run.dataset}-{run.generator}-seed{run.seed}",
-            id=run.run_id,
+            id=None if agent else kept_id,  # an agent's comes from the environment
             resume="allow",
-            config={**run.config, "run": facts},
+            config=config,
             dir=folder,  # W&B adds wandb/
             mode=mode,
             reinit="create_new",  # does not touch wandb.run, or a run of the calling program
@@ -219,6 +253,14 @@ class WandbTracker(Tracker):
         self._warned = True
 
 
+def _facts(run: Run) -> dict[str, Any]:
+    """Which run it is, by names that are the same for every run: tables and charts on W&B are grouped by them."""
+    return {
+        "id": run.run_id, "experiment": run.experiment, "dataset": run.dataset, "generator": run.generator,
+        "seed": run.seed, "data": run.data, "folder": str(run.folder),
+    }  # fmt: skip
+
+
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     """The report as one flat dict: every metric under its name, time/<stage>_s, validity/<name>, status, memory.
 
@@ -237,30 +279,3 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
-
-
-def has_credentials(wandb: Any) -> bool:
-    """Whether this machine has a key for W&B, in an environment variable, netrc or settings. No network is used."""
-    from wandb.sdk.lib import wbauth
-
-    host = wandb.setup().settings.base_url
-    found = wbauth.authenticate_session(host=host, source="harmonic", prompt=False, update_session=False)
-    return found is not None
-
-
-@contextmanager
-def own_folders(output_dir: Path) -> Iterator[None]:
-    """Let W&B keep its logs and staged artifacts below the output folder, unless the user chose another one.
-
-    By default it uses the home folder. That may not be writable, and `wandb sync` misses them there if the outputs are
-    copied to another machine for the upload.
-    """
-    base = output_dir.absolute() / "wandb"
-    ours = {"WANDB_DATA_DIR": str(base), "WANDB_CACHE_DIR": str(base / "cache")}
-    ours = {name: folder for name, folder in ours.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)

@@ -45,6 +45,7 @@ KNOWS_HYDRA = {
     f"experiments/{name}.py"
     for name in (
         "choosing/sweeper",
+        "configuration/agent_sweep",
         "configuration/building",
         "configuration/hydra_errors",
         "run",

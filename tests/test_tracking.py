@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import yaml
 from harmonic.errors import ConfigError
 from harmonic.runs.run import Run
 from harmonic.tracking import NullTracker, WandbTracker, summary
+from harmonic.wandb_session import tracked_id
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "0123456789" * 4
@@ -48,6 +51,10 @@ def stopped_service() -> Iterator[None]:
 def opened(tmp_path: Path, **changes: Any) -> Run:
     config = {"generator": {"k": 5}, "seed": 0, **changes}
     return Run.open(config, tmp_path / "outputs", "main", "german", "harmonic", 0)
+
+
+def kept_id(run: Run) -> str:
+    return (run.folder / "wandb_id").read_text().strip()
 
 
 def tracked(run: Run, tracker: WandbTracker | NullTracker) -> None:
@@ -125,12 +132,13 @@ def test_an_offline_run_holds_config_summary_history_rows_and_artifact(
     found = records(folder)
 
     (started,) = found["run"]
-    assert (started.run_id, started.project, started.entity) == (run.run_id, "tables", "team")
+    assert (started.run_id, started.project, started.entity) == (kept_id(run), "tables", "team")
     assert (started.run_group, started.job_type, list(started.tags)) == ("main", "harmonic", ["paper", "quick"])
     assert started.display_name == "german-harmonic-seed0"
     config = plain(started.config.update)
     assert config["generator"] == {"k": 5}
     assert config["run"]["folder"] == str(run.folder)
+    assert [config["run"][name] for name in ("dataset", "generator", "seed")] == ["german", "harmonic", 0]
 
     values: dict[str, Any] = {}
     for update in found["summary"]:
@@ -204,7 +212,111 @@ def test_a_run_that_is_started_again_keeps_its_id(tmp_path: Path) -> None:
         run = opened(tmp_path)
         tracked(run, WandbTracker(mode="offline"))
     first, second = offline_folders(run)
-    assert records(first)["run"][0].run_id == records(second)["run"][0].run_id == run.run_id
+    assert records(first)["run"][0].run_id == records(second)["run"][0].run_id == kept_id(run)
+    assert kept_id(run).startswith(f"{run.run_id}-")
+
+
+def test_the_same_run_in_two_output_folders_is_two_runs_on_wandb(tmp_path: Path) -> None:
+    runs = [opened(tmp_path / name) for name in ("laptop", "cluster")]
+    assert runs[0].run_id == runs[1].run_id
+    ids = [tracked_id(run.folder, run.run_id) for run in runs]
+    assert len(set(ids)) == 2
+    assert ids == [tracked_id(run.folder, run.run_id) for run in runs]
+    shutil.move(tmp_path / "laptop", tmp_path / "moved")
+    moved = opened(tmp_path / "moved")
+    assert tracked_id(moved.folder, moved.run_id) == ids[0], "a folder that moves keeps its run"
+
+
+def test_a_run_of_before_is_continued_under_its_run_id(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    with run:
+        run.finish({"nrs": 1.0})
+    assert tracked_id(run.folder, run.run_id) == run.run_id
+
+
+def test_a_killed_run_keeps_its_configuration_and_its_numbers_so_far(tmp_path: Path) -> None:
+    code = f"""
+import os, signal, sys, time
+from pathlib import Path
+from harmonic.runs.run import Run
+from harmonic.tracking import FLUSH_SECONDS, WandbTracker
+config = {{"generator": {{"k": 5}}, "seed": 0}}
+run = Run.open(config, Path({str(tmp_path / "outputs")!r}), "main", "german", "harmonic", 0)
+tracker = WandbTracker(mode="offline")
+tracker.start(run)
+with run:
+    tracker.log({{"train/loss": 1.5}}, step=10)
+    run.record(metrics={{"nrs": 0.25}})
+    tracker.update(run)
+    time.sleep(FLUSH_SECONDS + 2)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (folder,) = (tmp_path / "outputs" / "wandb").glob("offline-run-*")
+    (path,) = folder.glob("*.wandb")
+    found = parsed(path.read_bytes())
+    assert "exit" not in found
+    config = plain(found["run"][0].config.update)
+    assert config["generator"] == {"k": 5} and config["run"]["dataset"] == "german"
+    points = [plain(point.item) for point in found["history"]]
+    assert [(point["step"], point["train/loss"]) for point in points] == [(10, 1.5)]
+    values: dict[str, Any] = {}
+    for update in found["summary"]:
+        values |= plain(update.update)
+    assert (values["nrs"], values["train/loss"], values["status"]) == (0.25, 1.5, "running")
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment and the file that `wandb agent` prepares for a process (wandb_agent.py, _command_run)."""
+    import wandb
+
+    parameters = tmp_path / "agent" / "wandb" / "sweep-sw1" / "config-abc12345.yaml"
+    parameters.parent.mkdir(parents=True)
+    chosen = {"generator": "smote", "seed": 0}
+    parameters.write_text(
+        yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in chosen.items()})
+    )
+    for name, value in {
+        "SWEEP_ID": "sw1", "RUN_ID": "abc12345", "SWEEP_PARAM_PATH": str(parameters), "PROJECT": "agents",
+        "ENTITY": "team", "DIR": str(tmp_path / "agent"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    wandb.teardown()  # so that the environment is read
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # W&B does not close the agent's file
+def test_a_run_that_an_agent_started_is_the_agents_run_with_its_whole_configuration(tmp_path: Path) -> None:
+    for _ in range(2):  # the agent starts it again, as after a preemption
+        run, tracker = opened(tmp_path), WandbTracker(mode="offline", project="mine", entity="me")
+        tracked(run, tracker)
+    assert tracker.awaited
+    found = [records(folder)["run"][0] for folder in offline_folders(run)]
+    assert len(found) == 2
+    for started in found:
+        assert (started.run_id, started.sweep_id) == ("abc12345", "sw1")
+        assert (started.project, started.entity) == ("agents", "team")
+        config = plain(started.config.update)
+        assert config["generator"] == "smote", "W&B keeps the sweep's own parameters"
+        assert config["settings"] == {"generator": {"k": 5}, "seed": 0}
+        assert config["run"]["generator"] == "harmonic"
+
+
+def test_what_an_agent_began_is_continued_by_hand_under_the_same_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(tmp_path)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sw1")
+    monkeypatch.setenv("WANDB_RUN_ID", "abc12345")
+    assert tracked_id(run.folder, run.run_id) == "abc12345"
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    assert tracked_id(run.folder, run.run_id) == "abc12345"
+    other = opened(tmp_path, seed=1)
+    assert tracked_id(other.folder, other.run_id) != "abc12345", "a run id without a sweep is not an agent's"
 
 
 @pytest.mark.parametrize("mode", ["auto", "online"])

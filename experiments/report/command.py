@@ -36,6 +36,7 @@ examples:
   harmonic-report outputs/main_results --to tables   one experiment
   harmonic-report outputs --against tabddpm          p-values of every other method against tabddpm
   harmonic-report laptop/outputs cluster/outputs     several output folders; runs in both count once
+  harmonic-report --sweep-yaml experiment=comparison > sweep.yaml    then: wandb sweep sweep.yaml
 """
 
 
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         description="Collect runs into tables (mean ± standard deviation over seeds, paired tests)\n"
         "and one HTML page with charts. Failed runs are listed.",
     )  # fmt: skip
-    options.add_argument("outputs", nargs="+", type=Path, help="folders with runs")
+    options.add_argument("outputs", nargs="*", type=Path, help="folders with runs")
     options.add_argument("--to", type=Path, help="where to write (default: report/ in the first of the folders)")
     options.add_argument(
         "--against", metavar="METHOD",
@@ -65,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
         "--wandb", metavar="PROJECT", nargs="?", const="harmonic",
         help="also send tables and page to Weights & Biases, as a run of type sweep (default project: harmonic)",
     )  # fmt: skip
+    options.add_argument(
+        "--sweep-yaml", nargs="+", metavar="KEY=VALUE", default=[],
+        help="instead of a report: print the file with which agents of Weights & Biases start the jobs of "
+        "harmonic -m KEY=VALUE …",
+    )  # fmt: skip
     return options
 
 
@@ -73,6 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        if options.sweep_yaml:
+            print(_sweep_yaml(options.sweep_yaml), end="")
+            return
+        if not options.outputs:
+            raise ConfigError("outputs", "", "no folder is named", "harmonic-report outputs")
         written = make_report(
             options.outputs, options.to, against=options.against, formats=options.formats, details=options.details
         )
@@ -86,6 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         if hint := send(written, written[0].parent, options.wandb):
             print(f"to upload it: {hint}")
+
+
+def _sweep_yaml(words: Sequence[str]) -> str:
+    import yaml
+
+    from experiments.configuration.agent_sweep import agent_sweep
+
+    return str(yaml.safe_dump(agent_sweep(words), sort_keys=False, allow_unicode=True, width=120))
 
 
 def make_report(

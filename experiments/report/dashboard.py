@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harmonic.tracking import has_credentials, own_folders
+from harmonic.wandb_session import has_credentials, own_folders
 
 logger = logging.getLogger(__name__)
 

@@ -109,6 +109,13 @@ class Pipeline:
             self.tracker.finish(self.run)
         self.show()
 
+    def send_again(self) -> None:
+        """Send the results of a run that was finished before, if an agent of W&B waits for them."""
+        if self.tracker.awaited:
+            self.tracker.start(self.run)
+            self.run.report = json.loads((self.run.folder / "report.json").read_text(encoding="utf-8"))
+            self.tracker.finish(self.run)
+
     def follow(self) -> None:
         """Tune together with the first process of `accelerate launch`, which writes the cache and the report."""
         with TemporaryDirectory(prefix="harmonic-") as folder:
@@ -186,6 +193,7 @@ class Pipeline:
         for point in read_history(entry.path) if entry.cached else []:
             self.tracker.log(point, int(point.pop("step")))
         self.run.record(efficiency=_efficiency("fit", entry))
+        self.tracker.update(self.run)
         return entry
 
     def _sample(self, prompts: Entry, fitted: Entry) -> Entry:
@@ -215,6 +223,7 @@ class Pipeline:
             if (entry.path / name).is_file():
                 self.run.place(entry.path / name, name)
         self.run.record(validity=entry.facts["validity"], efficiency=_efficiency("sample", entry))
+        self.tracker.update(self.run)
         return entry
 
     def _evaluate(self, before: Entries) -> tuple[dict[str, float], dict[str, str]]:
@@ -234,6 +243,7 @@ class Pipeline:
             metrics |= {key: float("nan") if value is None else value for key, value in found["values"].items()}
             unavailable |= found["reasons"]
             self.run.record(metrics=metrics, unavailable=unavailable, notes=found["notes"])
+            self.tracker.update(self.run)
             measured.append(report["stages"][f"evaluate_{name}"])
         report["stages"]["evaluate"] = {
             "seconds": round(sum(stage["seconds"] for stage in measured), 3),
