@@ -36,15 +36,35 @@ def metrics_of(reports: Iterable[Mapping[str, Any]]) -> list[Metric]:
 
     Those of harmonic's evaluators, and those of other evaluators that the runs used, if they can be imported.
     """
+    return [*EFFICIENCY, *(metric for part in _evaluators(reports) for metric in getattr(part, "metrics", ()))]
+
+
+def families(records: Iterable[RunRecord] = ()) -> dict[str, str]:
+    """What each declared metric is about: "utility", "fidelity", "privacy", or "cost", by the metric's name.
+
+    For harmonic's evaluators, the folder that they are in; for others, the table that shows the metric.
+    """
+    found = {metric.name: "cost" for metric in EFFICIENCY}
+    for part in _evaluators(record.report for record in records):
+        for metric in getattr(part, "metrics", ()):
+            tables = [shown.table for shown in metric.shown]
+            ours = part.__module__.split(".")[2] if part.__module__.startswith("harmonic.evaluation.") else ""
+            shown = next((table for table in tables if table in ("privacy", "fidelity")), "utility")
+            found[metric.name] = {"": shown, "llm_effectiveness": "utility"}.get(ours, ours)
+    return found
+
+
+def _evaluators(reports: Iterable[Mapping[str, Any]]) -> list[type]:
+    """Harmonic's evaluators, and others that the runs used."""
     package = importlib.import_module("harmonic.evaluation")
-    found = list(EFFICIENCY)
+    found = []
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         for part in vars(importlib.import_module(module.name)).values():
             if isinstance(part, type) and issubclass(part, Evaluator):
-                found.extend(getattr(part, "metrics", ()))
+                found.append(part)
     for name in sorted({name for report in reports for name in _foreign_evaluators(report)}):
         try:
-            found.extend(getattr(pkgutil.resolve_name(name), "metrics", ()))
+            found.append(pkgutil.resolve_name(name))
         except (ImportError, AttributeError, ValueError):
             continue  # then its numbers have no direction
     return found
