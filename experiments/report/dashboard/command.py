@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("outputs", nargs="+", type=Path, help="folders with runs, or one dashboard.json")
     options.add_argument("--project", metavar="NAME", help="the project on W&B (default: that of the runs)")
     options.add_argument("--entity", metavar="NAME", help="the user or team (default: of the runs, or of the account)")
-    options.add_argument("--name", help="of view and report (default: harmonic: FOLDER)")
+    options.add_argument("--name", help="of view and report (default: harmonic FOLDER)")
     options.add_argument("--to", type=Path, help="where to write (default: report/ in the first of the folders)")
     return options
 

@@ -77,7 +77,7 @@ def checked_name(name: str) -> str:
 
 def name_for(folder: Path) -> str:
     """The name of the dashboard of an output folder."""
-    text = f"harmonic: {folder.resolve().name}"
+    text = f"harmonic {folder.resolve().name}"
     return "".join("-" if _refused(letter) else letter for letter in text)
 
 
@@ -142,7 +142,7 @@ def _grid(place: str, runset: Any, panels: Sequence[Any]) -> Any:
     runset._id = _id("runset", place)
     for position, panel in enumerate(panels):
         panel._id = _id(place, str(position))
-        panel.layout = wr.Layout(x=8 * (position % 3), y=8 * (position // 3), w=8, h=8)
+        panel.layout = wr.Layout(x=8 * (position % 3), y=6 * (position // 3), w=8, h=6)
     return wr.PanelGrid(runsets=[runset], panels=list(panels), hide_run_sets=True)
 
 

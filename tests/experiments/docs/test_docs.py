@@ -115,6 +115,10 @@ def test_every_command_can_be_given(path: Path, words: list[str], tmp_path: Path
         from experiments.report.command import parser
 
         parser().parse_args(given)
+    elif program == "harmonic-dashboard":
+        from experiments.report.dashboard.command import parser as dashboard_parser
+
+        dashboard_parser().parse_args(given)
     elif program == "harmonic-results":
         from experiments.results.command import parser as results_parser
 
