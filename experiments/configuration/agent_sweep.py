@@ -39,7 +39,7 @@ def agent_sweep(words: Sequence[str]) -> dict[str, Any]:
             )
             raise ConfigError("experiment", "choose", "decides about its jobs while it runs, which agents cannot", fix)
         if choices["tracker"] != "wandb":
-            raise ConfigError("tracker", choices["tracker"], "agents need the numbers on W&B", "leave out tracker=…")
+            raise ConfigError("tracker", choices["tracker"], "agents need the numbers on W&B", "tracker=wandb")
         inner = parser.parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
     by_key = {one.get_key_element(): one for one in [*inner, *given] if not one.is_hydra_override()}
     varied = {key: _parameter(one) for key, one in by_key.items() if one.is_sweep_override()}

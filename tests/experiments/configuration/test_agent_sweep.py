@@ -87,7 +87,7 @@ def test_a_search_has_its_metric_its_ranges_and_its_number_of_trials() -> None:
     [
         (["seed=1"], "nothing varies"),
         (["experiment=choose"], "decides about its jobs while it runs"),
-        (["seed=0,1", "tracker=off"], "leave out tracker"),
+        (["seed=0,1", "tracker=off"], "fix: tracker=wandb"),
         (["generator=smot,tvae", "experiment=comparisn"], "unknown experiment 'comparisn'"),
     ],
 )
