@@ -68,20 +68,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def gpu() -> str | None:
+    """The name of the GPU that this process has used; None if it has used none so far."""
+    cuda = _cuda()
+    return str(cuda.get_device_name()) if cuda else None
+
+
 @functools.cache
 def machine() -> dict[str, Any]:
-    """{"system", "cpu", "cores", "memory_gb"} of this machine, with "gpu" where PyTorch is in use and has one.
-
-    "cores" are those that this process may use.
-    """
+    """{"system", "cpu", "cores", "memory_gb"} of this machine. "cores" are those that this process may use."""
     import psutil
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found: dict[str, Any] = {"system": platform.system(), "cpu": _processor(), "cores": cores}
     found["memory_gb"] = round(psutil.virtual_memory().total / 2**30)
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
     return found
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from harmonic.errors import ConfigError
 from harmonic.runs.cache import Build, Cache, Entry
 from harmonic.runs.done_file import finished, mark_done, outdated
-from harmonic.runs.environment import git, machine, peaks, reset_peaks, versions
+from harmonic.runs.environment import git, gpu, machine, peaks, reset_peaks, versions
 from harmonic.runs.identity import identity
 from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
 
@@ -138,7 +138,7 @@ class Run:
         self.report = {
             "status": "running", "run_id": self.run_id, "experiment": self.experiment, "dataset": self.dataset,
             "generator": self.generator, "seed": self.seed, "data": self.data, "config": self.config,
-            "versions": versions(), "machine": machine(), "stage_versions": self.versions, "git": git(),
+            "versions": versions(), "machine": dict(machine()), "stage_versions": self.versions, "git": git(),
             "created": _now(), "finished": None, "stages": {}, "peak_rss_mb": None, "validity": {}, "efficiency": {},
             "metrics": {}, "unavailable": {}, "notes": {}, "error": None,
         }  # fmt: skip
@@ -253,6 +253,8 @@ class Run:
 
     def _write(self) -> None:
         self._observe_memory()
+        if name := gpu():  # not known before a stage uses it
+            self.report["machine"]["gpu"] = name
         with storage_errors(self.output_dir):
             write_json(self.folder / "report.json", self.report)
 

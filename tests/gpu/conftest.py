@@ -8,6 +8,7 @@ HARMONIC_CHECK_DEVICE=cpu runs what it can on the CPU, to try the checks themsel
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ ASKED = os.environ.get("HARMONIC_CHECK_DEVICE") or "cuda"
 
 _outcomes: dict[str, Outcome] = {}
 _COVERS = "covers"  # the property of a test that says what it covers
+_UNFINISHED = "the check was stopped before its end"
 
 
 @pytest.fixture(scope="session")
@@ -58,19 +60,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.filterwarnings("default"))
         text = (getattr(item, "function", None).__doc__ or item.name).strip()
         kind = item.name.partition("[")[2].rstrip("]")
-        item.user_properties.append((_COVERS, " ".join(text.split()).rstrip(".") + (f" ({kind})" if kind else "")))
+        covers = " ".join(text.split()).rstrip(".") + (f" ({kind})" if kind else "")
+        item.user_properties.append((_COVERS, covers))
+        _outcomes[item.nodeid] = Outcome(covers, "skipped", _UNFINISHED)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        _outcomes.pop(item.nodeid, None)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     noted = dict(report.user_properties)
     if _COVERS not in noted:
         return
-    found = _outcomes.setdefault(report.nodeid, Outcome(str(noted.pop(_COVERS))))
+    covers = str(noted.pop(_COVERS))
+    found = _outcomes.setdefault(report.nodeid, Outcome(covers, "skipped", _UNFINISHED))
     found.seconds += report.duration
     found.figures = list(noted.items())
     if report.outcome != "passed":
-        found.outcome = report.outcome
-        found.reason = _reason(report)
+        found.outcome, found.reason = report.outcome, _reason(report)
+    elif report.when == "call":
+        found.outcome, found.reason = "passed", ""
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

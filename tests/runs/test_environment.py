@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonic.runs.environment import CHECKOUT, git, peaks, versions
+from harmonic.runs.environment import CHECKOUT, git, gpu, peaks, versions
 
 
 def commit(folder: Path) -> str:
@@ -59,3 +59,11 @@ def test_gpu_memory_is_told_only_when_the_gpu_is_in_use(monkeypatch: pytest.Monk
     assert peaks()["peak_gpu_mb"] == 3.0
     cuda.is_initialized = lambda: False
     assert set(peaks()) == {"peak_rss_mb"}
+
+
+def test_the_gpu_has_a_name_once_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: False, get_device_name=lambda: "Card")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert gpu() is None
+    cuda.is_initialized = lambda: True
+    assert gpu() == "Card"
