@@ -100,6 +100,20 @@ def ended_by_time(frame: pd.DataFrame) -> list[str]:
     return sorted({f"{run.generator} on {run.dataset}" for run in cut})
 
 
+def on_gpu(frame: pd.DataFrame) -> list[str]:
+    """The finished runs on a GPU, if others had none: "smote (seeds 1, 2): NVIDIA H200"."""
+    runs = runs_of(frame)
+    done = runs[runs["status"] == "done"]
+    cards = [str(json.loads(str(text)).get("gpu") or "") for text in done["machine"]]
+    if all(cards):
+        return []
+    found: dict[tuple[str, str], set[int]] = {}
+    for run, card in zip(done.itertuples(), cards, strict=True):
+        if card:
+            found.setdefault((str(run.generator), card), set()).add(int(str(run.seed)))
+    return [f"{name} (seeds {', '.join(map(str, sorted(seeds)))}): {card}" for (name, card), seeds in found.items()]
+
+
 def machines(frame: pd.DataFrame) -> list[str]:
     """The machines of the runs, in words."""
     return sorted({_machine(json.loads(text)) for text in set(frame["machine"][frame["status"] == "done"])})

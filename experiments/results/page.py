@@ -127,6 +127,9 @@ def _summary(comparison: Comparison) -> Iterator[str]:
         if front:
             named = ", ".join(f"{one.label} ({one.utility.mean:.3f}, AUC {one.risk.mean:.3f})" for one in front)
             lines.append(f"- {escape_markdown(f'{dataset}: no method beats these in both utility and risk: {named}.')}")
+    if cards := frames.on_gpu(comparison.frame):
+        text = f"Not all runs had the same machine, so seconds cannot be compared. On a GPU: {'; '.join(cards)}."
+        lines.append(f"- {escape_markdown(text)}")
     for remark in comparison.remarks:
         lines.append(f"- {escape_markdown(remark)}")
     yield "\n".join(lines) + "\n"

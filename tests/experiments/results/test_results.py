@@ -217,3 +217,15 @@ def test_pictures_that_stand_alone_have_the_pages_colours() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "< 1 s"), (41.4, "41 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_time_in_words(seconds: float, words: str) -> None:
     assert spent_in_words(seconds) == words
+
+
+def test_runs_on_a_gpu_are_named_if_others_had_none(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    assert frames.on_gpu(frames.collect([tmp_path])) == []
+    for seed in (1, 2):
+        machine = {"cpu": "another", "cores": 16, "memory_gb": 126, "gpu": "a card"}
+        write_run(tmp_path, numbers(1, 0, seed), generator="tabsyn", seed=seed, machine=machine)
+    frame = frames.collect([tmp_path])
+    assert frames.on_gpu(frame) == ["tabsyn (seeds 1, 2): a card"]
+    assert "seconds cannot be compared. On a GPU: tabsyn (seeds 1, 2): a card." in made(frame)["README.md"]
+    assert frames.on_gpu(frame[frame["generator"] == "tabsyn"]) == []
