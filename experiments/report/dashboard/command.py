@@ -19,6 +19,7 @@ EXAMPLES = """\
 examples:
   harmonic-dashboard outputs                                     the runs of outputs, in the project that they are in
   harmonic-dashboard outputs/front --project synthetic --entity my-team
+  harmonic-dashboard outputs --picture dashboard.png             the view as a picture, for those without an account
   harmonic-dashboard outputs/report/dashboard.json               what was written before, without a network
 """
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--entity", metavar="NAME", help="the user or team (default: of the runs, or of the account)")
     options.add_argument("--name", help="of view and report (default: harmonic FOLDER)")
     options.add_argument("--to", type=Path, help="where to write (default: report/ in the first of the folders)")
+    options.add_argument("--picture", metavar="FILE", type=Path, help="also draw the view, as dashboard.png")
     return options
 
 
@@ -49,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             folder = options.to or options.outputs[0] / "report"
             found = collect(options.outputs)
-            given = {"name": name, "project": options.project, "entity": options.entity}
-            lines = publish(found, options.outputs, folder, **given)
+            lines = publish(
+                found, options.outputs, folder, name=name, project=options.project, entity=options.entity,
+                picture=options.picture,
+            )  # fmt: skip
     except HarmonicError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.report.collected import Collected
 from experiments.report.dashboard.contents import Contents, contents_of, mean_table
+from experiments.report.dashboard.picture import draw
 from experiments.report.dashboard.pushing import Pushed, is_online, push, with_entity
 from experiments.report.dashboard.specification import name_for, specification, table_name, write
 from experiments.report.dashboard.sweep_run import send, sweep_id
 from experiments.report.dashboard.target import Target, target_of
 from harmonic.shell import quoted
 
+logger = logging.getLogger(__name__)
+
 
 def publish(
     found: Collected, outputs: Sequence[Path], folder: Path, files: Sequence[Path] = (), *, name: str | None = None,
-    project: str | None = None, entity: str | None = None,
+    project: str | None = None, entity: str | None = None, picture: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """Write dashboard.json into `folder`, and send it with the tables and `files`. Returns what to tell the user.
 
-    `outputs`: the folders with the runs. Without credentials for W&B, or offline, nothing is sent, and the lines have
-    the commands that send it later. Raises ConfigError if the project is unknown, or W&B does not take the dashboard.
+    `outputs`: the folders with the runs. `picture`: a file to draw the view into. Without credentials for W&B, or
+    offline, nothing is sent, and the lines have the commands that send it later. Raises ConfigError if the project is
+    unknown, or W&B does not take the dashboard.
     """
     target = target_of(found.records, project=project, entity=entity)
     shown = contents_of(found.records, found.values)
@@ -32,12 +37,15 @@ def publish(
     )  # fmt: skip
     path = write(spec, folder)
     tables = {table_name(section): mean_table(found.values, part) for section, part in shown.sections.items()}
+    logger.info("wrote %s", path)  # before anything can fail on the way to W&B
+    if picture is not None:
+        logger.info("wrote %s", draw(spec, found.records, tables, picture))
     if not is_online():
         hint = send(files, folder, target, tables)
-        return [f"wrote {path}", *later(path, outputs, target, hint)]
+        return later(path, outputs, target, hint)
     target = with_entity(target)
     send(files, folder, target, tables)
-    return [f"wrote {path}", *told(push(spec, target))]
+    return told(push(spec, target))
 
 
 def told(pushed: Pushed) -> list[str]:

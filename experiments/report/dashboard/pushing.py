@@ -84,7 +84,7 @@ def _told(target: Target) -> Iterator[None]:
     try:
         yield
     except (wandb.Error, WandbApiFailedError, ValueError, OSError) as error:
-        fix = "check `wandb login` and the names: --entity NAME --project NAME"
+        fix = "check the network, `wandb login` and the names: --entity NAME --project NAME"
         raise ConfigError("--project", target, f"W&B did not take the dashboard ({error})", fix) from error
 
 

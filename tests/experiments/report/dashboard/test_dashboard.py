@@ -22,7 +22,7 @@ from test_tracking import records
 
 from experiments.report.collected import collect
 from experiments.report.command import main as report
-from experiments.report.dashboard import pushing, specification
+from experiments.report.dashboard import picture, pushing, specification
 from experiments.report.dashboard.command import main
 from experiments.report.dashboard.contents import SECTIONS, Contents, Quantity, contents_of, mean_table
 from experiments.report.dashboard.target import Target, target_of
@@ -328,6 +328,36 @@ def test_what_cannot_be_shown_is_one_error(
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "outputs" / "report").exists()
+
+
+def test_the_picture_has_every_section_and_panel_with_the_runs_own_numbers(tmp_path: Path) -> None:
+    found = collect([sweep(tmp_path)])
+    shown = contents_of(found.records, found.values)
+    tables = {specification.table_name(name): mean_table(found.values, part) for name, part in shown.sections.items()}
+    figure = picture.figure_of(made(tmp_path), found.records, tables)
+    assert [part.get_suptitle() for part in figure.subfigs] == [*SECTIONS, "What varied"]
+    axes = {one.get_title(loc="left"): one for one in figure.get_axes()}
+    bars = axes["MLE, r2 ↑"]
+    drawn = dict(zip([label.get_text() for label in bars.get_yticklabels()], bars.patches, strict=True))
+    assert drawn.keys() == {"real · abalone", "smote · abalone", "harmonic · abalone"}
+    assert math.isclose(drawn["smote · abalone"].get_width(), 0.61)
+    (points,) = [one for title, one in axes.items() if title.startswith("MLE, f1_macro ↑ against")]
+    offsets = [number for pair in sorted(tuple(one.get_offsets()[0]) for one in points.collections) for number in pair]
+    assert offsets == pytest.approx([0.61, 0.55, 0.66, 0.6, 0.71, 0.65])
+    deviations = axes["MLE, r2 ↑, mean ± deviation"]
+    (lines,) = deviations.collections
+    assert lines.get_segments()[0][:, 0] == pytest.approx([0.66 - 0.02 / 2**0.5, 0.66 + 0.02 / 2**0.5])  # harmonic
+    varied = axes["What varied, and what came of it"]
+    assert len(varied.lines) == 12
+    assert [label.get_text() for label in varied.get_xticklabels()][:4] == [
+        "generator",
+        "dataset",
+        "seed",
+        "generator.k",
+    ]
+    assert picture.draw(made(tmp_path), found.records, tables, tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match=r"--picture=.*d\.doc[\s\S]*dashboard\.png"):
+        picture.draw(made(tmp_path), found.records, tables, tmp_path / "d.doc")
 
 
 def test_names_from_folders_are_names_that_wandb_accepts() -> None:
