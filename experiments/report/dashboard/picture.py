@@ -54,8 +54,8 @@ def figure_of(
     runs = [record for record in records if record.is_result]
     figure = Figure(figsize=(WIDTH * IN_A_ROW, sum(HEIGHT * count + 0.4 for count in rows) + 0.5), layout="constrained")
     figure.suptitle(specification["name"], x=0.01, ha="left", fontsize=13, fontweight="bold")
-    parts = np.atleast_1d(figure.subfigures(len(sections), 1, height_ratios=rows)) if sections else []
-    for part, section, count in zip(parts, sections, rows, strict=True):
+    parts: Any = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=rows) if sections else np.empty(0)
+    for part, section, count in zip(parts.flat, sections, rows, strict=True):
         part.suptitle(section["name"], x=0.01, ha="left", fontsize=11, fontweight="bold")
         places = part.add_gridspec(count, IN_A_ROW)
         for position, panel in enumerate(section["panels"]):
@@ -72,8 +72,9 @@ def _panel(
     named = [tables[name] for name in tables if _mentions(config, name)]
     if kind == "Vega2" and named:
         metrics = list(dict.fromkeys(named[0]["metric"]))[:MOST_FACETS]
-        for inner, metric in zip(place.subgridspec(1, len(metrics)), metrics, strict=True):
-            _deviations(part.add_subplot(inner), metric, named[0][named[0]["metric"] == metric])
+        inner = place.subgridspec(1, len(metrics))
+        for position, metric in enumerate(metrics):
+            _deviations(part.add_subplot(inner[0, position]), metric, named[0][named[0]["metric"] == metric])
         return
     axes = part.add_subplot(place)
     axes.set_title(config.get("chartTitle") or "", fontsize=8, loc="left")
