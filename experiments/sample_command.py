@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmonic.errors import ConfigError, HarmonicError, unknown
+from harmonic.locks import locked
 from harmonic.shell import setting
-from harmonic.storage import key_of, storage_errors, write_json
+from harmonic.storage import key_of, replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generators.base import Generator, Sample
@@ -125,19 +126,20 @@ def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
     if conditions:
         logger.info("%s: %d of %d training rows", described(conditions), matching, len(run.splits.train))
 
-    started = time.monotonic()
-    sample, seed = _drawn(run, n, wanted, conditions, scratch)
-    seconds = time.monotonic() - started
-    about = {
-        "run": str(folder), "run_id": run.report["run_id"], "dataset": run.report["dataset"],
-        "generator": run.report["generator"], **settings, "conditions": [str(one) for one in conditions.values()],
-        "training_rows_that_satisfy": matching, "rows": len(sample.frame), "validity": sample.validity,
-        "seconds": round(seconds, 1),
-    }  # fmt: skip
-    with storage_errors(target.parent):
-        _write_rows(run, sample, seed, target)
-        write_json(target.with_suffix(".json"), about)
-    shutil.rmtree(scratch, ignore_errors=True)
+    with locked(scratch.with_name(f"{scratch.name}.lock"), f"drawing these rows for {target}"):
+        started = time.monotonic()
+        sample, seed = _drawn(run, n, wanted, conditions, scratch)
+        seconds = time.monotonic() - started
+        about = {
+            "run": str(folder), "run_id": run.report["run_id"], "dataset": run.report["dataset"],
+            "generator": run.report["generator"], **settings, "conditions": [str(one) for one in conditions.values()],
+            "training_rows_that_satisfy": matching, "rows": len(sample.frame), "validity": sample.validity,
+            "seconds": round(seconds, 1),
+        }  # fmt: skip
+        with storage_errors(target.parent):
+            _write_rows(run, sample, seed, target)
+            write_json(target.with_suffix(".json"), about)
+        shutil.rmtree(scratch, ignore_errors=True)
     return [target, target.with_suffix(".json")]
 
 
@@ -230,10 +232,9 @@ def _write_rows(run: FittedRun, sample: Sample, seed: int, target: Path) -> None
     from experiments.stages.products import released, write_csv
     from harmonic.tables.table import Table
 
-    incoming = target.with_name(f".{target.name}.incoming")
     table = Table(run.splits.schema.conform(sample.frame), run.splits.schema)
-    write_csv(released(table, run.splits, seed, after=run.rows_drawn), incoming, run.splits)
-    incoming.replace(target)
+    with replacing(target) as incoming:
+        write_csv(released(table, run.splits, seed, after=run.rows_drawn), incoming, run.splits)
 
 
 def _target(folder: Path, out: str | None, name: str) -> Path:

@@ -44,6 +44,10 @@ class OverTimeError(HarmonicError):
     """Fitting or drawing did not end within the time that it was given."""
 
 
+class LockLostError(HarmonicError):
+    """Another process took over the work, since this one stood still for too long (harmonic.locks)."""
+
+
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """The known names that are similar to `wrong`; all of them if none is."""
     known = sorted(known)

@@ -1,13 +1,13 @@
-"""Writing files for the cache and the runs: canonical and strict JSON, atomic files, locks, and clear errors."""
+"""Writing files for the cache and the runs: canonical and strict JSON, atomic files, and clear errors."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import json
-import logging
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,11 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from harmonic.errors import ConfigError
-
-logger = logging.getLogger(__name__)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -71,12 +68,28 @@ def jsonable(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write strict JSON. A reader finds the old file or the complete new one, even after a crash."""
     text = json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n"
-    incoming = path.with_name(f".{path.name}.incoming")
-    with open(incoming, "w", encoding="utf-8") as file:
+    with replacing(path) as incoming, open(incoming, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(incoming, path)
+
+
+INCOMING = ".*.incoming"
+"""What the names of unfinished files look like. A kill leaves them behind."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new name beside `path`, for a file that takes its place at the end of the block.
+
+    The name is random, so that no two processes share it, on whichever machines. After an exception the file is gone.
+    """
+    incoming = path.with_name(f".{path.name}.{secrets.token_hex(6)}.incoming")
+    try:
+        yield incoming
+        os.replace(incoming, path)
+    finally:
+        incoming.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -92,24 +105,6 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
         raise ConfigError(
             "output_dir", output_dir, str(error), fix + "write to another folder: output_dir=FOLDER"
         ) from error
-
-
-@contextmanager
-def locked(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock file at `path`. If another process holds it, log this once and wait.
-
-    The operating system owns the lock, so it is released when the process ends, even by a kill.
-    """
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("waiting: another process is %s", doing)
-        lock.acquire(poll_interval=0.2)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +69,31 @@ def test_only_the_named_errors_become_errors_about_output_dir(tmp_path: Path) ->
         tmp_path.mkdir()
     with pytest.raises(ConfigError, match="output_dir="), storage_errors(tmp_path):
         tmp_path.mkdir()
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "report.json"
+    write_json(path, {"status": "running"})
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_json(path, {"status": "done"})
+    assert json.loads(path.read_text()) == {"status": "running"}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_many_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    """As jobs on several machines do; before, they shared one temporary name."""
+    path = tmp_path / "record.json"
+
+    def write(number: int) -> None:
+        for _ in range(50):
+            write_json(path, {"number": number, "text": str(number) * 9999})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    found = json.loads(path.read_text())
+    assert found["text"] == str(found["number"]) * 9999
+    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]

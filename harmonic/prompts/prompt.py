@@ -7,13 +7,13 @@ divides that text: [characters, learnt, row, order], where `order` is a position
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harmonic.errors import DataError
+from harmonic.storage import replacing
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -78,11 +78,9 @@ def asked(prompt: str, completion: str = "", rows: Iterable[int] = ()) -> Prompt
 def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
     """Write one prompt per line, in UTF-8. The file is written completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as incoming, incoming.open("w", encoding="utf-8", newline="\n") as file:
         for prompt in prompts:
             file.write(_ENCODE(_plain(prompt)) + "\n")
-    os.replace(partial, path)
 
 
 def read_prompts(path: Path) -> list[Prompt]:

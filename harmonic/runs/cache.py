@@ -15,15 +15,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from harmonic.storage import DISK_FULL, canonical, key_of, locked, storage_errors, write_json
+from harmonic.locks import Held, locked, locked_if_free
+from harmonic.storage import DISK_FULL, INCOMING, canonical, key_of, storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,24 +72,23 @@ class Cache:
         `build(folder)` works in `<key>.partial/`. After a killed or failed build the folder stays, and the next build
         continues from it. Exceptions of `build` are passed on; only a full disk becomes a ConfigError. Its facts must
         be JSON values (NaN becomes None), and are part of the entry. force: build in an empty folder and replace the
-        entry; if another process finishes one after this call began, that one is used.
+        entry; if another process finishes one while this call waits for it, that one is used.
 
         Reading an entry checks the size of every file, and its SHA-256 up to HASH_LIMIT. A damaged entry is renamed to
         `<key>.damaged-<n>`, with a warning, and built again. If several processes need the same key, one builds and the
         others wait. Raises ConfigError if the output folder is not writable.
         """
-        called = datetime.now(UTC)
         key = key_of(inputs)
         folder = self.root / stage / key
-        if not force and (entry := self._sound(folder)):
-            return entry
+        before = self._sound(folder)
+        if before and not force:
+            return before
         with storage_errors(self.output_dir):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
-            if entry := self._sound(folder, set_aside=True):
-                if not force or datetime.fromisoformat(entry.created) > called:
-                    return entry
-            return self._build(folder, inputs, build, force)
+        with self._locked(folder) as held:
+            if (entry := self._sound(folder, set_aside=True)) and not (force and entry == before):
+                return entry
+            return self._build(folder, inputs, build, force, held)
 
     def partial(self, stage: str, inputs: dict[str, Any]) -> Path:
         """Where the entry for these inputs is built, for processes that help the one that computes it."""
@@ -98,30 +96,34 @@ class Cache:
         return folder.with_name(folder.name + ".partial")
 
     @contextmanager
-    def _locked(self, folder: Path) -> Iterator[None]:
-        path = folder.with_name(folder.name + ".lock")
-        with storage_errors(self.output_dir):
-            path.touch()
-        with locked(path, f"computing stage {folder.parent.name!r} (key {folder.name})"):
-            yield
+    def _locked(self, folder: Path) -> Iterator[Held]:
+        doing = f"computing stage {folder.parent.name!r} (key {folder.name})"
+        with ExitStack() as stack:
+            with storage_errors(self.output_dir):
+                held = stack.enter_context(locked(folder.with_name(folder.name + ".lock"), doing))
+            yield held
 
-    def _build(self, folder: Path, inputs: dict[str, Any], build: Build, force: bool) -> Entry:
+    def _build(self, folder: Path, inputs: dict[str, Any], build: Build, force: bool, held: Held) -> Entry:
         partial = self.partial(folder.parent.name, inputs)
         with storage_errors(self.output_dir):
             if force:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(exist_ok=True)
-            (partial / "entry.json").unlink(missing_ok=True)  # from a build that was killed just before the last step
+            # From a build that was killed just before the last step, and while it wrote a file.
+            for left in (partial / "entry.json", *partial.rglob(INCOMING)):
+                left.unlink(missing_ok=True)
         started, processor = time.perf_counter(), time.process_time()
         with storage_errors(self.output_dir, only=DISK_FULL):
             facts = build(partial) or {}
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         with storage_errors(self.output_dir):
+            held.check()
             files = {str(path.relative_to(partial)): _describe(path) for path in _files(partial)}
             content = {"stage": folder.parent.name, "key": folder.name, "inputs": inputs, "seconds": seconds,
                        "processor_seconds": processor, "created": datetime.now(UTC).isoformat(), "facts": facts,
                        "files": files}  # fmt: skip
             write_json(partial / "entry.json", content)
+            held.check()
             replaced = folder.with_name(f"{folder.name}.replaced")
             if folder.exists():  # a folder cannot be renamed onto one that is not empty
                 shutil.rmtree(replaced, ignore_errors=True)
@@ -193,12 +195,10 @@ class Cache:
         for path in sorted(self.root.glob("*/*")):
             key, _, suffix = path.name.partition(".")
             if path.is_dir() and (key not in keep or suffix.startswith(("damaged", "replaced"))):
-                try:
-                    with FileLock(path.with_name(f"{key}.lock"), timeout=0):
+                with locked_if_free(path.with_name(f"{key}.lock")) as held:
+                    if held:
                         shutil.rmtree(path)
-                except Timeout:
-                    continue
-                gone.append(path)
+                        gone.append(path)
         return gone
 
 

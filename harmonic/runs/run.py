@@ -19,15 +19,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, HarmonicError
+from harmonic.locks import Held, locked
 from harmonic.runs.cache import Build, Cache, Entry
 from harmonic.runs.done_file import finished, mark_done, outdated
 from harmonic.runs.environment import git, gpu, machine, peaks, reset_peaks, versions
 from harmonic.runs.identity import identity
-from harmonic.storage import jsonable, key_of, link_or_copy, locked, remove, storage_errors, write_json
+from harmonic.storage import INCOMING, jsonable, key_of, link_or_copy, remove, storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Run:
     report: dict[str, Any] = field(default_factory=dict)
     _at: str = "start"
     _placed: set[str] = field(default_factory=set)
+    _lock: Held | None = None
     _held: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
@@ -89,9 +92,8 @@ class Run:
         with storage_errors(run.output_dir):
             for folder in (run.folder, run.cache.root):
                 folder.mkdir(parents=True, exist_ok=True)
-                probe = folder / f".probe-{os.getpid()}"
-                probe.write_text("writable")
-                probe.unlink()
+                with NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:  # a random name, of this process alone
+                    probe.write(b"writable")
             free = shutil.disk_usage(run.folder).free / 2**20
         if free < MINIMUM_FREE_MB:
             problem = f"only {free:.0f} MB are free there; a run needs at least {MINIMUM_FREE_MB} MB"
@@ -126,9 +128,9 @@ class Run:
         """Lock the folder for this process, waiting for another one if needed; begin the report."""
         with ExitStack() as stack:
             with storage_errors(self.output_dir):
-                (self.folder / ".lock").touch()
-                stack.enter_context(locked(self.folder / ".lock", f"at the run {self.folder}"))
-                (self.folder / "DONE").unlink(missing_ok=True)
+                self._lock = stack.enter_context(locked(self.folder / ".lock", f"at the run {self.folder}"))
+                for left in (self.folder / "DONE", *self.folder.glob(INCOMING)):
+                    left.unlink(missing_ok=True)
             self._begin()
             self._held = stack.pop_all()
         return self
@@ -155,9 +157,11 @@ class Run:
                 "traceback": "".join(traceback.format_exception(error)),
             }  # fmt: skip
             try:
-                (self.folder / "DONE").unlink(missing_ok=True)
+                self._check_lock()
+                with storage_errors(self.output_dir):
+                    (self.folder / "DONE").unlink(missing_ok=True)
                 self._write()
-            except ConfigError as second:  # it must not replace the first error
+            except HarmonicError as second:  # it must not replace the first error
                 logger.error("the failure could not be recorded in %s: %s", self.folder, second)
 
     def stage(self, name: str, inputs: dict[str, Any], build: Build) -> Entry:
@@ -255,8 +259,13 @@ class Run:
         self._observe_memory()
         if name := gpu():  # not known before a stage uses it
             self.report["machine"]["gpu"] = name
+        self._check_lock()
         with storage_errors(self.output_dir):
             write_json(self.folder / "report.json", self.report)
+
+    def _check_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback
 
 from harmonic.progress import History
+from harmonic.storage import replacing, write_json
 from harmonic.tuning.examples import IGNORED, Encoded
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Minutes(TrainerCallback):
             # The slowest process decides: all must take the same number of steps.
             self.trainer.total_steps = min(int(self.trainer.accelerator.gather(wanted).min()), state.max_steps)
             if state.is_world_process_zero:
-                self.file.write_text(json.dumps(self.trainer.total_steps))
+                write_json(self.file, self.trainer.total_steps)
         if state.global_step >= self.trainer.total_steps:
             control.should_training_stop = True
 
@@ -90,7 +91,8 @@ class Validation(TrainerCallback):
             control.should_training_stop = True
         if state.is_world_process_zero:
             self.best.mkdir(parents=True, exist_ok=True)
-            self.losses.write_text(json.dumps(self.points))
+            with replacing(self.losses) as incoming:  # a kill in the middle must leave the losses before
+                incoming.write_text(json.dumps(self.points))
 
     @property
     def lowest(self) -> float:

@@ -49,3 +49,18 @@ def test_more_rows_than_wanted_are_cut(tmp_path: Path) -> None:
     found = collector(tmp_path, n=1)
     found.batch("first", range(6), batch)
     assert found.complete and found.frame(["age"])["age"].tolist() == [1]
+
+
+@pytest.mark.parametrize("torn", [b'{"name": "second", "as', b"\0\0\0\0\n", b"7\n", b'{"name": "second"\n', b"\xff\n"])
+def test_what_cannot_be_read_of_the_log_is_drawn_again_with_all_after_it(torn: bytes, tmp_path: Path) -> None:
+    """A kill cuts the last line off; a power cut may leave zeros in the middle of the file."""
+    first = collector(tmp_path)
+    first.batch("first", range(6), batch)
+    path = tmp_path / "progress.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn + b'{"name": "third", "asked": [0], "brought": {}}\n')
+    again = collector(tmp_path)
+    assert again.logged("first", range(6)) is not None and again.logged("third", [0]) is None
+    assert path.read_bytes() == whole
+    again.batch("second", range(6), batch)
+    assert collector(tmp_path).logged("second", range(6)) is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ import psutil
 import pytest
 from whole_runs import harmonic
 
+from experiments import sample_command
 from experiments.sample_command import SampleSettings, main, read_settings, sample_again
 from harmonic.decoding.decoder import Decoder
 from harmonic.errors import ConfigError, SamplingError
@@ -108,6 +111,27 @@ def test_a_generator_that_knows_no_conditions_draws_until_enough_rows_satisfy(re
     assert validity["answers"] == pytest.approx(validity["rejected/condition"] + validity["raw"] * validity["answers"])
     with pytest.raises(SamplingError, match=r"Outcome = '1'.* of 9 drawn"):
         sample_again(resampled, read_settings([*ASKED, "budget=9"]))
+
+
+def test_two_that_draw_the_same_rows_take_turns(resampled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share a folder of finished batches; before, one removed it while the other drew."""
+    at_once, most = 0, 0
+    drawn = sample_command._drawn
+
+    def counted(*given: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.3)
+        try:
+            return drawn(*given)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(sample_command, "_drawn", counted)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(sample_again, [resampled] * 2, [SampleSettings(seed=5)] * 2)
+    assert most == 1 and first == second and len(pd.read_csv(first[0])) == 6
 
 
 def test_seeds_give_other_rows_than_each_other_and_the_run(resampled: Path) -> None:

@@ -349,3 +349,22 @@ def test_entry_json_tells_stage_inputs_and_files(cache: Cache) -> None:
     file = content["files"]["part/rows.csv"]
     assert file["size"] == 3
     assert file["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_force_does_not_look_at_the_clock(cache: Cache) -> None:
+    """An entry from a machine whose clock is ahead, or from before the clock was put back, is computed again."""
+    entry = cache.compute("fit", {}, rows("old"))
+    about = json.loads((entry.path / "entry.json").read_text())
+    about["created"] = "2999-01-01T00:00:00+00:00"
+    (entry.path / "entry.json").write_text(json.dumps(about))
+    forced = cache.compute("fit", {}, rows("new"), force=True)
+    assert not forced.cached and (forced.path / "part" / "rows.csv").read_text() == "new"
+
+
+def test_unfinished_files_of_a_killed_build_are_no_part_of_the_entry(cache: Cache) -> None:
+    partial = cache.partial("fit", {})
+    partial.mkdir(parents=True)
+    for name in (".entry.json.00c0ffee.incoming", ".train.jsonl.00c0ffee.incoming"):
+        (partial / name).write_text("half")
+    entry = cache.compute("fit", {}, rows("abc"))
+    assert sorted(path.name for path in entry.path.iterdir()) == ["entry.json", "part"]

@@ -410,3 +410,11 @@ def test_a_run_imports_no_heavy_package(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert output.splitlines()[-1] == "[]"
+
+
+def test_unfinished_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    left = run.folder / ".report.json.00c0ffee.incoming"
+    left.write_text("half")
+    with run:
+        assert not left.exists()

@@ -182,6 +182,26 @@ def test_a_killed_run_takes_its_looks_up_again(tmp_path: Path) -> None:
     assert digest(tmp_path / "broken") == digest(tmp_path / "whole")
 
 
+def test_losses_that_are_torn_while_they_are_written_do_not_hinder_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.write_text
+
+    def torn(path: Path, text: str, **given: Any) -> int:
+        if "losses.json" in path.name and len(json.loads(text)) == 3:
+            whole(path, text[: len(text) // 2])
+            raise KeyboardInterrupt
+        return whole(path, text, **given)
+
+    told = EXAMPLES[:5]
+    run(tmp_path / "whole", told, checkpoint_every=5)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_text", torn)
+        run(tmp_path / "broken", told, checkpoint_every=5)
+    run(tmp_path / "broken", told, checkpoint_every=5)
+    assert digest(tmp_path / "broken") == digest(tmp_path / "whole")
+
+
 def test_a_narrow_vocabulary_tells_the_same_losses_over_the_tokens_that_are_left(tmp_path: Path) -> None:
     told = EXAMPLES[:6]
     facts = run(tmp_path, told, vocabulary="occurring")
