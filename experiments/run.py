@@ -25,6 +25,7 @@ from experiments.configuration.checking import PARTS, check_folder
 from experiments.configuration.hydra_errors import check_words, plain_errors, resolved
 from experiments.sweeps.devices import claim_gpu
 from experiments.sweeps.grid import data_read, file_key, ground, key_for, number_of
+from experiments.sweeps.lost_jobs import stopped_by_signals
 from experiments.sweeps.records import concluded, recorded
 from experiments.sweeps.search import objective
 from harmonic.errors import ConfigError, HarmonicError
@@ -78,7 +79,7 @@ def job(config: DictConfig) -> float | None:
 def _sweep_job(config: DictConfig, choices: dict[str, str | None], context: Any) -> float | None:
     """Run one job of a sweep and record how it ended."""
     overrides = _words(context)
-    with recorded(Path(context.sweep.dir), number_of(context), overrides) as record:
+    with recorded(Path(context.sweep.dir), number_of(context), overrides) as record, stopped_by_signals():
         if not (config.force or config.dry_run):  # without a key no later sweep leaves the job out
             record["key"] = key_for(overrides, ground(context))
         claim_gpu()

@@ -52,6 +52,7 @@ KNOWS_HYDRA = {
         "stages/keys",
         "sweeps/endings",
         "sweeps/grid",
+        "sweeps/lost_jobs",
         "sweeps/records",
         "sweeps/search",
     )

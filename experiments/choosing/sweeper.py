@@ -25,6 +25,7 @@ from experiments.choosing.choice import Candidate, Choice, candidate, decide, me
 from experiments.choosing.shares import SHARE, allowance, choosing_split
 from experiments.choosing.telling import judged, page, table_of, verdict
 from experiments.configuration.hydra_errors import resolved
+from experiments.sweeps.lost_jobs import launch_all
 from harmonic.errors import ConfigError
 from harmonic.shell import quoted
 from harmonic.storage import write_json
@@ -132,8 +133,9 @@ class Choose(Sweeper):
         """The record of the job with these words; a failed one gets the status "aside" unless it is `needed`."""
         number, self._count = self._count, self._count + 1
         assert self.config is not None
-        self._launcher.launch([words], initial_job_idx=number)
-        path = Path(self.config.hydra.sweep.dir) / "jobs" / f"{number}.json"
+        folder = Path(self.config.hydra.sweep.dir)
+        launch_all(self._launcher, {number: words}, number, folder)
+        path = folder / "jobs" / f"{number}.json"
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if record["status"] == "failed" and not needed:
             write_json(path, {**record, "status": "aside"})

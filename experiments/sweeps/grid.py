@@ -29,6 +29,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.stages.keys import configured_versions
+from experiments.sweeps.lost_jobs import launch_all
 from harmonic.runs.done_file import finished
 from harmonic.storage import key_of, write_json
 
@@ -69,13 +70,12 @@ class Grid(Sweeper):
         for number, record in done.items():
             logger.info("\t#%d : %s : done already, %s", number, " ".join(record["overrides"]), record["run"])
             write_json(folder / "jobs" / f"{number}.json", record)
-        left = [[*job, f"hydra.job.name={number}"] for number, job in enumerate(jobs) if number not in done]
+        left = {number: [*job, f"hydra.job.name={number}"] for number, job in enumerate(jobs) if number not in done}
         size = self.max_batch_size or max(1, len(left))
         for start in range(0, len(left), size):
-            batch = left[start : start + size]
-            self.validate_batch_is_legal(batch)
-            for job in self._launcher.launch(batch, initial_job_idx=start):
-                _ = job.return_value  # raises what the job raised
+            batch = dict(list(left.items())[start : start + size])
+            self.validate_batch_is_legal(list(batch.values()))
+            launch_all(self._launcher, batch, start, folder)
 
 
 def number_of(context: Any) -> int:

@@ -22,6 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from experiments.sweeps.lost_jobs import launch_each
 from harmonic.errors import ConfigError, unknown
 from harmonic.randomness import derive
 from harmonic.shell import quoted
@@ -67,7 +68,7 @@ class Search(Sweeper):
                 break
             trials = [study.ask(space) for _ in range(min(self.n_jobs, left))]
             jobs = [[*fixed, *(f"{key}={_text(value)}" for key, value in trial.params.items())] for trial in trials]
-            for trial, job in zip(trials, self._launcher.launch(jobs, trials[0].number), strict=True):
+            for trial, job in zip(trials, launch_each(self._launcher, jobs, trials[0].number), strict=True):
                 value = _value(job)
                 state = optuna.trial.TrialState.FAIL if value is None else None
                 study.tell(trial, value, state)
