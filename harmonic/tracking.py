@@ -24,7 +24,7 @@ from harmonic.runs.environment import git, versions
 from harmonic.runs.run import Run
 from harmonic.settings import Natural, Positive
 from harmonic.tables.reading.dialect_search import read_text
-from harmonic.wandb_session import agent_run, has_credentials, own_folders, tracked_id
+from harmonic.wandb_session import agent_run, forget_service, has_credentials, own_folders, tracked_id
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,11 @@ class WandbTracker(Tracker):
         with self._forgiving("could not start, this run is not tracked"), own_folders(run.output_dir):
             hooks = sys.exit, sys.excepthook
             try:
-                self._run = self._open(run, mode)
+                try:
+                    self._run = self._open(run, mode)
+                except Exception:
+                    forget_service()  # it may have been killed since this process started it
+                    self._run = self._open(run, mode)
             finally:
                 # W&B wraps these to learn the exit code, and never restores them; `finish` passes the code.
                 sys.exit, sys.excepthook = hooks
@@ -194,7 +198,7 @@ class WandbTracker(Tracker):
                     self._warn("no credentials: run `wandb login`, or set WANDB_API_KEY; this run is kept offline")
             except Exception as error:  # W&B's own classes and many others
                 self._warn("cannot be used online, this run is kept offline", error)
-                wandb.teardown()  # its service keeps the run id
+                forget_service()  # it keeps the run id
                 wandb.setup(settings=wandb.Settings(silent=True))
         self._pending = True
         return self._init(wandb, run, "offline")

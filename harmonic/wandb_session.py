@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ def tracked_id(folder: Path, run_id: str) -> str:
         own = agent or f"{run_id}-{key_of({'folder': str(folder.absolute())})[:6]}"
         kept.write_text(f"{own}\n", encoding="utf-8")
     return agent or own
+
+
+def forget_service() -> None:
+    """Let W&B start a new service process for the next run of this one."""
+    with suppress(Exception):  # a service that was killed cannot be told to end
+        import wandb
+
+        wandb.teardown()
 
 
 def has_credentials(wandb: Any) -> bool:

@@ -406,6 +406,46 @@ def test_whatever_fails_in_wandb_is_one_warning(
     assert "RuntimeError: broken" in warning
 
 
+KILLED_SERVICE = """
+import json, logging, sys, time
+from pathlib import Path
+import psutil
+from harmonic.runs.run import Run
+from harmonic.tracking import WandbTracker
+logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stdout)
+tracker = WandbTracker(mode="offline")
+for seed in range(3):
+    run = Run.open({"seed": seed}, Path(sys.argv[1]), "main", "german", "harmonic", seed)
+    tracker.start(run)
+    services = [one for one in psutil.Process().children(recursive=True) if "wandb-core" in one.name()]
+    assert services
+    try:
+        with run:
+            for service in services if seed == 1 else []:
+                service.kill()
+                service.wait()
+            for step in range(20):
+                tracker.log({"train/loss": 1.5}, step=step)
+            run.finish({"nrs": 0.25})
+    finally:
+        tracker.finish(run)
+    print(json.dumps([run.is_done, run.run_id]), flush=True)
+"""
+
+
+def test_a_service_that_is_killed_takes_no_run_with_it_and_the_next_run_is_tracked(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED_SERVICE, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    lines = done.stdout.splitlines()
+    (warning,) = [line for line in lines if line.startswith("WARNING")]
+    assert "W&B could not log" in warning
+    ended = [json.loads(line) for line in lines if line.startswith("[")]
+    assert [well for well, _ in ended] == [True] * 3
+    for _, run_id in (ended[0], ended[2]):
+        (file,) = (tmp_path / "wandb").glob(f"offline-run-*-{run_id}*/*.wandb")
+        assert records(file.parent)["exit"][0].exit_code == 0
+
+
 def test_without_the_package_the_run_is_untracked_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

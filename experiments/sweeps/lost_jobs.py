@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from experiments.sweeps.slurm_jobs import await_job
 from harmonic.storage import write_json
 
 
@@ -66,7 +67,14 @@ def _alone(plugin: str) -> Iterator[None]:
     if plugin.startswith("hydra_plugins.hydra_submitit_launcher"):
         from submitit.core.core import Job
 
-        with _replaced(Job, "results", kept(Job.results, as_list=True)):
+        results = Job.results
+
+        def waited(job: Any) -> Any:
+            if type(job).__name__ == "SlurmJob":
+                await_job(job)
+            return results(job)
+
+        with _replaced(Job, "results", kept(waited, as_list=True)):
             yield
     elif plugin.startswith("hydra_plugins.hydra_ray_launcher"):
         from hydra_plugins.hydra_ray_launcher import _core  # type: ignore[import-not-found,unused-ignore]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
+from experiments.sweeps import slurm_jobs
 from experiments.sweeps.lost_jobs import StoppedFromOutside, launch_all, stopped_by_signals
 
 
@@ -142,3 +143,35 @@ def test_a_job_that_is_queued_again_leaves_as_it_would() -> None:
 
     with pytest.raises(SystemExit):
         signalled(requeued)
+
+
+class Queued:
+    """A job of Slurm as submitit shows it: it ends after so many looks at the queue."""
+
+    job_id, state = "3_2", "UNKNOWN"
+
+    def __init__(self, queue: Path, ends: bool) -> None:
+        self.queue, self.ends = queue, ends
+
+    def done(self, force_check: bool = False) -> bool:
+        return self.ends and self.queue.exists() and len(self.queue.read_text().splitlines()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"), [("echo 3_2", True), ("exit 1", True), ("true", False), ("echo Invalid job id specified >&2; exit 1", False)]
+)
+def test_a_job_that_is_in_no_queue_and_in_no_account_is_not_waited_for(
+    answer: str, ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task of an array that was cancelled before it began; one that waits, or a Slurm that is busy, is waited for."""
+    asked = tmp_path / "asked"
+    (tmp_path / "squeue").write_text(f'#!/bin/sh\necho "$@" >> {asked}\n{answer}\n')
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm_jobs, "PAUSE", 0.0)
+    if ends:
+        slurm_jobs.await_job(Queued(asked, ends))
+        assert len(asked.read_text().splitlines()) == 5
+    else:
+        with pytest.raises(slurm_jobs.ForgottenError, match="3_2 is neither in Slurm's queue"):
+            slurm_jobs.await_job(Queued(asked, ends))
