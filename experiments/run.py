@@ -160,10 +160,31 @@ def carry_out(pipeline: Pipeline, *, show_finished: bool = True) -> bool:
         print(f"run: {pipeline.run.folder}", flush=True)
 
 
+class _RunLog(logging.FileHandler):
+    """A file that may stop taking lines, on a full disk; `logging` would print a traceback for each line."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            print(f"{self.baseFilename} is not complete: {error}", file=sys.stderr)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # of lines that are not written yet
+            if not self._told:
+                print(f"{self.baseFilename} is not complete: {error}", file=sys.stderr)
+
+
 @contextmanager
 def run_log(folder: Path) -> Iterator[None]:
     """Within this block, log lines also go to run.log in the folder."""
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler = _RunLog(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     try:

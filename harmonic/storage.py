@@ -16,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from harmonic.errors import ConfigError
+from harmonic.errors import ConfigError, HarmonicError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_REFUSES = (*DISK_FULL, errno.EROFS)
+"""Errors that come from writing alone. EROFS: the disk became read-only, as Linux makes a damaged one."""
+NEARLY_NOTHING = 2**20
+"""In bytes. With less free space, an error of a library that writes means that the disk is full."""
 
 
 def canonical(inputs: dict[str, Any]) -> str:
@@ -105,6 +109,20 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
         raise ConfigError(
             "output_dir", output_dir, str(error), fix + "write to another folder: output_dir=FOLDER"
         ) from error
+
+
+@contextmanager
+def full_disk_named(output_dir: Path) -> Iterator[None]:
+    """Turn errors of libraries that could not write to a full disk (torch, safetensors) into an OSError that says so."""
+    try:
+        yield
+    except (HarmonicError, OSError):
+        raise
+    except Exception as error:
+        if shutil.disk_usage(output_dir).free > NEARLY_NOTHING and "No space left" not in str(error):
+            raise
+        problem = f"{os.strerror(errno.ENOSPC)} ({type(error).__name__}: {error})"
+        raise OSError(errno.ENOSPC, problem, str(output_dir)) from error
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

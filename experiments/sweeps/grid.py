@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.stages.keys import configured_versions
 from experiments.sweeps.lost_jobs import launch_all
 from harmonic.runs.done_file import finished
-from harmonic.storage import key_of, write_json
+from harmonic.storage import key_of, storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +61,17 @@ class Grid(Sweeper):
 
         assert self.config is not None and self.hydra_context is not None
         folder = Path(self.config.hydra.sweep.dir)
-        (folder / "jobs").mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        with storage_errors(Path(self.config.output_dir)):
+            (folder / "jobs").mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(self.config, folder / "multirun.yaml")
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         words = [*(f"{key}={value}" for key, value in (self.params or {}).items()), *arguments]
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(words), None)
         done = find_done(jobs, self.config.hydra, folder.parent)
         for number, record in done.items():
             logger.info("\t#%d : %s : done already, %s", number, " ".join(record["overrides"]), record["run"])
-            write_json(folder / "jobs" / f"{number}.json", record)
+            with storage_errors(Path(self.config.output_dir)):
+                write_json(folder / "jobs" / f"{number}.json", record)
         left = {number: [*job, f"hydra.job.name={number}"] for number, job in enumerate(jobs) if number not in done}
         size = self.max_batch_size or max(1, len(left))
         for start in range(0, len(left), size):

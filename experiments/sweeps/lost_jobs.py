@@ -17,7 +17,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from experiments.sweeps.slurm_jobs import await_job
-from harmonic.storage import write_json
+from harmonic.storage import storage_errors, write_json
 
 
 def launch_all(launcher: Any, jobs: dict[int, list[str]], first: int, folder: Path) -> None:
@@ -111,7 +111,8 @@ def _note(path: Path, number: int, words: list[str], reason: Any) -> None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["status"] not in ("running", "interrupted"):
             return
-    write_json(path, record | {"error": f"{type(reason).__name__}: {reason}"})
+    with storage_errors(path.parents[1]):
+        write_json(path, record | {"error": f"{type(reason).__name__}: {reason}"})
 
 
 class StoppedFromOutside(BaseException):

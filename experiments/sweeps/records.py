@@ -21,7 +21,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from harmonic.errors import HarmonicError
-from harmonic.storage import write_json
+from harmonic.storage import storage_errors, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,10 @@ def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[s
     experiments.sweeps.grid), and "skipped" (whether it was finished before).
     """
     path = folder / "jobs" / f"{number}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"number": number, "overrides": overrides, "status": "running"}
-    write_json(path, record)
+    with storage_errors(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, record)
     try:
         yield record
         record["status"] = "skipped" if record.pop("skipped", False) else "done"
@@ -61,7 +62,10 @@ def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[s
         record["status"] = "interrupted"
         raise
     finally:
-        write_json(path, record)
+        try:
+            write_json(path, record)
+        except OSError as error:  # it must not replace an error of the job
+            logger.error("the end of job %d could not be recorded: %s", number, error)
 
 
 def concluded(work: Callable[[], Any]) -> None:

@@ -12,20 +12,20 @@ from typing import Any
 
 PAUSE = 10.0
 """Seconds between two looks at the queue."""
-ABSENT = 3
-"""A job that is in no queue in so many looks has ended; its result may reach a shared folder a little later."""
+ABSENT = 9
+"""A job that is in no queue in so many looks has ended; its result may reach a shared folder up to a minute later."""
 
 
 class ForgottenError(Exception):
-    """A job that is neither in the queue nor in the accounting of Slurm."""
+    """A job that is not in the queue of Slurm, and of which its accounting does not say how it ended."""
 
 
 def await_job(job: Any) -> None:
     """Wait until submitit's job has ended. Raises ForgottenError."""
     absent, looked = 0, time.monotonic()
     while not job.done(force_check=absent > 0):
-        if absent >= ABSENT and job.state.upper() == "UNKNOWN":
-            raise ForgottenError(f"job {job.job_id} is neither in Slurm's queue nor in its accounting: CANCELLED unbegun?")
+        if absent >= ABSENT:  # what submitit last heard of it may be that it is pending
+            raise ForgottenError(f"Slurm's queue and accounting have forgotten job {job.job_id}: CANCELLED before it began?")
         time.sleep(1)
         if time.monotonic() - looked >= PAUSE:
             absent, looked = (absent + 1 if _is_gone(job.job_id) else 0), time.monotonic()

@@ -22,7 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from harmonic.locks import Held, locked, locked_if_free
-from harmonic.storage import DISK_FULL, INCOMING, canonical, key_of, storage_errors, write_json
+from harmonic.storage import (
+    DISK_REFUSES,
+    INCOMING,
+    canonical,
+    full_disk_named,
+    key_of,
+    storage_errors,
+    write_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +78,7 @@ class Cache:
         """The entry for these inputs: a finished and intact one, or one that is built now.
 
         `build(folder)` works in `<key>.partial/`. After a killed or failed build the folder stays, and the next build
-        continues from it. Exceptions of `build` are passed on; only a full disk becomes a ConfigError. Its facts must
+        continues from it. Exceptions of `build` are passed on; only a disk that is full or read-only becomes a ConfigError. Its facts must
         be JSON values (NaN becomes None), and are part of the entry. force: build in an empty folder and replace the
         entry; if another process finishes one while this call waits for it, that one is used.
 
@@ -113,7 +121,7 @@ class Cache:
             for left in (partial / "entry.json", *partial.rglob(INCOMING)):
                 left.unlink(missing_ok=True)
         started, processor = time.perf_counter(), time.process_time()
-        with storage_errors(self.output_dir, only=DISK_FULL):
+        with storage_errors(self.output_dir, only=DISK_REFUSES), full_disk_named(self.output_dir):
             facts = build(partial) or {}
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         with storage_errors(self.output_dir):

@@ -148,7 +148,7 @@ def test_a_job_that_is_queued_again_leaves_as_it_would() -> None:
 class Queued:
     """A job of Slurm as submitit shows it: it ends after so many looks at the queue."""
 
-    job_id, state = "3_2", "UNKNOWN"
+    job_id = "3_2"
 
     def __init__(self, queue: Path, ends: bool) -> None:
         self.queue, self.ends = queue, ends
@@ -173,5 +173,5 @@ def test_a_job_that_is_in_no_queue_and_in_no_account_is_not_waited_for(
         slurm_jobs.await_job(Queued(asked, ends))
         assert len(asked.read_text().splitlines()) == 5
     else:
-        with pytest.raises(slurm_jobs.ForgottenError, match="3_2 is neither in Slurm's queue"):
+        with pytest.raises(slurm_jobs.ForgottenError, match="forgotten job 3_2"):
             slurm_jobs.await_job(Queued(asked, ends))

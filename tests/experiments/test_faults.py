@@ -1,0 +1,175 @@
+"""Disks that fill up or turn read-only in the middle, and clocks that jump: what is said, and how the next start goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from whole_runs import ROOT, apart, environment
+
+from experiments.run import run_log
+from experiments.sweeps.records import recorded
+from harmonic.errors import ConfigError
+from harmonic.runs.cache import Cache
+
+
+def test_an_error_of_a_library_on_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch and safetensors have errors of their own for it."""
+
+    def failing(folder: Path) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed")
+
+    with pytest.raises(RuntimeError):
+        Cache(tmp_path).compute("fit", {}, failing)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(ConfigError, match=r"output_dir=.*No space left.*PytorchStreamWriter.*\n  fix: free some space"):
+        Cache(tmp_path).compute("fit", {}, failing)
+
+
+def test_a_disk_that_turns_read_only_is_told_as_such(tmp_path: Path) -> None:
+    def failing(folder: Path) -> None:
+        raise OSError(30, os.strerror(30), str(folder / "rows.csv"))
+
+    with pytest.raises(ConfigError, match=r"output_dir=.*Read-only file system.*\n  fix: make the folder writable"):
+        Cache(tmp_path).compute("fit", {}, failing)
+
+
+def test_a_log_that_takes_no_more_lines_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    (tmp_path / "run.log").symlink_to("/dev/full")
+    with run_log(tmp_path):
+        for _ in range(3):
+            logging.getLogger("harmonic").error("a line")
+    printed = capsys.readouterr().err
+    assert printed.count("run.log is not complete: [Errno 28]") == 1 and "Traceback" not in printed
+
+
+def test_a_record_that_cannot_be_written_is_an_error_about_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"output_dir=.*\n  fix: "), recorded(tmp_path, 0, ["seed=0"]):
+        pytest.fail("a job that cannot be recorded must not begin")
+
+
+def test_the_end_of_a_job_that_cannot_be_recorded_does_not_replace_its_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt), recorded(tmp_path, 0, ["seed=0"]):
+        shutil.rmtree(tmp_path / "jobs")
+        raise KeyboardInterrupt
+    assert "the end of job 0 could not be recorded" in caplog.text
+
+
+# ---- whole runs, on a disk of their own
+
+WORDS = ["generator=harmonic", "seed=0", "evaluator=fidelity"]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system in memory."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=260m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system (root)")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The rows of the run."""
+    output = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, check=True)
+    return rows(output)
+
+
+def rows(output: Path) -> bytes:
+    (found,) = output.glob("runs/*/*/*/synthetic.csv")
+    assert (found.parent / "DONE").is_file()
+    return found.read_bytes()
+
+
+def disturbed(output: Path, disturb: Callable[[], None], **variables: str) -> tuple[int, str]:
+    """Start the run, and disturb it once its prompts are done. Returns its exit code and what it said."""
+    began = subprocess.Popen(
+        apart(output, *WORDS), cwd=ROOT, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    while began.poll() is None and "prompts" not in _stages(output):
+        time.sleep(0.05)
+    assert began.poll() is None, began.communicate()[0]
+    disturb()
+    said, _ = began.communicate(timeout=900)
+    return began.returncode, said
+
+
+def _stages(output: Path) -> dict[str, Any]:
+    for path in output.glob("runs/*/*/*/report.json"):
+        return dict(json.loads(path.read_text())["stages"])
+    return {}
+
+
+def resumed(output: Path) -> str:
+    done = subprocess.run(apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_stops_the_run_and_the_next_start_goes_on(disk: Path, undisturbed: bytes) -> None:
+    def fill() -> None:
+        with pytest.raises(OSError, match="No space left"), open(disk / "filler", "wb") as file:
+            while True:
+                file.write(bytes(2**16))
+                file.flush()
+
+    code, said = disturbed(disk / "out", fill)
+    assert code == 1 and "output_dir=" in said and "No space left on device" in said, said
+    assert "fix: free some space there" in said and "Traceback" not in said
+    (disk / "filler").unlink()
+    assert "prompts: cached" in resumed(disk / "out")
+    assert rows(disk / "out") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_disk_that_turns_read_only_stops_the_run_and_the_next_start_goes_on(disk: Path, undisturbed: bytes) -> None:
+    def remounted(how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+    code, said = disturbed(disk / "out", lambda: remounted("ro"))
+    assert code == 1 and "output_dir=" in said and "Read-only file system" in said, said
+    assert "fix: make the folder writable" in said and "Traceback" not in said
+    remounted("rw")
+    assert "prompts: cached" in resumed(disk / "out")
+    assert rows(disk / "out") == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jump", ["-3d", "+400d"])
+def test_a_clock_that_jumps_changes_nothing(jump: str, tmp_path: Path, undisturbed: bytes) -> None:
+    library = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+    if library is None:
+        pytest.skip("needs libfaketime (apt-get install libfaketime)")
+    clock = tmp_path / "clock"
+    clock.write_text("+0\n")
+    variables = {
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    code, said = disturbed(tmp_path / "out", lambda: clock.write_text(f"{jump}\n") and None, **variables)
+    assert code == 0, said
+    assert rows(tmp_path / "out") == undisturbed
+    (path,) = (tmp_path / "out").glob("runs/*/*/*/report.json")
+    stages = json.loads(path.read_text())["stages"]
+    assert all(0 <= stage["seconds"] < 3600 for stage in stages.values()), stages
+    assert "nothing to compute: this run is finished" in resumed(tmp_path / "out")
