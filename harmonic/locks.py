@@ -2,9 +2,9 @@
 
 Where the file system knows flock, the system owns the lock, and it ends with its process, even by a kill. Some network
 file systems have no flock (NFS without a lock service, Lustre without `-o flock`). There a lock is a second file,
-`<lock>.held`, that its holder renews every HEARTBEAT seconds. It names the holder's machine and process. A process on the
-same machine takes it over as soon as the holder has ended. On another machine it does so once the file has not been
-renewed for LEASE seconds.
+`<lock>.held`, that its holder renews every HEARTBEAT seconds. It names the holder's machine and process. A process on
+the same machine takes it over as soon as the holder has ended. On another machine it does so once the file has not
+been renewed for LEASE seconds.
 
 Such a file is weaker than flock. A holder that stands still for longer than LEASE (a suspended machine, a server that
 does not answer) loses its lock while it is alive. It finds that out before it publishes anything (`Held.check`).
@@ -54,7 +54,8 @@ class Held:
             if self.lease.is_lock_held_by_us:
                 return
         raise LockLostError(
-            f"{self.path}: this process stood still for more than {LEASE:.0f} seconds, and another one took its work over"
+            f"{self.path}: this process stood still for more than {LEASE:.0f} seconds, "
+            "and another one took over its work"
             "\n  fix: nothing needs to be done; start the same command again to see the result"
         )
 

@@ -113,7 +113,7 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
 
 @contextmanager
 def full_disk_named(output_dir: Path) -> Iterator[None]:
-    """Turn errors of libraries that could not write to a full disk (torch, safetensors) into an OSError that says so."""
+    """Turn errors of libraries that could not write to a full disk (torch, safetensors) into an OSError."""
     try:
         yield
     except (HarmonicError, OSError):

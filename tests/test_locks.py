@@ -176,7 +176,7 @@ def test_who_lost_the_lock_does_not_publish_an_entry(tmp_path: Path, no_flock: N
         (folder / "rows.csv").write_text("mine")
         taken_over(folder.with_name(f"{folder.name.removesuffix('.partial')}.lock.held"))
 
-    with pytest.raises(LockLostError, match=r"another one took its work over\n  fix: nothing"):
+    with pytest.raises(LockLostError, match=r"another one took over its work\n  fix: nothing"):
         Cache(tmp_path).compute("fit", {"seed": 0}, build)
     assert Cache(tmp_path).entries() == []
 
@@ -232,7 +232,9 @@ print("well", flush=True)
 @pytest.mark.parametrize("kind", ["", "files"])
 def test_processes_of_the_same_number_on_two_machines_do_not_meet(tmp_path: Path, kind: str) -> None:
     """Each process is alone in a namespace of its own, with another name of the machine: both have the same number."""
-    tried = subprocess.run([*APART, "hostname a"], capture_output=True, check=False) if sys.platform == "linux" else None
+    tried = (
+        subprocess.run([*APART, "hostname a"], capture_output=True, check=False) if sys.platform == "linux" else None
+    )
     if tried is None or tried.returncode:
         pytest.skip("needs Linux and the right to make namespaces (root)")
     environment = {**os.environ, "HARMONIC_LOCKS": kind}

@@ -1,7 +1,7 @@
 """Waiting for a job of Slurm, also for one that Slurm has forgotten.
 
-submitit asks the accounting of Slurm (sacct). Of a task of an array that was cancelled before it began, accounting has no
-entry, so submitit would wait for ever. The queue (squeue) tells that it is gone.
+submitit asks the accounting of Slurm (sacct). Of a task of an array that was cancelled before it began, accounting has
+no entry, so submitit would wait for ever. The queue (squeue) tells that it is gone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def await_job(job: Any) -> None:
     absent, looked = 0, time.monotonic()
     while not job.done(force_check=absent > 0):
         if absent >= ABSENT:  # what submitit last heard of it may be that it is pending
-            raise ForgottenError(f"Slurm's queue and accounting have forgotten job {job.job_id}: CANCELLED before it began?")
+            raise ForgottenError(
+                f"Slurm's queue and accounting have forgotten job {job.job_id}: CANCELLED before it began?"
+            )
         time.sleep(1)
         if time.monotonic() - looked >= PAUSE:
             absent, looked = (absent + 1 if _is_gone(job.job_id) else 0), time.monotonic()

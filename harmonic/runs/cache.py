@@ -78,9 +78,9 @@ class Cache:
         """The entry for these inputs: a finished and intact one, or one that is built now.
 
         `build(folder)` works in `<key>.partial/`. After a killed or failed build the folder stays, and the next build
-        continues from it. Exceptions of `build` are passed on; only a disk that is full or read-only becomes a ConfigError. Its facts must
-        be JSON values (NaN becomes None), and are part of the entry. force: build in an empty folder and replace the
-        entry; if another process finishes one while this call waits for it, that one is used.
+        continues from it. Exceptions of `build` are passed on; only a disk that is full or read-only becomes a
+        ConfigError. Its facts must be JSON values (NaN becomes None), and are part of the entry. force: build in an
+        empty folder and replace the entry; if another process finishes one while this call waits, that one is used.
 
         Reading an entry checks the size of every file, and its SHA-256 up to HASH_LIMIT. A damaged entry is renamed to
         `<key>.damaged-<n>`, with a warning, and built again. If several processes need the same key, one builds and the

@@ -1,4 +1,4 @@
-"""Disks that fill up or turn read-only in the middle, and clocks that jump: what is said, and how the next start goes on."""
+"""Disks that fill up or turn read-only, and clocks that jump: what is said, and how the next start goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harmonic.runs.cache import Cache
 
 
 def test_an_error_of_a_library_on_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch and safetensors have errors of their own for it."""
+    """Torch and safetensors have errors of their own for it."""
 
     def failing(folder: Path) -> None:
         raise RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed")
@@ -103,8 +103,8 @@ def rows(output: Path) -> bytes:
 def disturbed(output: Path, disturb: Callable[[], None], **variables: str) -> tuple[int, str]:
     """Start the run, and disturb it once its prompts are done. Returns its exit code and what it said."""
     began = subprocess.Popen(
-        apart(output, *WORDS), cwd=ROOT, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
+        apart(output, *WORDS), cwd=ROOT, env=environment() | variables, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
     while began.poll() is None and "prompts" not in _stages(output):
         time.sleep(0.05)
@@ -121,7 +121,9 @@ def _stages(output: Path) -> dict[str, Any]:
 
 
 def resumed(output: Path) -> str:
-    done = subprocess.run(apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
     return done.stdout + done.stderr
 
 

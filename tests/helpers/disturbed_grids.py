@@ -39,8 +39,8 @@ LAUNCHERS = {
     "joblib": ["launcher=joblib"],
     "ray": ["launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"],
     "slurm": [
-        "launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.gpus_per_node=null", "hydra.launcher.mem_gb=2",
-        "hydra.launcher.timeout_min=15", "hydra.launcher.array_parallelism=2",
+        "launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.gpus_per_node=null",
+        "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=15", "hydra.launcher.array_parallelism=2",
     ],
 }  # fmt: skip
 COMPARED = ("status", "data", "rows", "rules", "metrics", "unavailable", "notes", "validity", "stage_versions")
@@ -83,7 +83,9 @@ def problems(output: Path, expected: dict[str, Any]) -> list[str]:
     found, told = results(output), []
     told += [f"lost: {name}" for name in expected.keys() - found.keys()]
     told += [f"not expected: {name}" for name in found.keys() - expected.keys()]
-    told += [f"other than undisturbed: {name}" for name in expected.keys() & found.keys() if found[name] != expected[name]]
+    told += [
+        f"other than undisturbed: {name}" for name in expected.keys() & found.keys() if found[name] != expected[name]
+    ]
     told += [f"not done: {path}" for path in output.glob("runs/*/*/*") if not finished(path)]
     cache = Cache(output)
     for entry in cache.entries():
@@ -123,7 +125,9 @@ def kill_often(launcher: str, kills: int, seed: int, folder: Path, python: str =
     while tally.kills < kills:
         output = folder / f"{launcher}-{seed}-{tally.grids}"
         for _ in range(min(THROWS, kills - tally.kills)):
-            _throw(launcher, command(output, launcher, python=python), output, random_.uniform(0, duration), random_, tally)
+            _throw(
+                launcher, command(output, launcher, python=python), output, random_.uniform(0, duration), random_, tally
+            )
         _finish(launcher, command(output, launcher, python=python), output, expected, tally)
         tally.grids += 1
     tally.cpu = sum(os.times()[2:4])
@@ -133,7 +137,9 @@ def kill_often(launcher: str, kills: int, seed: int, folder: Path, python: str =
 def _throw(launcher: str, words: list[str], output: Path, moment: float, random_: random.Random, tally: Tally) -> None:
     """Start the grid and kill it, or one process of it, at the moment; nothing is counted if it ends before."""
     with open(os.devnull, "w") as nowhere:
-        process = subprocess.Popen(words, cwd=ROOT, env=environment(), stdout=nowhere, stderr=nowhere, start_new_session=True)
+        process = subprocess.Popen(
+            words, cwd=ROOT, env=environment(), stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
         try:
             process.wait(timeout=moment)
             return
@@ -204,7 +210,10 @@ def _where(output: Path) -> str:
         except (OSError, ValueError):
             continue
         if record["status"] == "running":
-            folder = next(iter(output.glob(f"runs/*/{dict(w.partition('=')[::2] for w in record['overrides'])['generator']}/*")), None)
+            folder = next(
+                iter(output.glob(f"runs/*/{dict(w.partition('=')[::2] for w in record['overrides'])['generator']}/*")),
+                None,
+            )
             if folder is None or not (folder / "report.json").is_file():
                 return "opening a run"
             done = json.loads((folder / "report.json").read_text(encoding="utf-8"))["stages"]
@@ -238,7 +247,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     with cluster(given.launcher, folder):
         tally = kill_often(given.launcher, given.kills, given.seed, folder, given.python)
-    print(f"{given.launcher}: {tally.kills} kills ({dict(tally.of)}) of {tally.grids} grids of {JOBS} jobs, at {dict(tally.at)}")
+    print(f"{given.launcher}: {tally.kills} kills of {dict(tally.of)}, {tally.grids} grids, at {dict(tally.at)}")
     print(f"processor seconds: {tally.cpu:.0f}")
     print("\n".join(tally.told) or "nothing lost, nothing twice, nothing damaged, all as undisturbed")
     sys.exit(bool(tally.told))

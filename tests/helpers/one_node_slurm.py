@@ -85,11 +85,16 @@ def one_node_slurm(folder: Path) -> Iterator[None]:
     """A cluster in this context; the commands of Slurm find it by the environment variable SLURM_CONF."""
     folder.mkdir(parents=True, exist_ok=True)
     names = ("controller", "worker", "accounting", "database")
-    given = {"folder": str(folder), "user": "root", "host": socket.gethostname()} | dict(zip(names, _ports(), strict=True))
+    given = {"folder": str(folder), "user": "root", "host": socket.gethostname()} | dict(
+        zip(names, _ports(), strict=True)
+    )
     for name in ("state", "spool", "database"):
         (folder / name).mkdir()
     (folder / "slurm.conf").write_text(CLUSTER.format(**given))
-    for name, content in (("slurmdbd.conf", ACCOUNTING.format(**given).encode()), ("munge.key", secrets.token_bytes(128))):
+    for name, content in (
+        ("slurmdbd.conf", ACCOUNTING.format(**given).encode()),
+        ("munge.key", secrets.token_bytes(128)),
+    ):
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
     before = os.environ.get("SLURM_CONF")
@@ -122,7 +127,14 @@ def _start(folder: Path, given: dict[str, str], running: ExitStack) -> None:
     )]  # fmt: skip
     program("munged", "--force", "--foreground", *munge, ready=(folder / "munge.socket").exists)
     data = f"--datadir={folder}/database"
-    _told("mariadb-install-db", "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root")
+    _told(
+        "mariadb-install-db",
+        "--no-defaults",
+        data,
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--user=root",
+    )
     program(
         "mariadbd", "--no-defaults", data, "--user=root", "--skip-grant-tables", "--bind-address=127.0.0.1",
         f"--port={given['database']}", f"--socket={folder}/database.socket", f"--pid-file={folder}/database.pid",

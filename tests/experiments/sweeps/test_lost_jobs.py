@@ -158,7 +158,8 @@ class Queued:
 
 
 @pytest.mark.parametrize(
-    ("answer", "ends"), [("echo 3_2", True), ("exit 1", True), ("true", False), ("echo Invalid job id specified >&2; exit 1", False)]
+    ("answer", "ends"),
+    [("echo 3_2", True), ("exit 1", True), ("true", False), ("echo Invalid job id specified >&2; exit 1", False)],
 )
 def test_a_job_that_is_in_no_queue_and_in_no_account_is_not_waited_for(
     answer: str, ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
