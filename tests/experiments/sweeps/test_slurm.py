@@ -142,7 +142,8 @@ def test_a_job_that_slurm_queues_again_goes_on_by_itself(tmp_path: Path) -> None
 
 
 def test_a_job_whose_time_is_up_for_good_says_so_and_leaves_nothing_wrong(tmp_path: Path) -> None:
-    words = ["generator=smote", "hydra.launcher.max_num_timeout=0"]
+    # Of a job with less than ten minutes, submitit takes the signal for the end of its time, not for a preemption.
+    words = ["generator=smote", "hydra.launcher.max_num_timeout=0", "hydra.launcher.timeout_min=5"]
     sweep = Sweep(tmp_path, *words)
     sweep.wait_for(lambda: sweep.running(0))
     time.sleep(2)
