@@ -5,6 +5,7 @@ Hydra's launchers would end the whole sweep with the first such job, while the o
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import threading
@@ -77,9 +78,9 @@ def _alone(plugin: str) -> Iterator[None]:
         with _replaced(Job, "results", kept(waited, as_list=True)):
             yield
     elif plugin.startswith("hydra_plugins.hydra_ray_launcher"):
-        from hydra_plugins.hydra_ray_launcher import _core  # type: ignore[import-not-found,unused-ignore]
+        core = importlib.import_module("hydra_plugins.hydra_ray_launcher._core")
 
-        with _replaced(_core, "ray", SimpleNamespace(get=kept(_core.ray.get, as_list=False))):
+        with _replaced(core, "ray", SimpleNamespace(get=kept(core.ray.get, as_list=False))):
             yield
     else:
         yield
