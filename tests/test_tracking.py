@@ -429,7 +429,7 @@ for seed in range(3):
             run.finish({"nrs": 0.25})
     finally:
         tracker.finish(run)
-    print(json.dumps([run.is_done, run.run_id]), flush=True)
+    print(json.dumps([run.is_done, (run.folder / "wandb_id").read_text().strip()]), flush=True)
 """
 
 
