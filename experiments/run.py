@@ -30,6 +30,7 @@ from experiments.sweeps.records import concluded, recorded
 from experiments.sweeps.search import objective
 from harmonic.errors import ConfigError, HarmonicError
 from harmonic.llm.machine import processes, rank
+from harmonic.wandb_session import agent_run
 
 if TYPE_CHECKING:
     from experiments.stages.pipeline import Pipeline
@@ -49,12 +50,21 @@ def main() -> None:
     try:
         with plain_errors(words=sys.argv[1:]):
             check_words(sys.argv[1:])
+            _check_agent(sys.argv[1:])
             concluded(job)
     except HarmonicError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     finally:
         os.environ.pop(WHOLE_TRACE, None)
+
+
+def _check_agent(words: list[str]) -> None:
+    """Raise ConfigError for a sweep that an agent of W&B starts: its jobs would all be written into the agent's run."""
+    if agent_run() and {"-m", "--multirun"} & set(words):
+        problem = "an agent of W&B has one run for each command, and a sweep has many"
+        fix = "leave out -m, and let W&B hand out the jobs; the file for it: harmonic-report --sweep-yaml"
+        raise ConfigError("WANDB_SWEEP_ID", os.environ["WANDB_SWEEP_ID"], problem, fix)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")

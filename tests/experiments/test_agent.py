@@ -23,6 +23,16 @@ def no_wandb() -> Iterator[None]:
     wandb.teardown()
 
 
+def test_a_sweep_in_an_agents_run_is_one_error(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sw1")
+    monkeypatch.setenv("WANDB_RUN_ID", "abc12345")
+    done = command("-m", *SMALL, "seed=0,1", f"output_dir={tmp_path / 'outputs'}")
+    assert done.code == 1 and "WANDB_SWEEP_ID=sw1" in done.err and "leave out -m" in done.err
+    assert not (tmp_path / "outputs").exists()
+
+
 @pytest.mark.usefixtures("no_wandb")
 def test_a_finished_run_gives_its_numbers_to_an_agent_and_is_not_computed_again(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
