@@ -115,6 +115,11 @@ def plain(items: Any) -> dict[str, Any]:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
+def own_service() -> dict[str, str]:
+    """The environment for a process that must start a W&B service of its own, and not use the one of these tests."""
+    return {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+
+
 def offline_folders(run: Run) -> list[Path]:
     return sorted((run.output_dir / "wandb").glob("offline-run-*"))
 
@@ -251,7 +256,8 @@ with run:
     time.sleep(FLUSH_SECONDS + 2)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=own_service(), capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (folder,) = (tmp_path / "outputs" / "wandb").glob("offline-run-*")
     (path,) = folder.glob("*.wandb")
@@ -435,7 +441,7 @@ for seed in range(3):
 
 def test_a_service_that_is_killed_takes_no_run_with_it_and_the_next_run_is_tracked(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED_SERVICE, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=own_service(), capture_output=True, text=True, check=True, timeout=120)
     lines = done.stdout.splitlines()
     (warning,) = [line for line in lines if line.startswith("WARNING")]
     assert "W&B could not log" in warning
