@@ -47,7 +47,7 @@ def load(llm: str, dataset: str, rows: int, run: Path | None) -> tuple[Any, Chat
     chat = Chat(tokenizer)
     form, orders = find_row_format("json", train.schema), ColumnOrders.of(train.schema, permutation="row")
     shown = RandomRows(np.arange(len(train)), 5, SEED)
-    prompts = sampling_prompts(train, form, shown, orders, rows, document=False)
+    prompts = sampling_prompts(train, form, shown, orders, range(rows), document=False)
     return model, chat, form, chat.prompts([prompt.prompt for prompt in prompts])
 
 

@@ -72,7 +72,7 @@ def compare(rows: int, limit: int, batch_tokens: int, dtype: str) -> dict[str, A
     chat = Chat(tokenizer)
     form, orders = find_row_format("json", table.schema), ColumnOrders.of(table.schema, permutation="row")
     shown = RandomRows(np.arange(len(table)), K, SEED)
-    (prompt,) = sampling_prompts(table, form, shown, orders, 1, document=False)
+    (prompt,) = sampling_prompts(table, form, shown, orders, range(1), document=False)
     context = chat.prompts([prompt.prompt])[0]
     answers = chat.completions(RowTexts(table, form).render(np.arange(rows)))
     limit = min(limit, rows)

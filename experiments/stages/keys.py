@@ -14,6 +14,7 @@ from typing import Any
 
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
+from harmonic.prompts import covering
 from harmonic.runs.identity import without_module_paths
 from harmonic.tables import training_view
 from harmonic.tables.missing_values import Imputation
@@ -65,7 +66,7 @@ class StageInputs:
         for part, names in SHAPE_PROMPTS.items():
             given = self._settings("generator").get(part) or {}
             settings[part] = {name: given[name] for name in names if name in given}
-        return self._common("prompts") | self._columns | {"generator": settings, "n": self.n}
+        return self._common("prompts") | self._columns | self._large | {"generator": settings, "n": self.n}
 
     def fit(self, train_digest: str | None, validation_digest: str | None) -> Inputs:
         """All settings of the generator except sampling, digests of train.jsonl and validation.jsonl, and the limit."""
@@ -101,6 +102,14 @@ class StageInputs:
         """The columns as the generator sees them, if it sees less than there is in all rows."""
         seen, whole = (repr(schema) for schema in (for_generators(self.splits).schema, self.splits.schema))
         return {} if seen == whole else {"columns": hashlib.sha256(seen.encode()).hexdigest()[:16]}
+
+    @functools.cached_property
+    def _large(self) -> Inputs:
+        """Of a large table only as many prompts are written as tuning uses."""
+        if len(self.splits.train) <= covering.LARGE:
+            return {}
+        most = (self._settings("generator").get("tuning") or {}).get("max_examples")
+        return {"large": {"version": covering.VERSION, "max_examples": most}}
 
     @functools.cached_property
     def _rows(self) -> str:

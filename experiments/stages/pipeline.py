@@ -169,6 +169,8 @@ class Pipeline:
             self.run.place(entry.path, "prompts")
         if (entry.path / "prompt_fit.json").is_file():
             self.run.report["prompts"] = json.loads((entry.path / "prompt_fit.json").read_text(encoding="utf-8"))
+        if (entry.path / "coverage.json").is_file():
+            self.run.report["coverage"] = json.loads((entry.path / "coverage.json").read_text(encoding="utf-8"))
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:

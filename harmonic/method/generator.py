@@ -7,7 +7,8 @@ harmonic_dense.yaml), and so is every ablation of either.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,6 +25,7 @@ from harmonic.method.fitted import FittedModel
 from harmonic.method.prompt_maker import PromptMaker, fitting_prompts
 from harmonic.method.sampling_rounds import SamplingRounds
 from harmonic.method.second_round import first_rows
+from harmonic.prompts import covering
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.neighbors import Metric, Neighbors, check_neighbors
 from harmonic.prompts.prompt import Prompt
@@ -34,10 +36,11 @@ from harmonic.prompts.sampling_prompts import SamplingPrompts
 from harmonic.prompts.token_counts import TokenCounter
 from harmonic.prompts.training_prompts import Neighborhoods, validation_rows
 from harmonic.settings import Fields, Natural, check_fields
+from harmonic.storage import write_json
 from harmonic.tables.codes.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.splits import Splits
-from harmonic.tables.table import Schema
+from harmonic.tables.table import Schema, Table
 from harmonic.time_limit import minutes_left
 from harmonic.tuning.lora import subset, tune
 from harmonic.tuning.settings import Tuning
@@ -91,6 +94,8 @@ class HarmonicGenerator(LanguageGenerator):
         fit, (training, asked) = fitting_prompts(maker, counter, self.aliases)
         if maker.style.lists and tuning.max_tokens is not None and fit.tuning is not None:
             training = training[: max(int(tuning.max_tokens / fit.tuning["mean"]), 1)]
+        if maker.groups is not None:
+            self._tell_coverage(splits.train, training, directory)
         PromptFiles(directory).write(training, asked, maker.validation(fit))
         fit.write(directory)
 
@@ -230,7 +235,16 @@ class HarmonicGenerator(LanguageGenerator):
             table=self._coding(splits).encode(splits.train), around=around, learnt=learnt, kept_back=kept_back,
             style=self._style, metric=self._metric, tuning=tuning, sampling=sampling, k=self._k, seed=seed,
             n=first_rows(n, rows) if sampling.context == "synthetic" else n,
+            groups=covering.strata(splits.train) if rows > covering.LARGE else None,
         )  # fmt: skip
+
+    @staticmethod
+    def _tell_coverage(train: Table, training: Sequence[Prompt], directory: Path) -> None:
+        """Log how well the rows at the centres of tuning prompts represent the table, and write coverage.json."""
+        rows = [row for prompt in training for row in _drawn(prompt)]
+        found = covering.Coverage.of_rows(train, np.array(rows, dtype=np.int64))
+        logger.info("%s", found.note())
+        write_json(directory / covering.FILE, asdict(found))
 
     def _rounds(self, conditions: Conditions) -> SamplingRounds:
         """What draws rows."""
@@ -261,7 +275,7 @@ class HarmonicGenerator(LanguageGenerator):
             training=self.fitted.files.training(), among=among,
         )  # fmt: skip
         needed = settings.prompts_needed(n)
-        return made.make(self.fitted.shown_table(train), context, needed, first=rounds.first_columns())
+        return made.make(self.fitted.shown_table(train), context, range(needed), first=rounds.first_columns())
 
 
 def _drawn(prompt: Prompt) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ filter still looks at k neighbours. No text is ever cut.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ from harmonic.tuning.settings import Tuning
 logger = logging.getLogger(__name__)
 
 _SAMPLE = 256  # rows whose mean length is counted before any prompt is written
+_SPARE = 1.1  # times the tuning prompts that seem to be needed: the mean length is that of some rows
 
 PromptSets = tuple[list[Prompt], list[Prompt]]
 """Tuning prompts and sampling prompts."""
@@ -40,7 +42,8 @@ class PromptMaker:
 
     table: the training rows, in codes. around: their neighbours. learnt and kept_back: positions of the rows to learn
     and to show, and of the rows for validation. k: rows to show, as the user asked. n: rows of the first round of
-    sampling.
+    sampling. groups: of a large table the stratum of each row, (n,) (harmonic.prompts.covering); None: it is not large,
+    and all tuning prompts are written.
     """
 
     table: Table
@@ -54,6 +57,7 @@ class PromptMaker:
     k: int
     n: int
     seed: int
+    groups: NDArray[np.int64] | None = None
 
     def row_texts(self, fit: PromptFit) -> list[str]:
         """The texts of some rows, at most 256."""
@@ -61,15 +65,30 @@ class PromptMaker:
         places = np.linspace(0, len(table) - 1, min(len(table), _SAMPLE)).astype(np.int64)
         return RowTexts(table, self.style.row_format_of(table.schema)).render(places)
 
-    def prompts(self, fit: PromptFit) -> PromptSets:
-        """The tuning prompts, and the sampling prompts of the first round."""
+    def most(self, fit: PromptFit, mean_row: float | None) -> int | None:
+        """The most tuning prompts that tuning can use; None: all. mean_row: tokens of a row, if they were counted."""
+        if self.groups is None:
+            return None
+        if not self.style.lists:
+            return self.tuning.max_examples
+        if self.tuning.max_tokens is None or mean_row is None:
+            return None
+        return max(math.ceil(_SPARE * self.tuning.max_tokens / (mean_row * (fit.k + 1))), 1)
+
+    def prompts(self, fit: PromptFit, most: int | None = None) -> PromptSets:
+        """The tuning prompts, at most so many, and the sampling prompts of the first round."""
         table = fit.table(self.table)
         row_format, orders = self.style.row_format_of(table.schema), self.style.orders_of(table.schema)
         if self.style.lists:
             passes = self.tuning.passes or 1.0
-            training = lists(table, row_format, self.around, orders, shown=fit.k, passes=passes, seed=self.seed)
+            training = lists(
+                table, row_format, self.around, orders, shown=fit.k, passes=passes, seed=self.seed, most=most,
+                groups=self.groups,
+            )  # fmt: skip
         else:
-            training = answers(table, row_format, self.around, orders, shown=fit.k, seed=self.seed)
+            training = answers(
+                table, row_format, self.around, orders, shown=fit.k, seed=self.seed, most=most, groups=self.groups
+            )
         made = SamplingPrompts(
             row_format=row_format, orders=orders, lists=self.style.lists, metric=self.metric, rows=self.learnt,
             shown=self.sampling.rows_shown(fit.k), wanted=self.k, pool=self.sampling.pool,
@@ -78,7 +97,7 @@ class PromptMaker:
         context = made.context(
             self.sampling.first_context, table, self.seed, nearest=self.around.nearest, training=training
         )
-        return training, made.make(table, context, self.sampling.prompts_needed(self.n))
+        return training, made.make(table, context, range(self.sampling.prompts_needed(self.n)))
 
     def validation(self, fit: PromptFit) -> list[Prompt]:
         """The prompts that decide when to stop tuning; none if no rows are kept back."""
@@ -104,14 +123,14 @@ def fitting_prompts(
     for fit in possible_fits(maker.table.schema, maker.k, aliases):
         if counter is None:
             logger.info("%s", fit.note())
-            return fit, maker.prompts(fit)
+            return fit, maker.prompts(fit, maker.most(fit, None))
         short = bool(fit.aliases)
-        if fit.k > 1:
+        if fit.k > 1 or maker.groups is not None:
             if short not in mean_rows:
                 mean_rows[short] = counter.mean_row(maker.row_texts(fit))
-            if (fit.k + 1) * mean_rows[short] > counter.context:
+            if fit.k > 1 and (fit.k + 1) * mean_rows[short] > counter.context:
                 continue  # the rows alone are too long: no need to write the prompts
-        prompts = maker.prompts(fit)
+        prompts = maker.prompts(fit, maker.most(fit, mean_rows.get(short)))
         fit = counter.measured(fit, *prompts)
         if fit.longest <= counter.context:
             logger.log(logging.WARNING if fit.k < maker.k else logging.INFO, "%s", fit.note())
@@ -130,7 +149,7 @@ def _too_long(fit: PromptFit, maker: PromptMaker, counter: TokenCounter) -> Conf
     fixes = []
     if not fit.aliases:
         short = fit.shortened(maker.table.schema)
-        short = counter.measured(short, *maker.prompts(short))
+        short = counter.measured(short, *maker.prompts(short, maker.most(short, fit.row["mean"])))
         saved = fit.longest - short.longest
         enough = ", which is enough" if short.longest <= counter.context else ""
         if saved > 0:

@@ -67,4 +67,4 @@ class SamplingRounds:
         pool = made.pool or made.shown
         context = synthetic_context(drawn, train, k=made.shown, pool=pool, metric=made.metric, seed=seed)
         needed = self.settings.prompts_needed(n)
-        return made.make(self.fitted.shown_table(drawn), context, needed, first=self.first_columns(), real=False)
+        return made.make(self.fitted.shown_table(drawn), context, range(needed), first=self.first_columns(), real=False)

@@ -7,7 +7,7 @@ of a row, without the row itself, say most about how such a row looks; each row 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Literal, Protocol
 
@@ -23,6 +23,9 @@ from harmonic.randomness import derive
 from harmonic.tables.table import Table
 
 Context = Literal["random", "neighbors", "synthetic", "none"]
+
+Nearest = NDArray[np.int64] | Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""The neighbours of every row, (n, k) positions, or a function that finds them for the rows at some positions."""
 
 _REDRAWS = 1000
 _PARTS = 10  # of the rows, in the order of a numeric target
@@ -59,6 +62,9 @@ class RandomRows:
         problem = f"tuning prompts already show nearly every set of {self.k} of the {len(self.rows)} training rows"
         raise ConfigError("generator.neighbors.k", self.k, problem, "lower it, or use more training rows")
 
+    def expect(self, places: range) -> None:
+        """Do nothing: no prompt needs anything."""
+
     def center(self, place: int) -> None:
         """None: there is no central row."""
 
@@ -74,27 +80,58 @@ class RandomRows:
             yield generator.choice(self.rows, size=self.k, replace=False)
 
 
+def near(nearest: Nearest, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The neighbours of the rows at these positions, (m, k)."""
+    return nearest[rows] if isinstance(nearest, np.ndarray) else nearest(rows)
+
+
+def spread(
+    places: NDArray[np.int64], groups: NDArray[np.int64] | None, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """The places in a random order, with the members of each group evenly far apart. groups: of each place, by place.
+
+    So every part of the order has members of all groups in their shares.
+    """
+    order = generator.permutation(places)
+    if groups is None:
+        return order
+    own = pd.Series(groups[order])
+    sizes = own.groupby(own).transform("size").to_numpy()
+    start = pd.Series(generator.random(len(order))).groupby(own).transform("first").to_numpy()
+    return order[np.argsort((own.groupby(own).cumcount().to_numpy() + start) / sizes, kind="stable")]
+
+
 class NeighborRows:
     """k of the nearest rows of a central row, in random order, without the row itself.
 
-    nearest: (n, k) positions, or more columns, of which k are drawn. Each row is the centre once, in a seeded order,
-    before any row is a second time. centers: positions of possible centres (None: all). weights: how often each is the
+    nearest: (n, k) positions, or more columns, of which k are drawn; or a function that finds them for the rows at some
+    positions, for which `expect` must be called first. Each row is the centre once, in a seeded order, before any row
+    is a second time. centers: positions of possible centres (None: all). weights: how often each is the
     centre, instead of equally often. groups: the number of each row's group, (n,); each part of a turn has centres of
     all groups in their shares.
     """
 
     def __init__(
-        self, nearest: NDArray[np.int64], k: int, seed: int, *, centers: NDArray[np.int64] | None = None,
+        self, nearest: Nearest, k: int, seed: int, *, centers: NDArray[np.int64] | None = None,
         weights: NDArray[np.float64] | None = None, groups: NDArray[np.int64] | None = None,
     ) -> None:  # fmt: skip
         self.nearest, self.k, self.seed, self.weights, self.groups = nearest, k, seed, weights, groups
-        self.centers = np.arange(len(nearest)) if centers is None else centers
+        self.centers = np.arange(len(nearest)) if centers is None and isinstance(nearest, np.ndarray) else centers
         self._turns: dict[int, NDArray[np.int64]] = {}
+        self._found: dict[int, NDArray[np.int64]] = {}
+
+    def expect(self, places: range) -> None:
+        """Find the neighbours for the prompts with these numbers."""
+        if not isinstance(self.nearest, np.ndarray):
+            centers = np.unique([self.center(place) for place in places])
+            self._found = dict(zip(centers.tolist(), near(self.nearest, centers), strict=True))
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
         """The rows that prompt number `place` shows, (k,), and the generator for its further draws."""
         generator = np.random.default_rng(derive(self.seed, "neighbor context", place))
-        return generator.permutation(self.nearest[self.center(place)])[: self.k], generator
+        center = self.center(place)
+        found = self.nearest[center] if isinstance(self.nearest, np.ndarray) else self._found[center]
+        return generator.permutation(found)[: self.k], generator
 
     def center(self, place: int) -> int:
         """The central row of prompt number `place`."""
@@ -117,13 +154,7 @@ class NeighborRows:
 
     def _spread(self, centers: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
         """The centres in a random order, with the rows of each group evenly far apart."""
-        order = generator.permutation(centers)
-        if self.groups is None:
-            return order
-        groups = pd.Series(self.groups[self.centers[order]])
-        sizes = groups.groupby(groups).transform("size").to_numpy()
-        start = pd.Series(generator.random(len(order))).groupby(groups).transform("first").to_numpy()
-        return order[np.argsort((groups.groupby(groups).cumcount().to_numpy() + start) / sizes, kind="stable")]
+        return spread(centers, None if self.groups is None else self.groups[self.centers], generator)
 
 
 class NoRows:
@@ -131,6 +162,9 @@ class NoRows:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+
+    def expect(self, places: range) -> None:
+        """Do nothing: no prompt needs anything."""
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
         """No rows, and the generator for the prompt's further draws."""
@@ -142,6 +176,9 @@ class NoRows:
 
 class Contexts(Protocol):
     """Chooses the rows that prompts show."""
+
+    def expect(self, places: range) -> None:
+        """Get ready for the prompts with these numbers."""
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
         """The rows that prompt number `place` shows, and the generator for its further draws."""

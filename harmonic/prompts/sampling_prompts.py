@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.prompts.column_orders import ColumnOrders
-from harmonic.prompts.contexts import Context, Contexts, NeighborRows, NoRows, RandomRows, target_groups
+from harmonic.prompts.contexts import Context, Contexts, Nearest, NeighborRows, NoRows, RandomRows, target_groups
 from harmonic.prompts.instruction import Shown, question, row_list
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Order, Prompt
@@ -38,13 +38,13 @@ class SamplingPrompts:
     label: bool = False
 
     def context(
-        self, kind: Context, table: Table, seed: int, *, nearest: NDArray[np.int64] | None = None,
+        self, kind: Context, table: Table, seed: int, *, nearest: Nearest | None = None,
         training: Iterable[Prompt] = (), among: NDArray[np.int64] | None = None,
     ) -> Contexts:  # fmt: skip
         """Chooses the rows of `table`, the training rows, that prompts show.
 
-        nearest: the neighbours of every row, (n, k) positions, for the kind "neighbors". training: the tuning prompts.
-        among: positions of the rows to show, or to have at the centre, before others.
+        nearest: the neighbours of rows, for the kind "neighbors". training: the tuning prompts. among: positions of the
+        rows to show, or to have at the centre, before others.
         """
         if kind == "none":
             return NoRows(seed)
@@ -53,41 +53,48 @@ class SamplingPrompts:
         if kind == "neighbors":
             assert nearest is not None
             centers = self.rows if among is None or not len(among) else among
-            return NeighborRows(
-                nearest[:, : self.pool or self.shown], self.shown, seed, centers=centers, groups=target_groups(table)
-            )
+            return NeighborRows(self._pooled(nearest), self.shown, seed, centers=centers, groups=target_groups(table))
         # Tuning prompts with one row show nearly every row: if those were excluded, only odd rows would be left. A list
         # teaches all of its rows, so none of them is an answer that a sampling prompt could give away.
         exclude = training if not self.lists and (self.shown > 1 or self.wanted == 1) else ()
         return RandomRows(self.rows, self.shown, seed, metric=self.metric, exclude=exclude, among=among)
 
     def make(
-        self, table: Table, context: Contexts, n: int, *, first: Sequence[str] = (), real: bool = True
-    ) -> list[Prompt]:
-        """The n prompts that show rows of the table; see `sampling_prompts`."""
+        self, table: Table, context: Contexts, places: range, *, first: Sequence[str] = (), real: bool = True,
+        texts: RowTexts | None = None,
+    ) -> list[Prompt]:  # fmt: skip
+        """The prompts with these numbers, which show rows of the table; see `sampling_prompts`."""
         return sampling_prompts(
-            table, self.row_format, context, self.orders, n, document=self.lists, first=first, real=real,
-            label=self.label,
+            table, self.row_format, context, self.orders, places, document=self.lists, first=first, real=real,
+            label=self.label, texts=texts,
         )  # fmt: skip
+
+    def _pooled(self, nearest: Nearest) -> Nearest:
+        """The neighbours of which a prompt shows some."""
+        size = self.pool or self.shown
+        return nearest[:, :size] if isinstance(nearest, np.ndarray) else lambda rows: nearest(rows)[:, :size]
 
 
 def sampling_prompts(
-    table: Table, row_format: RowFormat, contexts: Contexts, orders: ColumnOrders, n: int, *, document: bool,
-    first: Sequence[str] = (), real: bool = True, label: bool = False,
+    table: Table, row_format: RowFormat, contexts: Contexts, orders: ColumnOrders, places: range, *, document: bool,
+    first: Sequence[str] = (), real: bool = True, label: bool = False, texts: RowTexts | None = None,
 ) -> list[Prompt]:  # fmt: skip
-    """The n prompts with the rows of `table` that `contexts` chooses; prompt i does not depend on n.
+    """The prompts with these numbers, with rows of `table` that `contexts` chooses; each depends on its number alone.
 
     document: rows stand in a list, not as examples of an instruction. first: names of columns that come first in the
     row that is asked for, if prompts decide its order. real: whether these are training rows; then each part names the
-    position of its row. label: a prompt says the label of the row at its centre, if the target is a category.
+    position of its row. label: a prompt says the label of the row at its centre, if the target is a category. texts: of
+    the table, if they are there already.
     """
-    chosen = [contexts.shown(place) for place in range(n)]
+    contexts.expect(places)
+    chosen = [contexts.shown(place) for place in places]
     ahead = {row_format.schema.names.index(name) for name in first}
     drawn = [_orders(orders, generator, len(rows), ahead) for rows, generator in chosen]
     flat = np.concatenate([rows for rows, _ in chosen])
     own_orders = np.array([order for own, _ in drawn for order in own], dtype=np.int64)
-    written = iter(RowTexts(table, row_format).render(flat, own_orders.reshape(len(flat), orders.columns)))
-    labels = _labels(table, contexts, n) if label else [None] * n
+    texts = texts or RowTexts(table, row_format)
+    written = iter(texts.render(flat, own_orders.reshape(len(flat), orders.columns)))
+    labels = _labels(table, contexts, places) if label else [None] * len(places)
     prompts = []
     for (shown, _), (own, wanted), asked in zip(chosen, drawn, labels, strict=True):
         lines: Shown = [
@@ -101,13 +108,13 @@ def sampling_prompts(
     return prompts
 
 
-def _labels(table: Table, contexts: Contexts, n: int) -> list[str | None]:
+def _labels(table: Table, contexts: Contexts, places: range) -> list[str | None]:
     """The label of the central row of each prompt, as text; None without a centre, or if the target is numeric."""
     if not table.schema.task.is_classification:
-        return [None] * n
-    column, labels = table.schema[table.schema.target], table.target.tolist()
-    centers = [contexts.center(place) for place in range(n)]
-    return [None if center is None else column.format(labels[center]) for center in centers]
+        return [None] * len(places)
+    column, labels = table.schema[table.schema.target], table.target
+    centers = [contexts.center(place) for place in places]
+    return [None if center is None else column.format(labels.iat[center]) for center in centers]
 
 
 def _orders(

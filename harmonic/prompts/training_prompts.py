@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harmonic.prompts.column_orders import ColumnOrders
+from harmonic.prompts.contexts import Nearest, near, spread
+from harmonic.prompts.covering import LARGE
 from harmonic.prompts.instruction import question, row_list
-from harmonic.prompts.neighbors import Metric, label_filter, nearest
+from harmonic.prompts.neighbors import Metric, NearestRows, label_filter
 from harmonic.prompts.prompt import Order, Prompt
 from harmonic.prompts.row_format import RowFormat, RowTexts
 from harmonic.randomness import derive
@@ -26,10 +28,11 @@ _SPARE = 3  # times the wanted neighbours are searched for if some rows must not
 class Neighborhoods:
     """The nearest other rows of every row, and the rows that the label filter keeps.
 
-    nearest: (n, k) positions, or as many columns as asked for, the nearest first. kept: positions.
+    nearest: (n, k) positions, or as many columns as asked for, the nearest first; for a large table a function that
+    finds them for some rows. kept: positions.
     """
 
-    nearest: NDArray[np.int64]
+    nearest: Nearest
     kept: NDArray[np.int64]
 
     @classmethod
@@ -46,10 +49,17 @@ class Neighborhoods:
         whole = Imputation.of(table).table(table)  # a missing value is far from any other
         most = len(table) - 1
         wanted = min(max(pool or k, k), (most if rows is None else len(rows) - 1))
-        found = nearest(whole, wanted if rows is None else min(_SPARE * wanted, most), metric, seed)
-        if rows is not None:
-            found = _among(found, rows, wanted, seed)
-        passed = label_filter(table, found[:, :k], threshold) if filter else np.ones(len(table), dtype=bool)
+        search = NearestRows(whole, wanted if rows is None else min(_SPARE * wanted, most), metric, seed)
+
+        def find(places: NDArray[np.int64]) -> NDArray[np.int64]:
+            found = search.of(places)
+            return found if rows is None else _among(found, places, rows, wanted, seed)
+
+        # The filter needs the neighbours of every row.
+        found: Nearest = find if len(table) > LARGE and not filter else find(np.arange(len(table)))
+        passed = np.ones(len(table), dtype=bool)
+        if filter and isinstance(found, np.ndarray):
+            passed = label_filter(table, found[:, :k], threshold)
         if rows is not None:
             passed &= np.isin(np.arange(len(table)), rows)
         return cls(found, np.flatnonzero(passed))
@@ -61,30 +71,42 @@ def validation_rows(rows: int, share: float, seed: int) -> NDArray[np.int64]:
     return np.sort(generator.permutation(rows)[: round(share * rows)])
 
 
-def _among(found: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int) -> NDArray[np.int64]:
-    """The first k neighbours of each row that are among `rows`; if there are too few, random ones are added."""
+def _among(
+    found: NDArray[np.int64], places: NDArray[np.int64], rows: NDArray[np.int64], k: int, seed: int
+) -> NDArray[np.int64]:
+    """The first k neighbours of each row that are among `rows`; if there are too few, random ones are added.
+
+    places: the rows whose neighbours were found, (m,).
+    """
     learnt = np.isin(found, rows)
     order = np.argsort(~learnt, axis=1, kind="stable")[:, :k]
     nearer = np.take_along_axis(found, order, axis=1)
-    for row in np.flatnonzero(learnt.sum(axis=1) < k):
-        own = nearer[row][: learnt[row].sum()]
+    for place in np.flatnonzero(learnt.sum(axis=1) < k):
+        row = int(places[place])
+        own = nearer[place][: learnt[place].sum()]
         others = np.setdiff1d(rows, [*own, row])
-        generator = np.random.default_rng(derive(seed, "further neighbors", int(row)))
-        nearer[row] = [*own, *generator.choice(others, size=k - len(own), replace=False)]
+        generator = np.random.default_rng(derive(seed, "further neighbors", row))
+        nearer[place] = [*own, *generator.choice(others, size=k - len(own), replace=False)]
     return nearer
 
 
 def answers(
-    table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int
-) -> list[Prompt]:
-    """For each kept row, in order: a prompt with its `shown` nearest rows as examples, and the row as the answer."""
-    neighbors = around.nearest[:, :shown]
+    table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int,
+    most: int | None = None, groups: NDArray[np.int64] | None = None,
+) -> list[Prompt]:  # fmt: skip
+    """For each kept row, in order: a prompt with its `shown` nearest rows as examples, and the row as the answer.
+
+    most: for at most so many of these rows. They have rows of all `groups`, (n,), in their shares.
+    """
     texts = RowTexts(table, row_format)
     generator = np.random.default_rng(derive(seed, "tuning answers"))
+    kept = around.kept
+    if most is not None and most < len(kept):
+        kept = np.sort(spread(kept, groups, np.random.default_rng(derive(seed, "answered rows")))[:most])
+    every = np.column_stack([near(around.nearest, kept)[:, :shown], kept])
     prompts: list[Prompt] = []
-    for start in range(0, len(around.kept), _CHUNK):  # in chunks, for memory
-        answered = around.kept[start : start + _CHUNK]
-        together = np.column_stack([neighbors[answered], answered])
+    for start in range(0, len(kept), _CHUNK):  # in chunks, for memory
+        together = every[start : start + _CHUNK]
         drawn = row_orders(orders, generator, *together.shape)
         written = iter(texts.render(together.ravel(), drawn))
         for rows, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
@@ -102,18 +124,22 @@ def lists(
     shown: int,
     passes: float,
     seed: int,
+    most: int | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> list[Prompt]:
     """Lists of `shown` + 1 rows, a row and its nearest rows in random order. All of them are learnt.
 
-    There are so many lists that each row is learnt `passes` times on average. Every kept row is the centre of one list
-    before any is the centre of a second.
+    There are so many lists that each row is learnt `passes` times on average, or `most`. Every kept row is the centre
+    of one list before any is the centre of a second; every part of the lists has centres of all `groups`, (n,), in
+    their shares.
     """
     generator = np.random.default_rng(derive(seed, "tuning lists"))
     texts = RowTexts(table, row_format)
     count = max(math.ceil(passes * len(table) / (shown + 1)), 1)
-    rounds = [generator.permutation(around.kept) for _ in range(-(-count // len(around.kept)))]
+    count = count if most is None else min(count, most)
+    rounds = [spread(around.kept, groups, generator) for _ in range(-(-count // len(around.kept)))]
     anchors = np.concatenate(rounds)[:count]
-    together = np.column_stack([anchors, around.nearest[anchors, :shown]])
+    together = np.column_stack([anchors, near(around.nearest, anchors)[:, :shown]])
     together = generator.permuted(together, axis=1)
     prompts: list[Prompt] = []
     for start in range(0, count, _CHUNK):
@@ -133,14 +159,16 @@ def validation_prompts(
     """For each of these rows, a prompt that shows its neighbours and has the row as its learnt part."""
     generator = np.random.default_rng(derive(seed, "validation prompts"))
     texts = RowTexts(table, row_format)
-    together = np.column_stack([around.nearest[rows, :shown], rows])
+    together = np.column_stack([near(around.nearest, rows)[:, :shown], rows])
     drawn = shared_orders(orders, generator, *together.shape)
     written = iter(texts.render(together.ravel(), drawn))
     prompts = []
     for places, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
-        *near, answer = [(next(written), row, order) for row, order in zip(places, own, strict=True)]
+        *shown_rows, answer = [(next(written), row, order) for row, order in zip(places, own, strict=True)]
         prompts.append(
-            row_list(row_format, near, [answer], own[-1]) if document else question(row_format, near, answer, own[-1])
+            row_list(row_format, shown_rows, [answer], own[-1])
+            if document
+            else question(row_format, shown_rows, answer, own[-1])
         )
     return prompts
 

@@ -6,6 +6,7 @@ import math
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError
@@ -82,14 +83,15 @@ def _rare_apart(
     classes: NDArray[np.object_], sizes: tuple[int, int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
     """Positions of the rows of rare classes, which stay in train, and of the others; and notes."""
-    names, counts = np.unique(classes, return_counts=True)
+    codes, names = pd.factorize(classes, sort=True)  # np.unique would compare every two texts
+    counts = np.bincount(codes)
     rare = names[counts < MIN_CLASS]
     if len(names) - len(rare) < 2:
         raise DataError(
             f"the target has {len(names)} classes in {len(classes)} rows, and fewer than two of them have {MIN_CLASS} "
             "rows: they cannot be split\n  fix: check dataset.target (an identifier?), or give more rows of each class"
         )
-    is_rare = np.isin(classes, rare)
+    is_rare = (counts < MIN_CLASS)[codes]
     kept, common = np.flatnonzero(is_rare), np.flatnonzero(~is_rare)
     if len(common) < sizes[1] + sizes[2] + MIN_HELD_OUT:
         raise DataError(
@@ -108,9 +110,14 @@ def _split(
     """First the test rows, then validation rows of the rest. Raises ValueError if stratifying is impossible."""
     from sklearn.model_selection import train_test_split
 
+    codes = None if classes is None else pd.factorize(classes, sort=True)[0]
+
     def halve(rows: NDArray[np.int64], size: int, part: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        strata = None if classes is None else classes[rows]
-        rest, taken = train_test_split(rows, test_size=size, random_state=derive(seed, "split", part), stratify=strata)
+        how = {"test_size": size, "random_state": derive(seed, "split", part)}
+        try:
+            rest, taken = train_test_split(rows, stratify=None if codes is None else codes[rows], **how)
+        except ValueError:  # once more, for an error with the names of the classes
+            rest, taken = train_test_split(rows, stratify=None if classes is None else classes[rows], **how)
         return rest, taken
 
     rest, test = halve(positions, sizes[2], "test")

@@ -90,4 +90,4 @@ def sampling_set(
     """The sampling prompts of the paper: random rows as examples."""
     context = RandomRows(np.arange(len(table)), k, seed, metric=metric, exclude=exclude, among=among)
     orders = ColumnOrders.of(table.schema, permutation)
-    return sampling_prompts(table, find_row_format("json", table.schema), context, orders, n, document=False)
+    return sampling_prompts(table, find_row_format("json", table.schema), context, orders, range(n), document=False)

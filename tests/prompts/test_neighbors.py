@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonic.errors import ConfigError
-from harmonic.prompts import neighbors as module
+from harmonic.prompts import heom_search as module
 from harmonic.prompts.neighbors import label_filter, nearest
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 

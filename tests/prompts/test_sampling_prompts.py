@@ -97,7 +97,7 @@ CONTEXTS = {
 def made(n: int, context: str, form: str = "compact", permutation: str = "prompt", **given: Any) -> list[Prompt]:
     orders = ColumnOrders.of(SCHEMA, permutation)
     settings = {"document": True, **given}
-    return sampling_prompts(TABLE, find_row_format(form, SCHEMA), CONTEXTS[context], orders, n, **settings)
+    return sampling_prompts(TABLE, find_row_format(form, SCHEMA), CONTEXTS[context], orders, range(n), **settings)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)

@@ -51,7 +51,8 @@ def read_text(
         spaced=_is_spaced(lines, records, mark), quote=quote,
         notes=(*packed, *guessed, *doubts, *found.notes, *remarks, *left),
     )  # fmt: skip
-    return texts, _with_quoting(dialect, texts, "".join(lines[found.top :]))
+    first_rows = lines[found.top : found.places[:_CHECKED][-1]]
+    return texts, _with_quoting(dialect, texts, "".join(first_rows))
 
 
 def _delimiter(text: str, lines: Sequence[str], given: str | None) -> tuple[str, int, list[str]]:
@@ -156,17 +157,19 @@ def _fails(lines: list[str], mark: str, escape: str) -> bool:
 def _records(
     lines: list[str], start: int, mark: str, escape: str, quote: str, origin: str, delimiter: str | None
 ) -> tuple[list[list[str]], list[int]]:
-    """The records that are not empty, and the number of each one's last line."""
+    """The records that are not empty, and the number of each one's last line. Equal cells are one object in memory."""
     try:
         reader = _reader(lines[start:], mark, escape, quote)
     except (TypeError, ValueError) as error:
         fix = "give one character, or tab"
         raise ConfigError("dataset.delimiter", repr(delimiter), str(error), fix) from error
     records, at = [], []
+    known: dict[str, str] = {}
+    same = known.setdefault
     try:
         for row in reader:
             if row:
-                records.append(row)
+                records.append([same(cell, cell) for cell in row])
                 at.append(reader.line_num + start)
     except csv.Error as error:
         raise unusable(origin, f"line {reader.line_num + start} is not CSV: {error}", "check its quotes") from error
@@ -216,5 +219,5 @@ def _with_quoting(dialect: Dialect, texts: pd.DataFrame, raw: str) -> Dialect:
 
 
 def _all_numbers(values: pd.Series) -> bool:
-    given = [text for text in values if text not in ("", "NA")]
+    given = [text for text in values.unique() if text not in ("", "NA")]
     return bool(given) and all(re.fullmatch(r"[+-]?[\d.,]+([eE][+-]?\d+)?", text) for text in given)

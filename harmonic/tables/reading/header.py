@@ -175,8 +175,7 @@ def looks_like_a_row(header: Sequence[str], body: Sequence[Sequence[str]]) -> bo
     """
     if len(body) < _LEAST_BODY or any(len(row) != len(header) for row in body):
         return False
-    columns = [[cell.strip() for cell in column] for column in zip(*body, strict=True)]
-    given = [[cell for cell in column if cell not in LIKELY_MARKERS] for column in columns]
+    given = [_without_markers(counts) for counts in _counted(body)]
     numeric = [bool(cells) and all(map(_NUMBER.fullmatch, cells)) for cells in given]
     dated = [bool(cells) and find_format(cells) is not None for cells in given]
     numbers = [cell for cell, is_number in zip(header, numeric, strict=True) if is_number and _NUMBER.fullmatch(cell)]
@@ -188,7 +187,7 @@ def looks_like_a_row(header: Sequence[str], body: Sequence[Sequence[str]]) -> bo
     moments = [cell for cell, is_date in zip(header, dated, strict=True) if is_date and find_format([cell])]
     recurring = [
         cell for cell, cells, number in zip(header, given, numeric, strict=True)
-        if not number and cell and Counter(cells)[cell] > 1
+        if not number and cell and cells[cell] > 1
     ]  # fmt: skip
     fine = moments + [number for number in numbers if re.search("[.,]", number)]
     return bool(numbers or moments) and (bool(recurring) or len(fine) > 1 or len(set(numbers)) < len(numbers))
@@ -202,21 +201,39 @@ def labels_below(body: Sequence[Sequence[str]]) -> int:
     """
     if len(body) < _LEAST_BODY or any(len(row) != len(body[0]) for row in body):
         return 0
+    whole = _counted(body)
     for count in range(_LABELLED, 0, -1):
-        columns = [[cell.strip() for cell in column] for column in zip(*body[count:], strict=True)]
-        given = [[cell for cell in column if cell not in LIKELY_MARKERS] for column in columns]
+        labels = [[cell.strip() for cell in row] for row in body[:count]]
+        columns = [cells - Counter(own) for cells, own in zip(whole, zip(*labels, strict=True), strict=True)]
+        given = [_without_markers(cells) for cells in columns]
         numeric = [
-            len(cells) >= _LEAST_BODY - _LABELLED
-            and sum(map(bool, map(_NUMBER.fullmatch, cells))) >= _MOSTLY * len(cells)
+            cells.total() >= _LEAST_BODY - _LABELLED
+            and sum(times for cell, times in cells.items() if _NUMBER.fullmatch(cell)) >= _MOSTLY * cells.total()
             for cells in given
         ]
-        labels = [[cell.strip() for cell in row] for row in body[:count]]
         if sum(numeric) > 1 and all(_labels(row, columns, numeric) for row in labels):
             return count
     return 0
 
 
-def _labels(row: Sequence[str], columns: Sequence[Sequence[str]], numeric: Sequence[bool]) -> bool:
+def _counted(body: Sequence[Sequence[str]]) -> list[Counter[str]]:
+    """How often each cell is in its column, without surrounding blanks. All rows have the same length."""
+    counted = [Counter(row[place] for row in body) for place in range(len(body[0]))]
+    found = []
+    for cells in counted:
+        bare: Counter[str] = Counter()
+        for cell, times in cells.items():
+            bare[cell.strip()] += times
+        found.append(bare)
+    return found
+
+
+def _without_markers(cells: Counter[str]) -> Counter[str]:
+    """The cells that are not likely to stand for missing values."""
+    return Counter({cell: times for cell, times in cells.items() if cell not in LIKELY_MARKERS})
+
+
+def _labels(row: Sequence[str], columns: Sequence[Counter[str]], numeric: Sequence[bool]) -> bool:
     over = [cell for cell, is_number in zip(row, numeric, strict=True) if is_number]
     words = [cell for cell in over if cell and cell not in LIKELY_MARKERS and not _NUMBER.fullmatch(cell)]
     seen = any(cell and cell in column for cell, column in zip(row, columns, strict=True))
