@@ -68,11 +68,15 @@ class Decodes(Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """The rows of one call, by number: each one's prompt, and the token ids of that prompt."""
+    """The rows of one call, by number: each one's prompt, and the token ids of that prompt.
+
+    start: the number that the first row has in the whole table.
+    """
 
     prompts: list[Prompt]
     ids: list[list[int]]
     seed: int
+    start: int
     prefix_shared: bool = False
 
     def share_prefix(self, decoder: Decodes) -> None:
@@ -100,8 +104,11 @@ class Sampler:
     conditions: Conditions = field(default_factory=dict)
     _constraints: RowConstraints | None = field(default=None, init=False, repr=False)
 
-    def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
+    def sample(self, prompts: Sequence[Prompt], n: int, *, seed: int, directory: Path, start: int = 0) -> Sample:
         """Exactly n rows, in the order of their prompts, `settings.rows_per_prompt` from each.
+
+        start: the number of the first row in a larger table of which these rows are a part; `prompts` are then those of
+        the part. A row's random numbers follow from its number in the whole table.
 
         Validity: raw (share of valid free answers), answers (all), free and constrained (rows of each way),
         constrained_cut (constrained rows that reached max_new_tokens), rejected/<reason>. Raises ConfigError for too
@@ -109,7 +116,7 @@ class Sampler:
         mode is "reject"; the rows so far stay in `directory`/progress.jsonl.
         """
         self.settings.check()
-        asked = self._asked(prompts, n, seed)
+        asked = self._asked(prompts, n, seed, start)
         facts = {"batch_tokens": self.decoder.budget()}
         log = BatchLog(directory / LOG, self._identity(asked, n), facts)
         warn_of_fewer(log.facts["batch_tokens"], self.settings.batch_tokens)
@@ -163,17 +170,17 @@ class Sampler:
             batches[-1].append(row)
         return batches
 
-    def _asked(self, prompts: Sequence[Prompt], n: int, seed: int) -> _Asked:
+    def _asked(self, prompts: Sequence[Prompt], n: int, seed: int, start: int) -> _Asked:
         """The prompt of each row. Raises ConfigError for too few or too long prompts."""
-        needed = self.settings.prompts_needed(n)
+        places = [self.settings.prompt_of(start + row) - self.settings.prompt_of(start) for row in range(n)]
+        needed = places[-1] + 1
         if len(prompts) < needed:
             problem = f"needs {needed} prompts, there are {len(prompts)}"
             raise ConfigError("n_samples", n, problem, "write the prompts again: force=true")
         ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
         room = self.decoder.max_new_tokens
         check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
-        places = [self.settings.prompt_of(row) for row in range(n)]
-        return _Asked([prompts[place] for place in places], [ids[place] for place in places], seed)
+        return _Asked([prompts[place] for place in places], [ids[place] for place in places], seed, start)
 
     def _rounds(self) -> list[tuple[str, int]]:
         """The way and number of each round: free ones, then a constrained one unless mode is "reject"."""
@@ -189,7 +196,7 @@ class Sampler:
             ways.update({way: len(answers.rows), f"{way} asked": len(batch), "cut": answers.cut})
 
     def _free(self, asked: _Asked, batch: list[int], *, attempt: int) -> Answers:
-        draws = [np.random.default_rng(derive(asked.seed, "free answer", row, attempt)) for row in batch]
+        draws = [np.random.default_rng(derive(asked.seed, "free answer", asked.start + row, attempt)) for row in batch]
         asked.share_prefix(self.decoder)
         decoded = self.decoder.free([asked.ids[row] for row in batch], draws)
         found = Answers(tokens=sum(len(answer.ids) for answer in decoded))
@@ -208,7 +215,7 @@ class Sampler:
         return found
 
     def _constrained(self, asked: _Asked, batch: list[int]) -> Answers:
-        draws = [np.random.default_rng(derive(asked.seed, "constrained answer", row)) for row in batch]
+        draws = [np.random.default_rng(derive(asked.seed, "constrained answer", asked.start + row)) for row in batch]
         orders = [self.order(asked.prompts[row], draw) for row, draw in zip(batch, draws, strict=True)]
         constraints = self.constraints(asked.prompts[batch[0]].document)
         asked.share_prefix(self.decoder)
@@ -239,6 +246,7 @@ class Sampler:
         settings |= {"format": type(self.row_format).__name__, "log": LOG_VERSION}
         text = canonical({"prompts": asked.ids, "n": n, "seed": asked.seed, "settings": settings}) + repr(self.schema)
         text += repr(dict(self.conditions)) if self.conditions else ""
+        text += f"from {asked.start}" if asked.start else ""
         text += repr(labels) if any(labels := [prompt.label for prompt in asked.prompts]) else ""
         return sha256(text.encode()).hexdigest()[:16]
 

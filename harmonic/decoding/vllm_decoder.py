@@ -74,6 +74,7 @@ class VLLMDecoder:
     document: bool = False
     _engine: Any = field(default=None, init=False, repr=False)
     _request: Any = field(default=None, init=False, repr=False)
+    _longest: int = field(default=0, init=False, repr=False)  # prompt with answer that the engine has room for
 
     largest_batch: ClassVar[int] = 1024  # rows; finished rows are saved batch by batch
 
@@ -87,8 +88,11 @@ class VLLMDecoder:
 
     def share_prefix(self, prompts: Sequence[Sequence[int]]) -> None:
         """Start the engine, with room for the longest of these prompts; vLLM finds their common start itself."""
+        longest = max(map(len, prompts)) + self.max_new_tokens
+        if self._engine is not None and longest > self._longest:
+            self.close()
         if self._engine is None:
-            self._engine = self._start(max(map(len, prompts)) + self.max_new_tokens)
+            self._engine, self._longest = self._start(longest), longest
 
     def free(self, prompts: Sequence[Sequence[int]], draws: Sequence[np.random.Generator]) -> list[Decoded]:
         """One answer for each prompt, until its end token or max_new_tokens. draws: the random numbers of each row."""

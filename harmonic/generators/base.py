@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harmonic.errors import ConfigError
 from harmonic.generators.rejection import draw_by_rejection
 from harmonic.generators.sample import Sample
 from harmonic.progress import History
@@ -29,6 +30,16 @@ class Versions:
     prompts: int = 1
     fit: int = 1
     sample: int = 1
+
+
+class Parts(Protocol):
+    """Draws parts of a table of new rows, in any order."""
+
+    def draw(self, rows: range, *, directory: Path) -> Sample:
+        """The rows with these numbers. directory: for progress that survives a kill, one for each part."""
+
+    def close(self) -> None:
+        """Give back the memory of what draws them."""
 
 
 class Generator(ABC):
@@ -74,6 +85,14 @@ class Generator(ABC):
         if not conditions:
             return self.sample(n, seed=seed, directory=directory)
         return draw_by_rejection(self.sample, n, seed=seed, directory=directory, conditions=conditions, budget=budget)
+
+    def parts(self, *, seed: int, conditions: Conditions) -> Parts:
+        """What draws any part of the rows that `draw` draws with this seed, so that several processes can share them.
+
+        A generator that can only draw a whole table raises ConfigError, as here.
+        """
+        problem = f"{type(self).__name__} draws whole tables, and no parts of one"
+        raise ConfigError("shards", "given", problem, "leave shards out, or use a run of generator=harmonic_dense")
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
         """Positions of the training rows that `fit` uses, in ascending order. By default all.

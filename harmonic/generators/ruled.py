@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from harmonic.generators.base import Generator, LanguageGenerator, Sample
+from harmonic.errors import ConfigError
+from harmonic.generators.base import Generator, LanguageGenerator, Parts, Sample
 from harmonic.generators.imputed import imputed
 from harmonic.generators.rejection import draw_by_rejection
 from harmonic.generators.wrapped import Wrapped, WrappedLanguage
@@ -65,6 +66,16 @@ class Ruled(Wrapped):
         if not left:
             return drawn(n, seed=seed, directory=directory)
         return draw_by_rejection(drawn, n, seed=seed, directory=directory, conditions=left, budget=budget)
+
+    def parts(self, *, seed: int, conditions: Conditions) -> Parts:
+        """Raises ConfigError for a condition on a column that follows from others: it would need rejection."""
+        changed = sorted({rule.column for rule in self.rules.rules} & set(conditions))
+        if changed:
+            problem = f"column {changed[0]!r} follows from others, so rows with this condition are found by trying"
+            raise ConfigError(
+                "condition", changed[0], problem, "leave shards out, or put the condition on another column"
+            )
+        return super().parts(seed=seed, conditions=conditions)
 
 
 class RuledLanguage(Ruled, WrappedLanguage):

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harmonic.generators.base import Generator, LanguageGenerator
+from harmonic.generators.base import Generator, LanguageGenerator, Parts
 from harmonic.generators.sample import Sample
 from harmonic.progress import History
+from harmonic.tables.conditions import Conditions
 from harmonic.tables.splits import Splits
+
+
+@dataclass(frozen=True)
+class RestoredParts:
+    """Parts of the table that the generator within draws, as parts of the whole table."""
+
+    inner: Parts
+    restored: Callable[[Sample], Sample]
+
+    def draw(self, rows: range, *, directory: Path) -> Sample:
+        """The rows with these numbers."""
+        return self.restored(self.inner.draw(rows, directory=directory))
+
+    def close(self) -> None:
+        """Give back the memory of what draws them."""
+        self.inner.close()
 
 
 class Wrapped(Generator):
@@ -39,6 +58,9 @@ class Wrapped(Generator):
 
     def sample(self, n: int, *, seed: int, directory: Path) -> Sample:
         return self._restored(self.generator.sample(n, seed=seed, directory=directory))
+
+    def parts(self, *, seed: int, conditions: Conditions) -> Parts:
+        return RestoredParts(self.generator.parts(seed=seed, conditions=conditions), self._restored)
 
     def learnt_rows(self, rows: int, *, seed: int, prepared: Path, directory: Path) -> NDArray[np.int64]:
         return self.generator.learnt_rows(rows, seed=seed, prepared=prepared, directory=directory)

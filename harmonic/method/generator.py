@@ -21,12 +21,14 @@ from harmonic.decoding.vllm_decoder import check_backend, check_schema
 from harmonic.errors import ConfigError
 from harmonic.generators.base import LanguageGenerator, Sample, Versions
 from harmonic.llm.language_model import LanguageModel
+from harmonic.method.drawn_parts import DrawnParts
 from harmonic.method.fitted import FittedModel
 from harmonic.method.prompt_maker import PromptMaker, fitting_prompts
 from harmonic.method.sampling_rounds import SamplingRounds
 from harmonic.method.second_round import first_rows
 from harmonic.prompts import covering
 from harmonic.prompts.chat import Chat
+from harmonic.prompts.contexts import Contexts
 from harmonic.prompts.neighbors import Metric, Neighbors, check_neighbors
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.prompt_files import PromptFiles
@@ -147,6 +149,19 @@ class HarmonicGenerator(LanguageGenerator):
         first = self._new_prompts(rounds, rounds.rows_in_first(n), seed)
         return rounds.sample(first, n, seed=seed, directory=directory)
 
+    def parts(self, *, seed: int, conditions: Conditions) -> DrawnParts:
+        """What draws parts of the rows of `draw`. Rounding may change rows: batches are those of a part.
+
+        Raises ConfigError with sampling.context=synthetic: prompts there show any row of the whole first round.
+        """
+        rounds = self._rounds(conditions)
+        if rounds.settings.context == "synthetic":
+            problem = "a prompt of the second round may show any row of the first, so rows cannot be drawn in parts"
+            fix = "leave shards out, or use a run with generator.sampling.context=neighbors"
+            raise ConfigError("generator.sampling.context", "synthetic", problem, fix)
+        table = self.fitted.shown_table(self.fitted.splits.train)
+        return DrawnParts(rounds=rounds, table=table, context=self._new_context(rounds, table, seed), seed=seed)
+
     def nll(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Mean negative log-likelihood of each row's text, all behind the same context: (n,), nats per token.
 
@@ -259,6 +274,12 @@ class HarmonicGenerator(LanguageGenerator):
 
     def _new_prompts(self, rounds: SamplingRounds, n: int, seed: int) -> list[Prompt]:
         """Prompts for n rows that satisfy the conditions, beyond those of sample.jsonl."""
+        table = self.fitted.shown_table(self.fitted.splits.train)
+        context, needed = self._new_context(rounds, table, seed), rounds.settings.prompts_needed(n)
+        return rounds.prompts.make(table, context, range(needed), first=rounds.first_columns())
+
+    def _new_context(self, rounds: SamplingRounds, table: Table, seed: int) -> Contexts:
+        """Chooses the rows of such prompts. table: the training rows as prompts show them."""
         settings, made, train = rounds.settings, rounds.prompts, self.fitted.splits.train
         among = np.flatnonzero(satisfying(train.frame, rounds.conditions)) if rounds.conditions else None
         if among is not None and len(among) < _FEW * self.fitted.fit.k and settings.context == "random":
@@ -270,12 +291,9 @@ class HarmonicGenerator(LanguageGenerator):
                 train, k=self._k, metric=self._metric, filter=False, threshold=0, seed=0, pool=made.pool,
                 rows=made.rows if len(made.rows) < len(train) else None,
             ).nearest  # fmt: skip
-        context = made.context(
-            settings.first_context, self.fitted.shown_table(train), seed, nearest=nearest,
-            training=self.fitted.files.training(), among=among,
-        )  # fmt: skip
-        needed = settings.prompts_needed(n)
-        return made.make(self.fitted.shown_table(train), context, range(needed), first=rounds.first_columns())
+        return made.context(
+            settings.first_context, table, seed, nearest=nearest, training=self.fitted.files.training(), among=among
+        )
 
 
 def _drawn(prompt: Prompt) -> tuple[int, ...]:

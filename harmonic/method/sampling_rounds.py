@@ -41,26 +41,31 @@ class SamplingRounds:
         decoder, context = self.fitted.decoder(self.settings)
         try:
             if self.settings.context != "synthetic":
-                return self._round(decoder, context, first, n, seed, directory)
+                return self.draw(self.sampler(decoder, context), first, n, seed, directory)
             count = self.rows_in_first(n)
-            drawn = self._round(decoder, context, first, count, seed, directory / "first_round")
+            drawn = self.draw(self.sampler(decoder, context), first, count, seed, directory / "first_round")
             second = self._second_prompts(Table(drawn.frame, self.fitted.splits.train.schema), n, seed)
-            sample = self._round(decoder, context, second, n, derive(seed, "second round rows"), directory)
+            again = derive(seed, "second round rows")
+            sample = self.draw(self.sampler(decoder, context), second, n, again, directory)
         finally:
             decoder.close()
         return Sample(sample.frame, sample.validity | {"first_round": float(count)})
 
-    def _round(
-        self, decoder: Decodes, context: int, prompts: list[Prompt], n: int, seed: int, directory: Path
-    ) -> Sample:
-        fit, coding = self.fitted.fit, self.fitted.coding
-        sampler = Sampler(
+    def sampler(self, decoder: Decodes, context: int) -> Sampler:
+        """What asks the model. context: the longest prompt with answer, in tokens."""
+        return Sampler(
             decoder=decoder, chat=self.fitted.chat, row_format=self.prompts.row_format, settings=self.settings,
             orders=self.prompts.orders, context=context,
-            conditions=renamed(coding.conditions(self.conditions), fit.aliases),
+            conditions=renamed(self.fitted.coding.conditions(self.conditions), self.fitted.fit.aliases),
         )  # fmt: skip
-        sample = sampler.sample(prompts, n, seed=seed, directory=directory)
-        return Sample(coding.decode(fit.restore(sample.frame), seed, self.conditions), sample.validity)
+
+    def draw(
+        self, sampler: Sampler, prompts: list[Prompt], n: int, seed: int, directory: Path, start: int = 0
+    ) -> Sample:
+        """N rows of one round, as values. start: see `Sampler.sample`."""
+        sample = sampler.sample(prompts, n, seed=seed, directory=directory, start=start)
+        frame = self.fitted.fit.restore(sample.frame)
+        return Sample(self.fitted.coding.decode(frame, seed, self.conditions, start), sample.validity)
 
     def _second_prompts(self, drawn: Table, n: int, seed: int) -> list[Prompt]:
         made, train = self.prompts, self.fitted.splits.train

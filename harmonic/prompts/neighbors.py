@@ -102,6 +102,8 @@ class NearestRows:
     def of(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         """The nearest other rows of the rows at these positions, (m, k)."""
         check_neighbors(len(self.table), self.k, self.metric)
+        if not len(wanted):
+            return np.empty((0, self.k), dtype=np.int64)
         if self.metric == "random":
             return self._random_others(wanted)
         if self.metric == "reference":

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harmonic.prompts import covering
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import Nearest, near, spread
-from harmonic.prompts.covering import LARGE
 from harmonic.prompts.instruction import question, row_list
 from harmonic.prompts.neighbors import Metric, NearestRows, label_filter
 from harmonic.prompts.prompt import Order, Prompt
@@ -56,7 +56,7 @@ class Neighborhoods:
             return found if rows is None else _among(found, places, rows, wanted, seed)
 
         # The filter needs the neighbours of every row.
-        found: Nearest = find if len(table) > LARGE and not filter else find(np.arange(len(table)))
+        found: Nearest = find if len(table) > covering.LARGE and not filter else find(np.arange(len(table)))
         passed = np.ones(len(table), dtype=bool)
         if filter and isinstance(found, np.ndarray):
             passed = label_filter(table, found[:, :k], threshold)

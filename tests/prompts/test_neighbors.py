@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from harmonic.errors import ConfigError
 from harmonic.prompts import heom_search as module
-from harmonic.prompts.neighbors import label_filter, nearest
+from harmonic.prompts import near_clusters, neighbors
+from harmonic.prompts.neighbors import NearestRows, label_filter, nearest
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 
@@ -203,3 +205,44 @@ def test_a_filter_that_leaves_nothing_names_its_key(threshold: int, fix: str) ->
     with pytest.raises(ConfigError, match=f"generator.filter_threshold={threshold}") as caught:
         label_filter(table, np.array([[1, 2], [0, 2], [0, 1]]), threshold)
     assert fix in str(caught.value)
+
+
+def clustered(rows: int) -> Table:
+    """Rows of two numbers and four categories that depend on one hidden number, with some duplicates."""
+    draw = np.random.default_rng(5)
+    hidden = draw.normal(size=rows)
+    columns: dict[str, list] = {f"n{i}": (hidden * i + draw.normal(size=rows)).round(2).tolist() for i in (1, 2)}
+    for i in range(4):
+        columns[f"c{i}"] = np.clip((3 + hidden + draw.normal(size=rows)).astype(int), 0, 6).astype(str).tolist()
+    columns["label"] = np.where(hidden > 0.5, "a", "b").tolist()
+    again = {name: [*values, *values[:50], *[values[0]] * 20] for name, values in columns.items()}
+    return make_table(again)
+
+
+@pytest.mark.parametrize("metric", ["mixed", "same_label", "reference", "random"])
+def test_neighbours_of_some_rows_are_those_that_they_have_among_all(metric: str) -> None:
+    table = clustered(300)
+    whole = nearest(table, 4, metric, 3)  # type: ignore[arg-type]
+    some = np.array([17, 2, 369, 2, 40])
+    search = NearestRows(table, 4, metric, 3)  # type: ignore[arg-type]
+    for rows in (some, some[:0], some[::-1]):
+        np.testing.assert_array_equal(search.of(rows), whole[rows])
+    np.testing.assert_array_equal(nearest(table, 4, metric, 3, of=some), whole[some])  # type: ignore[arg-type]
+
+
+def test_approximate_neighbours_are_nearly_all_true_and_the_log_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    table, k = clustered(20_000), 5
+    exact = nearest(table, k, "same_label")
+    monkeypatch.setattr(neighbors, "EXACT_PAIRS", 10**6)
+    monkeypatch.setattr(near_clusters, "_ROWS", 200)
+    with caplog.at_level("INFO"):
+        found = nearest(table, k, "same_label")
+    assert not (found == np.arange(len(table))[:, None]).any()
+    assert all(len(set(row)) == k for row in found.tolist())
+    labels = table.target.to_numpy()
+    assert (labels[found] == labels[:, None]).all()
+    assert 0.9 < (found == exact).mean() < 1
+    told = [float(share) for share in re.findall(r"([\d.]+)% of the true ones found", caplog.text)]
+    assert len(told) == 2 and all(90 < share <= 100 for share in told)

@@ -41,9 +41,14 @@ class Coding:
         """The table in codes."""
         return self.categories.encode(self.numbers.encode(table))
 
-    def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
-        """Coded rows as numbers and categories; numbers are drawn within their bins and within the conditions."""
-        return self.numbers.decode(self.categories.decode(frame), seed, conditions)
+    def decode(
+        self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None, start: int = 0
+    ) -> pd.DataFrame:
+        """Coded rows as numbers and categories; numbers are drawn within their bins and within the conditions.
+
+        start: the number of the first row.
+        """
+        return self.numbers.decode(self.categories.decode(frame), seed, conditions, start)
 
     def conditions(self, conditions: Conditions) -> dict[str, Condition]:
         """The same conditions on the coded table. Raises ConfigError if no code can satisfy one of them."""

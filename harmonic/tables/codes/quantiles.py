@@ -190,11 +190,18 @@ class Quantiles:
         )
         return replace(schema, columns=columns)
 
-    def decode(self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None) -> pd.DataFrame:
-        """Coded rows as numbers, each within its bin and within the conditions. Row i depends on i alone."""
+    def decode(
+        self, frame: pd.DataFrame, seed: int, conditions: Conditions | None = None, start: int = 0
+    ) -> pd.DataFrame:
+        """Coded rows as numbers, each within its bin and within the conditions.
+
+        Row i depends on i alone. start: the number of the first row.
+        """
         if not self.bins:
             return frame
-        uniforms = np.random.default_rng(derive(seed, "numbers in bins")).random((len(frame), len(self.bins)))
+        bits = np.random.PCG64(derive(seed, "numbers in bins"))
+        bits.advance(start * len(self.bins))  # one step for each number of the rows before
+        uniforms = np.random.Generator(bits).random((len(frame), len(self.bins)))
         found = frame.copy()
         for place, (name, bins) in enumerate(self.bins.items()):
             condition = (conditions or {}).get(name)

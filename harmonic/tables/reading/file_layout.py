@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harmonic.errors import DataError
 from harmonic.randomness import derive
@@ -64,22 +66,7 @@ class FileLayout:
         `after`: how many rows were released before; their identifiers do not come again. Raises DataError if a text of
         the input that names someone would be released.
         """
-        draw = np.random.default_rng(derive(seed, "identifiers"))
-        people = self._people(len(texts), draw) if self.grouped else None
-        rest = {
-            aside.name: aside.cells(len(texts), draw, after, people if aside.new and aside.new.repeats else None)
-            for aside in self.asides
-            if aside.written
-        }
-        cells = {}
-        for name in self.names:
-            if name in texts:
-                cells[name] = self._spelt(name, texts[name], draw)
-            elif name in rest:
-                cells[name] = self._spelt(name, pd.Series(rest[name], dtype=object), draw)
-        released = pd.DataFrame(cells, index=texts.index, dtype=object)
-        self.check(released)
-        return released
+        return Release(self, len(texts), seed, after).part(texts, 0)
 
     def plain(self, texts: pd.DataFrame) -> pd.DataFrame:
         """The plain texts of a released file, without the columns that are kept aside."""
@@ -121,24 +108,77 @@ class FileLayout:
                 fix = f"{override('dataset.kinds', {name: 'identifier'})}, which makes new ones"
                 raise DataError(f"column {name!r}: {problem}; nothing is written\n  fix: {fix}")
 
-    def _spelt(self, name: str, cells: pd.Series, draw: np.random.Generator) -> pd.Series:
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What is drawn for all rows at once. rest: texts of the columns kept aside; markers: which text a gap gets."""
+
+    rest: dict[str, list[str]]
+    markers: dict[str, NDArray[np.int64]]
+
+
+@dataclass
+class Release:
+    """The cells of n synthetic rows as their file has them, also in parts. after: see `FileLayout.release`.
+
+    New identifiers are drawn for all n rows, so that they differ whatever the parts are.
+    """
+
+    layout: FileLayout
+    n: int
+    seed: int
+    after: int = 0
+
+    def part(self, texts: pd.DataFrame, start: int) -> pd.DataFrame:
+        """The cells of a part, whose first row has the number `start`; see `FileLayout.release`."""
+        rows = slice(start, start + len(texts))
+        cells = {}
+        for name in self.layout.names:
+            if name in texts:
+                cells[name] = self._spelt(name, texts[name], rows)
+            elif name in self._drawn.rest:
+                cells[name] = self._spelt(name, pd.Series(self._drawn.rest[name][rows], dtype=object), rows)
+        released = pd.DataFrame({name: column.to_numpy() for name, column in cells.items()}, texts.index, dtype=object)
+        self.layout.check(released)
+        return released
+
+    @cached_property
+    def _drawn(self) -> _Drawn:
+        layout = self.layout
+        draw = np.random.default_rng(derive(self.seed, "identifiers"))
+        people = self._people(draw) if layout.grouped else None
+        rest = {
+            aside.name: aside.cells(self.n, draw, self.after, people if aside.new and aside.new.repeats else None)
+            for aside in layout.asides
+            if aside.written
+        }
+        aside, known = {one.name for one in layout.asides}, dict(layout.markers)
+        markers = {}
+        for name in layout.names:
+            if name not in aside and len(known.get(name, ())) > 1:
+                shares = np.array([share for _, share in known[name]])
+                markers[name] = draw.choice(len(shares), size=self.n, p=shares / sum(shares))
+        return _Drawn(rest, markers)
+
+    def _spelt(self, name: str, cells: pd.Series, rows: slice) -> pd.Series:
         """The cells as the file writes them; each text for missing values as often as in the file."""
-        spelling, markers = dict(self.spellings).get(name), dict(self.markers).get(name, ())
+        spelling, markers = dict(self.layout.spellings).get(name), dict(self.layout.markers).get(name, ())
         if spelling is None and len(markers) < 2:
-            return cells.set_axis(cells.index)
-        gaps = cells.isin([marker for marker, _ in markers]).to_numpy()
+            return cells
+        texts = [marker for marker, _ in markers]
+        gaps = cells.isin(texts).to_numpy()
         written = [
             text if gap or spelling is None else spelling.write(text) for text, gap in zip(cells, gaps, strict=True)
         ]
-        if len(markers) > 1:
-            texts, shares = zip(*markers, strict=True)
-            drawn = draw.choice(len(texts), size=len(cells), p=np.array(shares) / sum(shares))
+        if name in self._drawn.markers:
+            drawn = self._drawn.markers[name][rows]
             written = [texts[which] if gap else text for text, gap, which in zip(written, gaps, drawn, strict=True)]
-        return pd.Series(written, index=cells.index, dtype=object)
+        return pd.Series(written, dtype=object)
 
-    def _people(self, n: int, draw: np.random.Generator) -> list[int]:
-        """The made-up person of each of n rows: each has as many rows as some real one, in random order."""
-        repeats = next((one.new.repeats for one in self.asides if one.new and one.new.repeats), (1,))
+    def _people(self, draw: np.random.Generator) -> list[int]:
+        """The made-up person of each row: each has as many rows as some real one, in random order."""
+        n = self.n
+        repeats = next((one.new.repeats for one in self.layout.asides if one.new and one.new.repeats), (1,))
         people: list[int] = []
         person = 0
         while len(people) < n:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from harmonic.tables.reading.dialect import Dialect
 from harmonic.tables.reading.dialect_search import read_text
 from harmonic.tables.reading.encodings import unusable
 from harmonic.tables.splitting import PARTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PACKAGED = ("german", "diabetes")
 CALIFORNIA = {  # scikit-learn's names to those of the paper's files, in the files' order
@@ -82,16 +85,29 @@ def read_parquet(path: str | Path) -> tuple[pd.DataFrame, FrameDtypes]:
 
 def write_parquet(frame: pd.DataFrame, path: str | Path, like: str | Path) -> None:
     """Write a frame with the column types of the Parquet file `like`."""
-    import pyarrow as pa
-    from pyarrow.parquet import read_schema, write_table
+    write_table(parquet_table(frame, like), path)
 
+
+def parquet_table(frame: pd.DataFrame, like: str | Path | None = None) -> pa.Table:
+    """A frame as a table for a Parquet file, with the column types of the Parquet file `like` if there is one."""
+    import pyarrow as pa
+    from pyarrow.parquet import read_schema
+
+    if like is None:
+        return pa.Table.from_pandas(frame, preserve_index=False)
     schema = read_schema(like)
     fields = [schema.field(name) for name in map(str, frame.columns) if name in schema.names]
     try:
-        table = pa.Table.from_pandas(frame, pa.schema(fields), preserve_index=False)
+        return pa.Table.from_pandas(frame, pa.schema(fields), preserve_index=False)
     except (pa.ArrowException, OverflowError):  # new identifiers may not fit in a type
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-    write_table(table, path)
+        return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def write_table(table: pa.Table, path: str | Path, about: Mapping[bytes, bytes] | None = None) -> None:
+    """Write a Parquet file. about: what is added to its metadata."""
+    from pyarrow import parquet
+
+    parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **(about or {})}), path)
 
 
 def _found(path: str | Path) -> Path:
