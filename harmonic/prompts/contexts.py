@@ -116,7 +116,7 @@ class NeighborRows:
         weights: NDArray[np.float64] | None = None, groups: NDArray[np.int64] | None = None,
     ) -> None:  # fmt: skip
         self.nearest, self.k, self.seed, self.weights, self.groups = nearest, k, seed, weights, groups
-        self.centers = np.arange(len(nearest)) if centers is None and isinstance(nearest, np.ndarray) else centers
+        self.centers: NDArray[np.int64] = _all(nearest) if centers is None else centers
         self._turns: dict[int, NDArray[np.int64]] = {}
         self._found: dict[int, NDArray[np.int64]] = {}
 
@@ -155,6 +155,12 @@ class NeighborRows:
     def _spread(self, centers: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
         """The centres in a random order, with the rows of each group evenly far apart."""
         return spread(centers, None if self.groups is None else self.groups[self.centers], generator)
+
+
+def _all(nearest: Nearest) -> NDArray[np.int64]:
+    """The positions of all rows, where the neighbours of all are known."""
+    assert isinstance(nearest, np.ndarray)
+    return np.arange(len(nearest))
 
 
 class NoRows:

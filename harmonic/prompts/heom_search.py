@@ -92,7 +92,7 @@ class Search:
 
     def among(self, rows: NDArray[np.int64], searched: NDArray[np.bool_]) -> Search:
         """The search among these rows, ascending positions, of which only some are `searched`, (m,)."""
-        numbers, codes = ([column[rows] for column in columns] for columns in (self.numbers, self.codes))
+        numbers, codes = [column[rows] for column in self.numbers], [column[rows] for column in self.codes]
         return Search(numbers, codes, np.flatnonzero(searched), self.k)
 
     def squared(self, own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:

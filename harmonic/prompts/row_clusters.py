@@ -41,8 +41,9 @@ class RowClusters:
         frequent = [np.argsort(-np.bincount(column), kind="stable")[:_FREQUENT] for column in codes]
         some = np.sort(draw.permutation(rows)[: _PER_CLUSTER * count])
         points = _points(numbers, codes, frequent, some)
-        seed = derive(0, "cluster centres")
-        found = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=20, random_state=seed)
+        found = MiniBatchKMeans(
+            count, batch_size=4096, n_init=1, max_iter=20, random_state=derive(0, "cluster centres")
+        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Number of distinct clusters")
             centers = found.fit(points).cluster_centers_.astype(np.float32)
