@@ -19,6 +19,7 @@ from experiments.stages.keys import SHAPE_PROMPTS, StageInputs, configured_versi
 from harmonic.datasets import Dataset
 from harmonic.evaluation.base import Evaluator
 from harmonic.generators.base import Generator
+from harmonic.prompts import covering
 from harmonic.storage import key_of
 from harmonic.tables.reading.aside import Aside
 from harmonic.tables.reading.files import read_parquet
@@ -169,6 +170,19 @@ def changed_at(written: Any, resolved: Any, path: str, value: Any) -> dict[str, 
         node = node[name]
     node[path.rpartition(".")[2]] = value
     return OmegaConf.to_container(OmegaConf.create(plain), resolve=True) if refers else plain  # type: ignore[return-value]
+
+
+def test_prompts_of_a_large_table_depend_on_how_many_are_tuned_on(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small: Any = OmegaConf.to_container(composed("harmonic"), resolve=True)
+    fewer = json.loads(json.dumps(small))
+    fewer["generator"]["tuning"]["max_examples"] = 3
+    assert first_changed(keys(splits, small), keys(splits, fewer)) == "fit"
+    before = keys(splits, small)
+    monkeypatch.setattr(covering, "LARGE", 10)
+    assert first_changed(before, keys(splits, small)) == "prompts"
+    assert first_changed(keys(splits, small), keys(splits, fewer)) == "prompts"
 
 
 def test_another_scale_asks_for_a_key_where_sizes_differ(splits: Splits) -> None:
