@@ -171,6 +171,7 @@ class Pipeline:
             self.run.report["prompts"] = json.loads((entry.path / "prompt_fit.json").read_text(encoding="utf-8"))
         if (entry.path / "coverage.json").is_file():
             self.run.report["coverage"] = json.loads((entry.path / "coverage.json").read_text(encoding="utf-8"))
+        self.run.record()
         return entry
 
     def _fit(self, prompts: Entry) -> Entry:
