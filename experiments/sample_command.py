@@ -24,6 +24,7 @@ from harmonic.storage import key_of, replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generators.base import Sample
+    from harmonic.tables.conditions import Condition
 
 logger = logging.getLogger(__name__)
 
@@ -150,8 +151,7 @@ def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
 
     with locked(scratch.with_name(f"{scratch.name}.lock"), f"drawing these rows for {target}"):
         started = time.monotonic()
-        generator, seed = loaded(run, wanted.seed)
-        sample = generator.draw(n, seed=seed, directory=scratch, conditions=conditions, budget=wanted.budget)
+        sample, seed = _drawn(run, n, wanted, conditions, scratch)
         seconds = time.monotonic() - started
         about |= {"rows": len(sample.frame), "validity": sample.validity, "seconds": round(seconds, 1)}
         with storage_errors(target.parent):
@@ -159,6 +159,14 @@ def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
             write_json(target.with_suffix(".json"), about)
         shutil.rmtree(scratch, ignore_errors=True)
     return [target, target.with_suffix(".json")]
+
+
+def _drawn(
+    run: FittedRun, n: int, wanted: SampleSettings, conditions: dict[str, Condition], scratch: Path
+) -> tuple[Sample, int]:
+    """`n` rows of the generator, and the seed that they were drawn with."""
+    generator, seed = loaded(run, wanted.seed)
+    return generator.draw(n, seed=seed, directory=scratch, conditions=conditions, budget=wanted.budget), seed
 
 
 def _write_rows(run: FittedRun, sample: Sample, seed: int, target: Path) -> None:

@@ -24,7 +24,8 @@ import pandas as pd
 
 from experiments.fitted_run import FittedRun, loaded
 from harmonic.errors import ConfigError
-from harmonic.storage import key_of, locked, storage_errors, write_json
+from harmonic.locks import locked
+from harmonic.storage import key_of, replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generators.base import Generator, Parts, Sample
@@ -96,17 +97,18 @@ class ShardedSample:
 
     def _draw_part(self, part: int, drawer: Parts) -> None:
         scratch, rows = self.folder / f".{part:06d}.partial", self.rows(part)
-        with storage_errors(self.folder), locked(self._lock(f"{part:06d}"), f"drawing part {part}"):
-            if self._path(part).is_file():  # another process was faster
-                return
-            scratch.mkdir(exist_ok=True)
-            started = time.monotonic()
-            sample = drawer.draw(rows, directory=scratch)
-            own = {"part": part, "first_row": rows.start, "rows": len(rows), "validity": sample.validity,
-                   "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
-            self._write(part, sample, own)
-            shutil.rmtree(scratch, ignore_errors=True)
-        self._lock(f"{part:06d}").unlink(missing_ok=True)
+        lock = self._lock(f"{part:06d}")
+        with storage_errors(self.folder), locked(lock, f"drawing part {part}") as held:
+            if not self._path(part).is_file():  # or another process was faster
+                scratch.mkdir(exist_ok=True)
+                started = time.monotonic()
+                sample = drawer.draw(rows, directory=scratch)
+                own = {"part": part, "first_row": rows.start, "rows": len(rows), "validity": sample.validity,
+                       "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+                held.check()
+                self._write(part, sample, own)
+                shutil.rmtree(scratch, ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
     def _write(self, part: int, sample: Sample, own: Mapping[str, Any]) -> None:
         from harmonic.tables.reading.files import parquet_table, write_table
@@ -121,10 +123,8 @@ class ShardedSample:
         else:
             spelt = {name for name, _ in splits.layout.spellings} if splits.layout else set()
             table = parquet_table(_typed(texts, drawn, spelt))
-        path = self._path(part)
-        incoming = path.with_name(f".{path.name}.incoming")
-        write_table(table, incoming, {_ABOUT: json.dumps(own).encode()})
-        incoming.replace(path)
+        with replacing(self._path(part)) as incoming:
+            write_table(table, incoming, {_ABOUT: json.dumps(own).encode()})
 
     def _described(self) -> dict[str, Any]:
         """The description of the whole table, from what its parts say of themselves."""
