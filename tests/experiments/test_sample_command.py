@@ -70,7 +70,8 @@ def test_a_language_model_is_held_to_the_conditions(tuned: Path, tmp_path: Path)
     (again, _) = sample_again(tuned, read_settings([*ASKED, f"out={tmp_path / 'again'}"]))
     assert again.name == "again.csv" and again.read_bytes() == csv.read_bytes()
     assert contents(tuned) == before
-    assert sorted(path.name for path in (tuned / "samples").iterdir()) == sorted([csv.name, about.name])
+    left = [path.name for path in (tuned / "samples").iterdir() if path.suffix != ".lock"]  # a lock is an empty file
+    assert sorted(left) == sorted([csv.name, about.name])
 
 
 def test_free_memory_does_not_decide_which_rows_are_drawn(
