@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from harmonic.errors import ConfigError, HarmonicError
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK_REFUSES = (*DISK_FULL, errno.EROFS)
 """Errors that come from writing alone. EROFS: the disk became read-only, as Linux makes a damaged one."""
-NEARLY_NOTHING = 2**20
-"""In bytes. With less free space, an error of a library that writes means that the disk is full."""
+PROBE = 2**20
+"""In bytes. If so many cannot be written, an error of a library that writes means that the disk takes no more."""
 
 
 def canonical(inputs: dict[str, Any]) -> str:
@@ -98,11 +99,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[None]:
-    """Turn an OSError (of the error numbers in `only`, if given) into a ConfigError about `output_dir`."""
+    """Turn an OSError into a ConfigError about `output_dir`.
+
+    only: error numbers. Others are raised as they are, unless a file in `output_dir` may not be written.
+    """
     try:
         yield
     except OSError as error:
-        if only and error.errno not in only:
+        if only and error.errno not in only and not _forbidden(error, output_dir):
             raise
         full = error.errno in DISK_FULL
         fix = "free some space there, or " if full else "make the folder writable, or "
@@ -111,18 +115,27 @@ def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[Non
         ) from error
 
 
+def _forbidden(error: OSError, folder: Path) -> bool:
+    path = error.filename if isinstance(error.filename, str) else ""
+    return error.errno in (errno.EACCES, errno.EPERM) and Path(path).absolute().is_relative_to(folder.absolute())
+
+
 @contextmanager
-def full_disk_named(output_dir: Path) -> Iterator[None]:
-    """Turn errors of libraries that could not write to a full disk (torch, safetensors) into an OSError."""
+def refusals_named(folder: Path) -> Iterator[None]:
+    """Turn errors of libraries that could not write into `folder` (torch has its own for it) into an OSError."""
     try:
         yield
     except (HarmonicError, OSError):
         raise
     except Exception as error:
-        if shutil.disk_usage(output_dir).free > NEARLY_NOTHING and "No space left" not in str(error):
-            raise
-        problem = f"{os.strerror(errno.ENOSPC)} ({type(error).__name__}: {error})"
-        raise OSError(errno.ENOSPC, problem, str(output_dir)) from error
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        try:
+            with NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+                probe.write(bytes(PROBE))
+        except OSError as refused:
+            raise refused from error
+        raise
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -254,3 +255,55 @@ def test_processes_of_the_same_number_on_two_machines_do_not_meet(tmp_path: Path
     assert len((tmp_path / "builds").read_text().splitlines()) == 1
     assert json.loads((tmp_path / "shared.json").read_text())["number"] == 199
     assert not [path for path in tmp_path.rglob("*") if ".incoming" in path.name or ".probe" in path.name]
+
+
+ASKING = """
+import sys
+from pathlib import Path
+from harmonic.locks import locked_if_free
+with locked_if_free(Path(sys.argv[1])) as held:
+    print("free" if held else "held")
+"""
+KEEPING = """
+import sys
+from pathlib import Path
+from harmonic.locks import locked
+with locked(Path(sys.argv[1]), "at work"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def two_mounts(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """One folder by two ways that do not tell each other of flock, as NFS mounts with local_lock=flock on two nodes."""
+    behind, *ways = (tmp_path / name for name in ("behind", "north", "south"))
+    for folder in (behind, *ways):
+        folder.mkdir()
+    mounted = []
+    for way in ways:
+        if shutil.which("bindfs") and not subprocess.run(["bindfs", behind, way], capture_output=True).returncode:
+            mounted.append(way)
+    try:
+        if len(mounted) < 2:
+            pytest.skip("needs bindfs (apt-get install bindfs) and the right to mount")
+        yield ways[0], ways[1]
+    finally:
+        for way in mounted:
+            subprocess.run(["umount", way], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "second"), [("", "free"), ("files", "held")])
+def test_files_hold_where_flock_stays_within_one_machine(kind: str, second: str, two_mounts: tuple[Path, Path]) -> None:
+    environment = {**os.environ, "HARMONIC_LOCKS": kind}
+    places = [str(way / "a.lock") for way in two_mounts]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    command = [sys.executable, "-c", KEEPING, places[0]]
+    keeper = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload]
+    assert keeper.stdout.readline() == "held\n"
+    for place, told in zip(places, ("held", second), strict=True):
+        asked = [sys.executable, "-c", ASKING, place]
+        found = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert found.stdout == f"{told}\n"
+    keeper.communicate("\n")

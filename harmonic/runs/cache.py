@@ -26,8 +26,8 @@ from harmonic.storage import (
     DISK_REFUSES,
     INCOMING,
     canonical,
-    full_disk_named,
     key_of,
+    refusals_named,
     storage_errors,
     write_json,
 )
@@ -78,9 +78,10 @@ class Cache:
         """The entry for these inputs: a finished and intact one, or one that is built now.
 
         `build(folder)` works in `<key>.partial/`. After a killed or failed build the folder stays, and the next build
-        continues from it. Exceptions of `build` are passed on; only a disk that is full or read-only becomes a
-        ConfigError. Its facts must be JSON values (NaN becomes None), and are part of the entry. force: build in an
-        empty folder and replace the entry; if another process finishes one while this call waits, that one is used.
+        continues from it. Exceptions of `build` are passed on; only a disk that takes no more, or a folder that may not
+        be written, becomes a ConfigError. Its facts must be JSON values (NaN becomes None), and are part of the entry.
+        force: build in an empty folder and replace the entry; if another process finishes one while this call waits,
+        that one is used.
 
         Reading an entry checks the size of every file, and its SHA-256 up to HASH_LIMIT. A damaged entry is renamed to
         `<key>.damaged-<n>`, with a warning, and built again. If several processes need the same key, one builds and the
@@ -121,7 +122,7 @@ class Cache:
             for left in (partial / "entry.json", *partial.rglob(INCOMING)):
                 left.unlink(missing_ok=True)
         started, processor = time.perf_counter(), time.process_time()
-        with storage_errors(self.output_dir, only=DISK_REFUSES), full_disk_named(self.output_dir):
+        with storage_errors(self.output_dir, only=DISK_REFUSES), refusals_named(partial):
             facts = build(partial) or {}
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         with storage_errors(self.output_dir):

@@ -7,32 +7,53 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from whole_runs import ROOT, apart, environment
+from whole_runs import ROOT, WHOLE, environment
 
 from experiments.run import run_log
 from experiments.sweeps.records import recorded
+from harmonic import storage
 from harmonic.errors import ConfigError
 from harmonic.runs.cache import Cache
 
 
-def test_an_error_of_a_library_on_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def failing(folder: Path) -> None:
+    raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")
+
+
+@pytest.mark.parametrize(("number", "fix"), [(28, "free some space there"), (1, "make the folder writable")])
+def test_an_error_of_a_library_that_could_not_write_is_told_as_such(
+    number: int, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Torch and safetensors have errors of their own for it."""
 
-    def failing(folder: Path) -> None:
-        raise RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed")
+    def refused(*_: Any, dir: Path, **__: Any) -> None:
+        raise OSError(number, os.strerror(number), str(dir))
 
     with pytest.raises(RuntimeError):
         Cache(tmp_path).compute("fit", {}, failing)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
-    with pytest.raises(ConfigError, match=r"output_dir=.*No space left.*PytorchStreamWriter.*\n  fix: free some space"):
+    monkeypatch.setattr(storage, "NamedTemporaryFile", refused)
+    with pytest.raises(ConfigError, match=rf"output_dir=.*{os.strerror(number)}.*\n  fix: {fix}"):
         Cache(tmp_path).compute("fit", {}, failing)
+
+
+def test_a_file_that_may_not_be_written_is_told_only_if_it_is_ours(tmp_path: Path) -> None:
+    def forbidden(path: Path) -> Any:
+        def build(folder: Path) -> None:
+            raise PermissionError(13, os.strerror(13), str(path))
+
+        return build
+
+    with pytest.raises(ConfigError, match="make the folder writable"):
+        Cache(tmp_path / "out").compute("fit", {}, forbidden(tmp_path / "out" / "rows.csv"))
+    with pytest.raises(PermissionError):
+        Cache(tmp_path / "out").compute("fit", {}, forbidden(tmp_path / "mine.csv"))
 
 
 def test_a_disk_that_turns_read_only_is_told_as_such(tmp_path: Path) -> None:
@@ -71,7 +92,10 @@ def test_the_end_of_a_job_that_cannot_be_recorded_does_not_replace_its_error(
 
 # ---- whole runs, on a disk of their own
 
-WORDS = ["generator=harmonic", "seed=0", "evaluator=fidelity"]
+
+def command(output: Path) -> list[str]:
+    words = [*WHOLE, "generator=harmonic", "seed=0", "evaluator=fidelity", f"output_dir={output}"]
+    return [sys.executable, "-m", "experiments.run", *words]
 
 
 @pytest.fixture
@@ -90,7 +114,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The rows of the run."""
     output = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run(apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, check=True)
+    subprocess.run(command(output), cwd=ROOT, env=environment(), capture_output=True, check=True)
     return rows(output)
 
 
@@ -103,7 +127,7 @@ def rows(output: Path) -> bytes:
 def disturbed(output: Path, disturb: Callable[[], None], **variables: str) -> tuple[int, str]:
     """Start the run, and disturb it once its prompts are done. Returns its exit code and what it said."""
     began = subprocess.Popen(
-        apart(output, *WORDS), cwd=ROOT, env=environment() | variables, text=True, stdout=subprocess.PIPE,
+        command(output), cwd=ROOT, env=environment() | variables, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     while began.poll() is None and "prompts" not in _stages(output):
@@ -121,9 +145,7 @@ def _stages(output: Path) -> dict[str, Any]:
 
 
 def resumed(output: Path) -> str:
-    done = subprocess.run(
-        apart(output, *WORDS), cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command(output), cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
     return done.stdout + done.stderr
 
 
@@ -144,16 +166,26 @@ def test_a_disk_that_fills_up_stops_the_run_and_the_next_start_goes_on(disk: Pat
 
 
 @pytest.mark.slow
-def test_a_disk_that_turns_read_only_stops_the_run_and_the_next_start_goes_on(disk: Path, undisturbed: bytes) -> None:
-    def remounted(how: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+def test_a_folder_that_may_not_be_written_any_more_stops_the_run_and_the_next_start_goes_on(
+    tmp_path: Path, undisturbed: bytes
+) -> None:
+    """Files that nobody may change: a file system with open files cannot be made read-only."""
 
-    code, said = disturbed(disk / "out", lambda: remounted("ro"))
-    assert code == 1 and "output_dir=" in said and "Read-only file system" in said, said
+    def changed(how: str) -> int:
+        return subprocess.run(["chattr", "-R", f"{how}i", str(tmp_path / "out")], capture_output=True).returncode
+
+    (tmp_path / "out").mkdir()
+    if shutil.which("chattr") is None or changed("+"):
+        pytest.skip("needs chattr, a file system that knows it, and root")
+    changed("-")
+    try:
+        code, said = disturbed(tmp_path / "out", lambda: changed("+") and None)
+    finally:
+        changed("-")
+    assert code == 1 and "output_dir=" in said and "not permitted" in said, said
     assert "fix: make the folder writable" in said and "Traceback" not in said
-    remounted("rw")
-    assert "prompts: cached" in resumed(disk / "out")
-    assert rows(disk / "out") == undisturbed
+    assert "prompts: cached" in resumed(tmp_path / "out")
+    assert rows(tmp_path / "out") == undisturbed
 
 
 @pytest.mark.slow

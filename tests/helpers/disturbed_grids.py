@@ -28,7 +28,7 @@ import psutil
 from one_node_slurm import missing, one_node_slurm
 
 ROOT = Path(__file__).resolve().parents[2]
-THROWS = 4
+THROWS = 6
 GRID = [
     "generator=smote,marginals,holdout,harmonic", "seed=0", "llm=tiny", "scale=smoke", "tracker=off", "data_dir=null",
     "evaluator=fidelity", "summary=short",
