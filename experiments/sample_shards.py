@@ -25,6 +25,7 @@ import pandas as pd
 from experiments.fitted_run import FittedRun, loaded
 from harmonic.errors import ConfigError
 from harmonic.locks import locked
+from harmonic.shell import setting
 from harmonic.storage import key_of, replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ def check_shard(shards: int | None, shard: int | None) -> None:
     if shard is None:
         return
     if shards is None:
-        raise ConfigError("shard", shard, "needs the number of all shards", f"shards={shard + 1}")
+        raise ConfigError("shard", shard, "needs the number of all shards", setting("shards", shard + 1))
     if shard >= shards:
-        raise ConfigError("shard", shard, f"shards are counted from 0 to {shards - 1}", f"shard={shards - 1}")
+        raise ConfigError("shard", shard, f"shards are counted from 0 to {shards - 1}", setting("shard", shards - 1))
 
 
 def _typed(texts: pd.DataFrame, drawn: Any, spelt: set[str]) -> pd.DataFrame:
