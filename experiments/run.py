@@ -179,16 +179,20 @@ class _RunLog(logging.FileHandler):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self._told:
-            self._told = True
-            print(f"{self.baseFilename} is not complete: {error}", file=sys.stderr)
+        else:
+            self._tell(error)
 
     def close(self) -> None:
         try:
             super().close()
         except OSError as error:  # of lines that are not written yet
-            if not self._told:
-                print(f"{self.baseFilename} is not complete: {error}", file=sys.stderr)
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        """Once."""
+        if not self._told:
+            self._told = True
+            print(f"{self.baseFilename} is not complete: {error}", file=sys.stderr)
 
 
 @contextmanager

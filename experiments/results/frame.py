@@ -68,6 +68,12 @@ def runs_of(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop_duplicates("folder").drop(columns=["metric", "value", "higher_is_better", "ideal", "reason"])
 
 
+def finished_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each finished run, without its metrics."""
+    runs = runs_of(frame)
+    return runs[runs["status"] == "done"]
+
+
 def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """(dataset, generators, seeds, why) of the cells of the grid without a finished run.
 
@@ -94,16 +100,13 @@ def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 def ended_by_time(frame: pd.DataFrame) -> list[str]:
     """The finished fits that the time limit ended before their own number of steps: "tvae on german"."""
-    runs = runs_of(frame)
-    done = runs[runs["status"] == "done"]
-    cut = [run for run in done.itertuples() if json.loads(str(run.budget)).get("ended_by_time")]
+    cut = [run for run in finished_runs(frame).itertuples() if json.loads(str(run.budget)).get("ended_by_time")]
     return sorted({f"{run.generator} on {run.dataset}" for run in cut})
 
 
 def on_gpu(frame: pd.DataFrame) -> list[str]:
     """The finished runs on a GPU, if others had none: "smote (seeds 1, 2): NVIDIA H200"."""
-    runs = runs_of(frame)
-    done = runs[runs["status"] == "done"]
+    done = finished_runs(frame)
     cards = [str(json.loads(str(text)).get("gpu") or "") for text in done["machine"]]
     if all(cards):
         return []

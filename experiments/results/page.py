@@ -90,8 +90,8 @@ def write(comparison: Comparison, pictures: Sequence[str], against: str | None, 
 
 
 def _head(comparison: Comparison) -> str:
-    values, runs = comparison.values, frames.runs_of(comparison.frame)
-    done = runs[runs["status"] == "done"]
+    values, done = comparison.values, frames.finished_runs(comparison.frame)
+    begun = len(frames.runs_of(comparison.frame))
     methods = len(set(values["label"][~values["unranked"]]))
     dates = sorted(str(text)[:10] for text in done["finished"] if text)
     seeds = sorted(set(done["seed"].dropna()))
@@ -104,9 +104,9 @@ def _head(comparison: Comparison) -> str:
         "methods": f"{methods}, and for reference {_listed(values['label'][values['anchor']])}",
         "tables": _listed(values["dataset"]),
         "seeds": ", ".join(map(str, seeds)),
-        "runs": f"{len(done)} finished, of {len(runs)}; {' to '.join(sorted({*dates[:1], *dates[-1:]}))}",
+        "runs": f"{len(done)} finished, of {begun}; {' to '.join(sorted({*dates[:1], *dates[-1:]}))}",
         "budget": "; ".join(limits),
-        "settings": f"{values['usual'].iloc[0]}" if len(values) else "",
+        "settings": str(values["usual"].iloc[0]) if len(values) else "",
         "machine": "; ".join(frames.machines(comparison.frame)),
         "versions": ", ".join(f"{name} {'/'.join(found)}" for name, found in frames.versions(comparison.frame).items()),
     }

@@ -63,9 +63,9 @@ def _nearest(search: Search, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         while sum(map(len, near)) <= search.k and count < len(members):
             count *= 2
             near = [members[other] for other in order[cluster, :count]]
-        # The rows themselves may be duplicates that nobody searches for.
-        all_rows = np.union1d(searched[np.concatenate(near)], rows)
-        part = search.among(all_rows, np.isin(all_rows, searched[np.concatenate(near)]))
+        compared = searched[np.concatenate(near)]
+        all_rows = np.union1d(compared, rows)  # the rows themselves may be duplicates that nobody searches for
+        part = search.among(all_rows, np.isin(all_rows, compared))
         found[asked[cluster]] = all_rows[part.part(np.searchsorted(all_rows, rows))]
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
