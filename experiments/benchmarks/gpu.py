@@ -137,15 +137,19 @@ class Bench:
 
     def _tuned(self, at_once: int) -> tuple[int, list[tuple[float, int]]]:
         """The weights of the layers; and after each optimizer step the time, and the tokens so far."""
+        from datasets import Dataset
+
+        from harmonic.tuning.examples import Examples
         from harmonic.tuning.trainer import answer_trainer
 
         settings = Tuning(batch_size=BATCH, device_batch_size=at_once, checkpoint_every=None)
         model, tokenizer = self.llm.load()
         layers = layer_weights(model)
         rows = [self._example(number) for number in range(BATCH * (1 + self.steps))]
+        examples = Examples(Dataset.from_list(rows), self.lengths[1], self.answer * len(rows))
         marks: list[tuple[float, int]] = []
         with TemporaryDirectory() as scratch:
-            trainer = answer_trainer(self.llm, model, tokenizer, rows, settings, SEED, Path(scratch))
+            trainer = answer_trainer(self.llm, model, tokenizer, examples, settings, SEED, Path(scratch))
             trainer.add_callback(_after_steps(lambda: marks.append((self._now(), trainer.tokens_seen))))
             trainer.train()
         return layers, marks

@@ -100,7 +100,7 @@ def measure(procedure: str, table: Table, limit: int) -> dict[str, Any]:
         metric: Metric = "mixed" if ours else "reference"
         around = Neighborhoods.of(table, k=K, metric=metric, filter=filtered, threshold=THRESHOLD, seed=SEED)
         orders = ColumnOrders.of(schema, permutation=ours)
-        prompts = answers(table, find_row_format("json", schema), around, orders, shown=K, seed=SEED)
+        prompts = list(answers(table, find_row_format("json", schema), around, orders, shown=K, seed=SEED))
         taken, measured = time.perf_counter() - started, len(table)
         pairs = [(prompt.prompt, prompt.completion) for prompt in prompts]
     hashes = [sha256("\0".join(pair).encode()).hexdigest()[:16] for pair in pairs]

@@ -44,7 +44,7 @@ def load(llm: str, dataset: str, count: int) -> tuple[LanguageModel, list[Prompt
     filtered = train.schema.task.is_classification
     around = Neighborhoods.of(train, k=5, metric="mixed", filter=filtered, threshold=2, seed=SEED)
     orders = ColumnOrders.of(train.schema, permutation="row")
-    prompts = answers(train, find_row_format("json", train.schema), around, orders, shown=5, seed=SEED)
+    prompts = list(answers(train, find_row_format("json", train.schema), around, orders, shown=5, seed=SEED))
     return parts["llm"], prompts[:count]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,6 +34,7 @@ from harmonic.prompts.chat import Chat, check_lengths
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import InvalidAnswer, RowFormat
+from harmonic.prompts.stored_prompts import chunks
 from harmonic.randomness import derive
 from harmonic.storage import canonical
 from harmonic.tables.conditions import Condition, Conditions, described
@@ -68,7 +70,7 @@ class Decodes(Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """The rows of one call, by number: each one's prompt, and the token ids of that prompt.
+    """The rows of one call, by number: each one's prompt without its text, and the token ids of that text.
 
     start: the number that the first row has in the whole table.
     """
@@ -177,10 +179,14 @@ class Sampler:
         if len(prompts) < needed:
             problem = f"needs {needed} prompts, there are {len(prompts)}"
             raise ConfigError("n_samples", n, problem, "write the prompts again: force=true")
-        ids = [ids for ids, _ in self.chat.encode(prompts[:needed])]
+        bare: list[Prompt] = []
+        ids: list[list[int]] = []
+        for some in chunks(islice(prompts, needed)):  # the texts of all of them would take far more memory
+            bare += [prompt._replace(parts=()) for prompt in some]
+            ids += [tokens for tokens, _ in self.chat.encode(some)]
         room = self.decoder.max_new_tokens
         check_lengths([len(prompt) + room for prompt in ids], self.context, what="the sampling prompt number")
-        return _Asked([prompts[place] for place in places], [ids[place] for place in places], seed, start)
+        return _Asked([bare[place] for place in places], [ids[place] for place in places], seed, start)
 
     def _rounds(self) -> list[tuple[str, int]]:
         """The way and number of each round: free ones, then a constrained one unless mode is "reject"."""

@@ -22,6 +22,7 @@ from harmonic.prompts.prompt_files import PromptFiles
 from harmonic.prompts.prompt_fit import PromptFit
 from harmonic.prompts.prompt_style import PromptStyle
 from harmonic.prompts.row_format import RowFormat, RowTexts
+from harmonic.prompts.stored_prompts import chunks
 from harmonic.prompts.token_counts import answer_room
 from harmonic.tables.codes.coding import Coding
 from harmonic.tables.splits import Splits
@@ -121,8 +122,11 @@ class FittedModel:
 
     def _longest_row(self) -> int:
         """Room for a row, in tokens, from the rows that were learnt."""
-        rows = [part.text for prompt in self.files.training() for part in prompt.parts if part.learnt]
-        return answer_room(max(map(len, self.chat.rows(rows, document=self.style.lists))))
+        longest = 0
+        for some in chunks(self.files.training()):
+            rows = [part.text for prompt in some for part in prompt.parts if part.learnt]
+            longest = max(longest, *map(len, self.chat.rows(rows, document=self.style.lists)))
+        return answer_room(longest)
 
     def _narrowed(self, model: PreTrainedModel) -> PreTrainedModel:
         """The model with an output layer for its own vocabulary."""

@@ -91,14 +91,14 @@ class HarmonicGenerator(LanguageGenerator):
         single row is longer than the model's context.
         """
         sampling, tuning = self.checked(splits.schema)
-        maker = self._prompt_maker(splits, n, sampling, tuning, seed)
+        maker = self._prompt_maker(PromptFiles(directory), splits, n, sampling, tuning, seed)
         counter = TokenCounter.of(self.llm, sampling.max_new_tokens)
-        fit, (training, asked) = fitting_prompts(maker, counter, self.aliases)
+        fit, (training, _) = fitting_prompts(maker, counter, self.aliases)
         if maker.style.lists and tuning.max_tokens is not None and fit.tuning is not None:
-            training = training[: max(int(tuning.max_tokens / fit.tuning["mean"]), 1)]
+            training.cut(max(int(tuning.max_tokens / fit.tuning["mean"]), 1))
         if maker.groups is not None:
             self._tell_coverage(splits.train, training, directory)
-        PromptFiles(directory).write(training, asked, maker.validation(fit))
+        maker.files.write_validation(maker.validation(fit))
         fit.write(directory)
 
     def fit(self, splits: Splits, *, seed: int, prepared: Path, directory: Path) -> dict[str, float]:
@@ -115,7 +115,7 @@ class HarmonicGenerator(LanguageGenerator):
         """How prompts show rows; tokens, time and memory of tuning and sampling (harmonic.method.estimate)."""
         from harmonic.method.estimate import estimate
 
-        fit, examples = PromptFit.read(prepared, self._k), PromptFiles(prepared).count_training()
+        fit, examples = PromptFit.read(prepared, self._k), len(PromptFiles(prepared).training())
         try:
             found = estimate(self.llm, fit, examples, n, Tuning(**self.tuning), self.checked()[0])
         except ConfigError as error:
@@ -198,9 +198,11 @@ class HarmonicGenerator(LanguageGenerator):
         neighbours of many. Compared with unseen rows they would seem to leak although nothing leaks.
         """
         prompts = subset(PromptFiles(prepared).training(), Tuning(**self.tuning).max_examples, seed)
-        if len({row for prompt in prompts for row in (*prompt.learnt_rows, *prompt.rows)}) == rows:
-            return np.arange(rows)
-        return np.array(sorted({row for prompt in prompts for row in _drawn(prompt)}), dtype=np.int64)
+        met, drawn = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+        for prompt in prompts:
+            met[[*prompt.learnt_rows, *prompt.rows]] = True
+            drawn[[*_drawn(prompt)]] = True
+        return np.flatnonzero(met if met.all() else drawn)
 
     def unload(self) -> None:
         if (fitted := getattr(self, "fitted", None)) is not None:
@@ -235,8 +237,10 @@ class HarmonicGenerator(LanguageGenerator):
     def _coding(self, splits: Splits) -> Coding:
         return Coding.of(splits.train, self.numbers, self.categories)
 
-    def _prompt_maker(self, splits: Splits, n: int, sampling: Sampling, tuning: Tuning, seed: int) -> PromptMaker:
-        """What makes the prompts of the training rows. Raises ConfigError for too few rows."""
+    def _prompt_maker(
+        self, files: PromptFiles, splits: Splits, n: int, sampling: Sampling, tuning: Tuning, seed: int
+    ) -> PromptMaker:
+        """What writes the prompts of the training rows. Raises ConfigError for too few rows."""
         rows = len(splits.train)
         kept_back = validation_rows(rows, tuning.validation, seed)
         learnt = np.setdiff1d(np.arange(rows), kept_back)
@@ -247,9 +251,9 @@ class HarmonicGenerator(LanguageGenerator):
             rows=learnt if len(kept_back) else None,
         )  # fmt: skip
         return PromptMaker(
-            table=self._coding(splits).encode(splits.train), around=around, learnt=learnt, kept_back=kept_back,
-            style=self._style, metric=self._metric, tuning=tuning, sampling=sampling, k=self._k, seed=seed,
-            n=first_rows(n, rows) if sampling.context == "synthetic" else n,
+            files=files, table=self._coding(splits).encode(splits.train), around=around, learnt=learnt,
+            kept_back=kept_back, style=self._style, metric=self._metric, tuning=tuning, sampling=sampling, k=self._k,
+            seed=seed, n=first_rows(n, rows) if sampling.context == "synthetic" else n,
             groups=covering.strata(splits.train) if rows > covering.LARGE else None,
         )  # fmt: skip
 

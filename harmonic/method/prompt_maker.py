@@ -17,10 +17,12 @@ from harmonic.decoding.settings import Sampling
 from harmonic.errors import ConfigError
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.prompt_files import PromptFiles
 from harmonic.prompts.prompt_fit import PromptFit, possible_fits
 from harmonic.prompts.prompt_style import PromptStyle
 from harmonic.prompts.row_format import RowTexts
 from harmonic.prompts.sampling_prompts import SamplingPrompts
+from harmonic.prompts.stored_prompts import StoredPrompts
 from harmonic.prompts.token_counts import TokenCounter
 from harmonic.prompts.training_prompts import Neighborhoods, answers, lists, validation_prompts
 from harmonic.shell import override
@@ -32,20 +34,21 @@ logger = logging.getLogger(__name__)
 _SAMPLE = 256  # rows whose mean length is counted before any prompt is written
 _SPARE = 1.1  # times the tuning prompts that seem to be needed: the mean length is that of some rows
 
-PromptSets = tuple[list[Prompt], list[Prompt]]
-"""Tuning prompts and sampling prompts."""
+PromptSets = tuple[StoredPrompts, StoredPrompts]
+"""Tuning prompts and sampling prompts, in their files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptMaker:
-    """Makes the prompts of a training table for any number of rows shown, and any names of columns.
+    """Writes the prompts of a training table for any number of rows shown, and any names of columns.
 
-    table: the training rows, in codes. around: their neighbours. learnt and kept_back: positions of the rows to learn
-    and to show, and of the rows for validation. k: rows to show, as the user asked. n: rows of the first round of
-    sampling. groups: of a large table the stratum of each row, (n,) (harmonic.prompts.covering); None: it is not large,
-    and all tuning prompts are written.
+    files: where; other prompts there are replaced. table: the training rows, in codes. around: their neighbours. learnt
+    and kept_back: positions of the rows to learn and to show, and of the rows for validation. k: rows to show, as the
+    user asked. n: rows of the first round of sampling. groups: of a large table the stratum of each row, (n,)
+    (harmonic.prompts.covering); None: it is not large, and all tuning prompts are written.
     """
 
+    files: PromptFiles
     table: Table
     around: Neighborhoods
     learnt: NDArray[np.int64]
@@ -76,19 +79,20 @@ class PromptMaker:
         return max(math.ceil(_SPARE * self.tuning.max_tokens / (mean_row * (fit.k + 1))), 1)
 
     def prompts(self, fit: PromptFit, most: int | None = None) -> PromptSets:
-        """The tuning prompts, at most so many, and the sampling prompts of the first round."""
+        """Write the tuning prompts, at most so many, and the sampling prompts of the first round."""
         table = fit.table(self.table)
         row_format, orders = self.style.row_format_of(table.schema), self.style.orders_of(table.schema)
         if self.style.lists:
             passes = self.tuning.passes or 1.0
-            training = lists(
+            taught = lists(
                 table, row_format, self.around, orders, shown=fit.k, passes=passes, seed=self.seed, most=most,
                 groups=self.groups,
             )  # fmt: skip
         else:
-            training = answers(
+            taught = answers(
                 table, row_format, self.around, orders, shown=fit.k, seed=self.seed, most=most, groups=self.groups
             )
+        training = self.files.write_training(taught)
         made = SamplingPrompts(
             row_format=row_format, orders=orders, lists=self.style.lists, metric=self.metric, rows=self.learnt,
             shown=self.sampling.rows_shown(fit.k), wanted=self.k, pool=self.sampling.pool,
@@ -97,7 +101,8 @@ class PromptMaker:
         context = made.context(
             self.sampling.first_context, table, self.seed, nearest=self.around.nearest, training=training
         )
-        return training, made.make(table, context, range(self.sampling.prompts_needed(self.n)))
+        asked = made.stream(table, context, range(self.sampling.prompts_needed(self.n)))
+        return training, self.files.write_sampling(asked)
 
     def validation(self, fit: PromptFit) -> list[Prompt]:
         """The prompts that decide when to stop tuning; none if no rows are kept back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class SamplingRounds:
             return []
         return [self.fitted.fit.aliases.get(name, name) for name in self.conditions]
 
-    def sample(self, first: list[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
+    def sample(self, first: Sequence[Prompt], n: int, *, seed: int, directory: Path) -> Sample:
         """Exactly n rows. first: the prompts of the first round."""
         decoder, context = self.fitted.decoder(self.settings)
         try:
@@ -60,7 +61,7 @@ class SamplingRounds:
         )  # fmt: skip
 
     def draw(
-        self, sampler: Sampler, prompts: list[Prompt], n: int, seed: int, directory: Path, start: int = 0
+        self, sampler: Sampler, prompts: Sequence[Prompt], n: int, seed: int, directory: Path, start: int = 0
     ) -> Sample:
         """N rows of one round, as values. start: see `Sampler.sample`."""
         sample = sampler.sample(prompts, n, seed=seed, directory=directory, start=start)

@@ -9,11 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from harmonic.errors import DataError
-from harmonic.storage import replacing
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -75,25 +71,17 @@ def asked(prompt: str, completion: str = "", rows: Iterable[int] = ()) -> Prompt
     return Prompt((Part(prompt), *shown, *((Part(completion, learnt=True),) if completion else ())))
 
 
-def write_prompts(prompts: Iterable[Prompt], path: Path) -> None:
-    """Write one prompt per line, in UTF-8. The file is written completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as incoming, incoming.open("w", encoding="utf-8", newline="\n") as file:
-        for prompt in prompts:
-            file.write(_ENCODE(_plain(prompt)) + "\n")
+def line_of(prompt: Prompt) -> str:
+    """The prompt as one line of JSON, with its line break."""
+    return _ENCODE(_plain(prompt)) + "\n"
 
 
-def read_prompts(path: Path) -> list[Prompt]:
-    """The inverse of `write_prompts`; "prompt" and "completion" are enough. Raises DataError, which names the line."""
-    prompts = []
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                prompts.append(_read(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-                problem = f"{path}, line {number} is not a prompt: {error!r}"
-                raise DataError(f"{problem}\n  fix: delete the file; it will be written again") from error
-    return prompts
+def prompt_of(line: str | bytes) -> Prompt:
+    """The inverse of `line_of`; "prompt" and "completion" are enough.
+
+    Raises ValueError, KeyError, TypeError, AttributeError or IndexError for a line that is no prompt.
+    """
+    return _read(json.loads(line))
 
 
 def _plain(prompt: Prompt) -> dict[str, Any]:

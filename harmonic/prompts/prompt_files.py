@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmonic.prompts.prompt import Prompt, read_prompts, write_prompts
+from harmonic.prompts.prompt import Prompt
+from harmonic.prompts.stored_prompts import StoredPrompts, write_prompts
 
 TRAINING, SAMPLING, VALIDATION = "train.jsonl", "sample.jsonl", "validation.jsonl"
 
 
 @dataclass(frozen=True)
 class PromptFiles:
-    """train.jsonl, sample.jsonl and, if rows are kept back for validation, validation.jsonl in `directory`."""
+    """train.jsonl, sample.jsonl and, if rows are kept back for validation, validation.jsonl in `directory`.
+
+    Prompts are written one after another, as they are made, and read back when they are needed.
+    """
 
     directory: Path
 
-    def write(self, training: Sequence[Prompt], sampling: Sequence[Prompt], validation: Sequence[Prompt]) -> None:
-        """Write the files; validation.jsonl only if there are such prompts."""
-        write_prompts(training, self.directory / TRAINING)
-        write_prompts(sampling, self.directory / SAMPLING)
-        if validation:
-            write_prompts(validation, self.directory / VALIDATION)
+    def write_training(self, prompts: Iterable[Prompt]) -> StoredPrompts:
+        """Write what the model is tuned on."""
+        return write_prompts(prompts, self.directory / TRAINING)
 
-    def training(self) -> list[Prompt]:
+    def write_sampling(self, prompts: Iterable[Prompt]) -> StoredPrompts:
+        """Write what the first round of sampling asks."""
+        return write_prompts(prompts, self.directory / SAMPLING)
+
+    def write_validation(self, prompts: Sequence[Prompt]) -> None:
+        """Write the prompts for validation; no file if there are none."""
+        if prompts:
+            write_prompts(prompts, self.directory / VALIDATION)
+
+    def training(self) -> StoredPrompts:
         """What the model is tuned on."""
-        return read_prompts(self.directory / TRAINING)
+        return StoredPrompts(self.directory / TRAINING)
 
-    def count_training(self) -> int:
-        """How many prompts there are to tune on."""
-        with (self.directory / TRAINING).open("rb") as lines:
-            return sum(1 for _ in lines)
-
-    def sampling(self) -> list[Prompt]:
+    def sampling(self) -> StoredPrompts:
         """What the first round of sampling asks."""
-        return read_prompts(self.directory / SAMPLING)
+        return StoredPrompts(self.directory / SAMPLING)
 
-    def validation(self) -> list[Prompt]:
+    def validation(self) -> Sequence[Prompt]:
         """Prompts whose learnt rows decide when tuning stops; empty if no rows were kept back."""
         path = self.directory / VALIDATION
-        return read_prompts(path) if path.is_file() else []
+        return StoredPrompts(path) if path.is_file() else ()

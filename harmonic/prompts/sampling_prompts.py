@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from harmonic.prompts.instruction import Shown, question, row_list
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.prompt import Order, Prompt
 from harmonic.prompts.row_format import RowFormat, RowTexts
+from harmonic.prompts.stored_prompts import CHUNK
 from harmonic.tables.table import Table
 
 
@@ -68,6 +69,12 @@ class SamplingPrompts:
             table, self.row_format, context, self.orders, places, document=self.lists, first=first, real=real,
             label=self.label, texts=texts,
         )  # fmt: skip
+
+    def stream(self, table: Table, context: Contexts, places: range) -> Iterator[Prompt]:
+        """The same prompts one after another: only some of them are in memory at a time."""
+        texts = RowTexts(table, self.row_format)
+        for start in range(places.start, places.stop, CHUNK):
+            yield from self.make(table, context, range(start, min(start + CHUNK, places.stop)), texts=texts)
 
     def _pooled(self, nearest: Nearest) -> Nearest:
         """The neighbours of which a prompt shows some."""

@@ -18,13 +18,13 @@ from harmonic.prompts.chat import Chat
 from harmonic.prompts.file_tokenizer import FileTokenizer
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.prompt_fit import PromptFit
+from harmonic.prompts.stored_prompts import StoredPrompts, chunks
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SLACK = 1.25  # an answer may be this much longer than the longest one in training
 _SAMPLE = 256  # texts whose tokens are counted first, to decide which others must be counted
 _MARGIN = 1.1  # how many more tokens per character another text may have than those
-_CHUNK = 1024  # prompts tokenized at once
 _ROWS = 4096  # prompts whose rows are counted first
 
 _Piece = TypeVar("_Piece")
@@ -56,13 +56,13 @@ class TokenCounter:
             logger.warning("the lengths of the prompts are not checked: %s", error)
             return None
 
-    def measured(self, fit: PromptFit, training: Sequence[Prompt], sampling: Sequence[Prompt]) -> PromptFit:
+    def measured(self, fit: PromptFit, training: StoredPrompts, sampling: StoredPrompts) -> PromptFit:
         """The fit with its counts filled in. Maxima near the context are exact."""
         row, row_mean = self._longest_row(training[:_ROWS], np.inf)
         room = self.max_new_tokens or answer_room(row)
         asked, asked_mean = self._longest(sampling, self.context - _MARGIN * room)
         if self.max_new_tokens is None and asked + _MARGIN * room > self.context:
-            row, row_mean = self._longest_row(training, 0)
+            row = max((self._longest_row(some, 0)[0] for some in chunks(training)), default=row)
             room = answer_room(row)
         longest, mean = self._longest(training, self.context)
         return replace(
@@ -74,10 +74,9 @@ class TokenCounter:
         """The mean tokens of these rows' texts."""
         return float(np.mean([len(ids) for ids in self.chat.completions(rows)]))
 
-    def _longest(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
+    def _longest(self, prompts: StoredPrompts, limit: float) -> tuple[int, float]:
         """The most tokens of a prompt, exact if near `limit`, and the approximate mean."""
-        sizes = [sum(len(part.text) for part in prompt.parts) for prompt in prompts]
-        return _most(prompts, sizes, self.chat.lengths, limit)
+        return _most(prompts, prompts.characters, self.chat.lengths, limit)
 
     def _longest_row(self, prompts: Sequence[Prompt], limit: float) -> tuple[int, float]:
         """The same for the rows that these prompts teach."""
@@ -87,7 +86,7 @@ class TokenCounter:
         def count(texts: Sequence[str]) -> list[int]:
             return [len(ids) for ids in self.chat.rows(texts, document=document)]
 
-        return _most(rows, list(map(len, rows)), count, limit)
+        return _most(rows, np.array(list(map(len, rows))), count, limit)
 
 
 def answer_room(longest: int) -> int:
@@ -96,20 +95,21 @@ def answer_room(longest: int) -> int:
 
 
 def _most(
-    pieces: Sequence[_Piece], sizes: Sequence[int], count: Callable[[Sequence[_Piece]], list[int]], limit: float
+    pieces: Sequence[_Piece],
+    characters: NDArray[np.int64],
+    count: Callable[[Sequence[_Piece]], list[int]],
+    limit: float,
 ) -> tuple[int, float]:
-    """The most tokens of a piece, exact if near `limit`, and the approximate mean. sizes: characters of each piece.
+    """The most tokens of a piece, exact if near `limit`, and the approximate mean. characters: of each piece, (n,).
 
     A sample and the longest texts are counted. Others are counted only if they may have more than `limit` tokens.
     """
-    if not pieces:
+    if not len(pieces):
         return 0, 0.0
 
     def counted(places: NDArray[np.int64]) -> list[int]:
-        chunks = np.split(places, range(_CHUNK, len(places), _CHUNK))
-        return [found for chunk in chunks for found in count([pieces[place] for place in chunk])]
+        return [found for few in chunks(places.tolist()) for found in count([pieces[place] for place in few])]
 
-    characters = np.array(sizes)
     some = np.unique(np.linspace(0, len(pieces) - 1, min(len(pieces), _SAMPLE)).astype(int))
     first = np.union1d(some, np.argsort(-characters, kind="stable")[:_SAMPLE])
     counts = np.zeros(len(pieces), dtype=np.int64)

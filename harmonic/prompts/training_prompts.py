@@ -20,7 +20,7 @@ from harmonic.randomness import derive
 from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
 
-_CHUNK = 4096  # prompts rendered at once
+_CHUNK = 4096  # prompts whose rows are written together
 _SPARE = 3  # times the wanted neighbours are searched for if some rows must not be neighbours
 
 
@@ -93,7 +93,7 @@ def _among(
 def answers(
     table: Table, row_format: RowFormat, around: Neighborhoods, orders: ColumnOrders, *, shown: int, seed: int,
     most: int | None = None, groups: NDArray[np.int64] | None = None,
-) -> list[Prompt]:  # fmt: skip
+) -> Iterator[Prompt]:  # fmt: skip
     """For each kept row, in order: a prompt with its `shown` nearest rows as examples, and the row as the answer.
 
     most: for at most so many of these rows. They have rows of all `groups`, (n,), in their shares.
@@ -104,15 +104,13 @@ def answers(
     if most is not None and most < len(kept):
         kept = np.sort(spread(kept, groups, np.random.default_rng(derive(seed, "answered rows")))[:most])
     every = np.column_stack([near(around.nearest, kept)[:, :shown], kept])
-    prompts: list[Prompt] = []
     for start in range(0, len(kept), _CHUNK):  # in chunks, for memory
         together = every[start : start + _CHUNK]
         drawn = row_orders(orders, generator, *together.shape)
         written = iter(texts.render(together.ravel(), drawn))
         for rows, own in zip(together.tolist(), order_tuples(drawn, *together.shape), strict=True):
             *examples, answer = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
-            prompts.append(question(row_format, examples, answer, None if orders.permutation == "row" else own[-1]))
-    return prompts
+            yield question(row_format, examples, answer, None if orders.permutation == "row" else own[-1])
 
 
 def lists(
@@ -126,7 +124,7 @@ def lists(
     seed: int,
     most: int | None = None,
     groups: NDArray[np.int64] | None = None,
-) -> list[Prompt]:
+) -> Iterator[Prompt]:
     """Lists of `shown` + 1 rows, a row and its nearest rows in random order. All of them are learnt.
 
     There are so many lists that each row is learnt `passes` times on average, or `most`. Every kept row is the centre
@@ -141,15 +139,13 @@ def lists(
     anchors = np.concatenate(rounds)[:count]
     together = np.column_stack([anchors, near(around.nearest, anchors)[:, :shown]])
     together = generator.permuted(together, axis=1)
-    prompts: list[Prompt] = []
     for start in range(0, count, _CHUNK):
         chunk, centers = together[start : start + _CHUNK], anchors[start : start + _CHUNK].tolist()
         drawn = shared_orders(orders, generator, *chunk.shape)
         written = iter(texts.render(chunk.ravel(), drawn))
         for rows, own, center in zip(chunk.tolist(), order_tuples(drawn, *chunk.shape), centers, strict=True):
             learnt = [(next(written), row, order) for row, order in zip(rows, own, strict=True)]
-            prompts.append(row_list(row_format, [], learnt, own[-1])._replace(center=center))
-    return prompts
+            yield row_list(row_format, [], learnt, own[-1])._replace(center=center)
 
 
 def validation_prompts(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TuningFolder:
-    """adapter/ and history.json in `directory`; while tuning also checkpoints/, best/ and steps.json."""
+    """adapter/ and history.json in `directory`; while tuning also checkpoints/, best/, steps.json and examples."""
 
     directory: Path
 
@@ -32,6 +32,10 @@ class TuningFolder:
     def steps(self) -> Path:
         """The number of steps that fit into tuning.minutes."""
         return self.directory / "steps.json"
+
+    def examples(self, process: int) -> Path:
+        """The encoded examples that one process reads while it tunes."""
+        return self.directory / f"examples-{process}.arrow"
 
     def last_checkpoint(self) -> str | None:
         """The newest complete checkpoint: trainer_state.json is the last of its files."""

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonic.errors import DataError
 from harmonic.llm.language_model import LanguageModel
+from harmonic.llm.machine import rank
 from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import History, Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import Prompt
 from harmonic.randomness import derive, fixed_order, seeded
-from harmonic.tuning.examples import IGNORED, Encoded, encode, occurring
+from harmonic.tuning.examples import Encoded, Examples, encode, occurring, stored_examples
 from harmonic.tuning.folder import TuningFolder
 from harmonic.tuning.settings import Tuning
+from harmonic.tuning.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,29 +66,41 @@ def tune(
 
 
 def _tune(
-    llm: LanguageModel, examples: list[Prompt], validation: Sequence[Prompt], settings: Tuning, seed: int,
+    llm: LanguageModel, prompts: Sequence[Prompt], validation: Sequence[Prompt], settings: Tuning, seed: int,
     folder: TuningFolder, stage: str, history: History | None,
 ) -> dict[str, float]:  # fmt: skip
-    from harmonic.tuning.budget import Minutes, Validation
-    from harmonic.tuning.trainer import Reporter, answer_trainer
+    from harmonic.tuning.trainer import answer_trainer
 
     model, tokenizer = llm.load()
     chat, limit = Chat(tokenizer), llm.max_tokens(model.config)
-    vocabulary = occurring([*examples, *validation], chat) if settings.vocabulary == "occurring" else None
-    rows = encode(examples, chat, limit, vocabulary)
-    if vocabulary is not None:
-        vocabulary.narrow(model)
-    trainer = answer_trainer(llm, model, tokenizer, rows, settings, seed, folder.checkpoints)
+    vocabulary = occurring(chain(prompts, validation), chat) if settings.vocabulary == "occurring" else None
+    held_out = list(encode(validation, chat, limit, vocabulary))
+    with stored_examples(prompts, chat, limit, vocabulary, folder.examples(rank())) as examples:
+        if vocabulary is not None:
+            vocabulary.narrow(model)
+        trainer = answer_trainer(llm, model, tokenizer, examples, settings, seed, folder.checkpoints)
+        return _trained(trainer, examples, held_out, vocabulary, settings, folder, stage, history)
+
+
+def _trained(
+    trainer: AnswerTrainer, examples: Examples, validation: list[Encoded], vocabulary: Vocabulary | None,
+    settings: Tuning, folder: TuningFolder, stage: str, history: History | None,
+) -> dict[str, float]:  # fmt: skip
+    """Train, and write what was learnt. Every process must call it."""
+    from harmonic.tuning.budget import Minutes, Validation
+    from harmonic.tuning.trainer import Reporter
+
+    rows = len(examples.dataset)
     if settings.minutes is not None:
         trainer.add_callback(Minutes(trainer, settings.minutes, folder.steps))
-    held_out = Validation(trainer, encode(validation, chat, limit, vocabulary), folder.best, history)
+    held_out = Validation(trainer, validation, folder.best, history)
     if validation:
         trainer.add_callback(held_out)
-    with Progress(stage, len(rows) * settings.epochs, "rows") as progress:
+    with Progress(stage, rows * settings.epochs, "rows") as progress:
         trainer.add_callback(Reporter(progress, trainer, settings.batch_size, history))
         trainer.train(resume_from_checkpoint=folder.last_checkpoint())
         seconds = progress.seconds
-    facts = _facts(trainer, rows, seconds)
+    facts = _facts(trainer, examples, seconds)
     if trainer.is_world_process_zero():
         points = [{"step": step, "validation/loss": loss} for step, loss in held_out.points]
         save = trainer.accelerator.unwrap_model(trainer.model).save_pretrained
@@ -102,15 +117,15 @@ def _losses(trainer: AnswerTrainer) -> list[dict[str, float]]:
     return [{"step": entry["step"], "train/loss": float(entry["loss"])} for entry in logged]
 
 
-def _facts(trainer: AnswerTrainer, rows: list[Encoded], seconds: float) -> dict[str, float]:
+def _facts(trainer: AnswerTrainer, examples: Examples, seconds: float) -> dict[str, float]:
     """The facts that `tune` returns. Every process must call it."""
     tokens = float(trainer.tokens_seen_everywhere())
     last = [point["train/loss"] for point in _losses(trainer)[-5:]]
     return {
-        "examples": float(len(rows)),
+        "examples": float(len(examples.dataset)),
         "steps": float(trainer.state.global_step),
         "tokens": tokens,
-        "learnt_tokens": float(sum(label != IGNORED for row in rows for label in row["labels"])),
+        "learnt_tokens": float(examples.learnt_tokens),
         "seconds": seconds,
         "tokens_per_s": tokens / seconds,
         "loss": sum(last) / max(len(last), 1),
@@ -130,12 +145,12 @@ def load_tuned(llm: LanguageModel, adapter: Path) -> tuple[PreTrainedModel, PreT
     return merged.eval(), tokenizer
 
 
-def subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
+def subset(examples: Sequence[Prompt], limit: int | None, seed: int) -> Sequence[Prompt]:
     """At most `limit` of the examples, drawn without replacement, in their own order."""
     import numpy as np
 
     if limit is None or len(examples) <= limit:
-        return list(examples)
+        return examples
     chosen = np.random.default_rng(derive(seed, "tuning examples")).choice(len(examples), size=limit, replace=False)
     return [examples[index] for index in sorted(chosen.tolist())]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from peft import LoraConfig
 from torch import nn
 from torch.nn import functional
@@ -19,7 +18,7 @@ from harmonic.llm.machine import processes
 from harmonic.llm.weights import quiet_libraries
 from harmonic.progress import History, Progress
 from harmonic.randomness import derive
-from harmonic.tuning.examples import IGNORED, Encoded
+from harmonic.tuning.examples import IGNORED, Examples
 from harmonic.tuning.settings import Tuning
 
 
@@ -146,16 +145,16 @@ def answer_trainer(
     llm: LanguageModel,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: list[Encoded],
+    examples: Examples,
     settings: Tuning,
     seed: int,
     checkpoints: Path,
 ) -> AnswerTrainer:
-    """The trainer for encoded examples. checkpoints: the folder for its checkpoints."""
+    """The trainer for these examples. checkpoints: the folder for its checkpoints."""
     quiet_libraries()
-    at_once = settings.device_batch(llm.resolved_device(), max(len(row["input_ids"]) for row in rows))
+    at_once = settings.device_batch(llm.resolved_device(), examples.longest)
     trainer = AnswerTrainer(
-        model=model, args=_arguments(llm, settings, at_once, seed, checkpoints), train_dataset=Dataset.from_list(rows),
+        model=model, args=_arguments(llm, settings, at_once, seed, checkpoints), train_dataset=examples.dataset,
         processing_class=tokenizer, peft_config=_adapter(llm, settings),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)

@@ -19,7 +19,7 @@ from harmonic.generators.base import Generator
 from harmonic.method.fitted import FittedModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.prompt import read_prompts
+from harmonic.prompts.stored_prompts import StoredPrompts
 
 SETTINGS = ["llm=tiny", "scale=smoke", "tracker=off", "data_dir=null"]
 
@@ -110,7 +110,7 @@ def test_planted_rows_are_copied_like_any_others(copying: SimpleNamespace, tmp_p
     report = harmonic(tmp_path, "canaries.count=200", "n_samples=20")
     assert_all_copied(report)
     folder = max((tmp_path / "cache" / "prompts").iterdir(), key=lambda path: path.stat().st_mtime)
-    shown = [prompt.rows for prompt in read_prompts(folder / "sample.jsonl")]
+    shown = [prompt.rows for prompt in StoredPrompts(folder / "sample.jsonl")]
     assert np.max(shown) >= report["rows"]["train"]  # some of those copied from were planted
 
 

@@ -15,8 +15,9 @@ import pytest
 from harmonic.evaluation.base import Evaluator, Measures
 from harmonic.llm.language_model import LanguageModel
 from harmonic.method.generator import HarmonicGenerator
-from harmonic.prompts.prompt import asked, write_prompts
+from harmonic.prompts.prompt import asked
 from harmonic.prompts.row_format import RowTexts, find_row_format
+from harmonic.prompts.stored_prompts import write_prompts
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 

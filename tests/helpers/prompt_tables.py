@@ -80,7 +80,7 @@ def tuning_set(
     """The tuning prompts of the paper: a row as the answer to its neighbours."""
     around = Neighborhoods.of(table, k=k, metric=metric, filter=filter, threshold=threshold, seed=seed)
     orders = ColumnOrders.of(table.schema, permutation)
-    return answers(table, find_row_format(form, table.schema), around, orders, shown=shown or k, seed=seed)
+    return list(answers(table, find_row_format(form, table.schema), around, orders, shown=shown or k, seed=seed))
 
 
 def sampling_set(

@@ -14,8 +14,9 @@ from experiments.configuration.building import configured
 from harmonic.decoding.sampler import Sampler
 from harmonic.errors import ConfigError
 from harmonic.method.generator import HarmonicGenerator
-from harmonic.prompts.prompt import Prompt, read_prompts
+from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import find_row_format
+from harmonic.prompts.stored_prompts import StoredPrompts
 from harmonic.tables.conditions import read_conditions, satisfying
 from harmonic.tables.splits import Splits
 
@@ -46,7 +47,7 @@ def dense(tmp_path_factory: pytest.TempPathFactory, splits: Splits) -> tuple[Har
 
 def test_lists_are_learnt_and_neighbours_are_shown(dense: tuple[HarmonicGenerator, Path], splits: Splits) -> None:
     made, folder = dense
-    train, ask = read_prompts(folder / "train.jsonl"), read_prompts(folder / "sample.jsonl")
+    train, ask = StoredPrompts(folder / "train.jsonl"), StoredPrompts(folder / "sample.jsonl")
     assert all(prompt.document and len(prompt.learnt_rows) == 6 and not prompt.rows for prompt in train)
     settings, _ = made.checked()
     assert len(ask) == settings.prompts_needed(N) and all(prompt.document and len(prompt.rows) == 5 for prompt in ask)
@@ -200,10 +201,10 @@ def test_other_contexts_draw_rows(
 
 def test_rows_kept_for_validation_are_told_but_never_learnt_or_shown(splits: Splits, tmp_path: Path) -> None:
     made = tuned(tmp_path, splits, "generator.tuning.validation=0.1", "generator.tuning.max_examples=6")
-    told = {row for prompt in read_prompts(tmp_path / "validation.jsonl") for row in prompt.learnt_rows}
+    told = {row for prompt in StoredPrompts(tmp_path / "validation.jsonl") for row in prompt.learnt_rows}
     assert len(told) == round(0.1 * len(splits.train))
     for name in ("train", "sample"):
-        prompts = read_prompts(tmp_path / f"{name}.jsonl")
+        prompts = StoredPrompts(tmp_path / f"{name}.jsonl")
         assert not told & {row for prompt in prompts for row in (*prompt.rows, *prompt.learnt_rows)}
     assert len(made.sample(N, seed=0, directory=tmp_path / "sample").frame) == N
 
@@ -213,7 +214,7 @@ def test_rows_kept_for_validation_are_not_shown_under_conditions_either(
     context: str, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tuned(tmp_path, splits, "generator.tuning.validation=0.4", f"generator.sampling.context={context}")
-    told = {row for prompt in read_prompts(tmp_path / "validation.jsonl") for row in prompt.learnt_rows}
+    told = {row for prompt in StoredPrompts(tmp_path / "validation.jsonl") for row in prompt.learnt_rows}
     shown: set[int] = set()
     sample = Sampler.sample
 
@@ -276,7 +277,7 @@ def test_members_are_all_rows_where_all_are_learnt_and_else_a_random_part(splits
     )
     few: HarmonicGenerator = configured(*SETTINGS)["generator"]
     few.prepare(splits, N, seed=0, directory=tmp_path / "few")
-    prompts = read_prompts(tmp_path / "few" / "train.jsonl")
+    prompts = StoredPrompts(tmp_path / "few" / "train.jsonl")
     found = few.learnt_rows(rows, seed=0, prepared=tmp_path / "few", directory=tmp_path)
     assert found.tolist() == sorted({prompt.center for prompt in prompts})
     assert len(found) < len({row for prompt in prompts for row in prompt.learnt_rows}) < rows

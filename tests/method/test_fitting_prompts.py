@@ -15,8 +15,9 @@ from harmonic.llm.hub_model import HubModel
 from harmonic.llm.tiny_model import TinyModel
 from harmonic.method.generator import HarmonicGenerator
 from harmonic.prompts.chat import Chat
-from harmonic.prompts.prompt import asked, read_prompts
+from harmonic.prompts.prompt import asked
 from harmonic.prompts.prompt_fit import PromptFit
+from harmonic.prompts.stored_prompts import StoredPrompts, write_prompts
 from harmonic.prompts.token_counts import TokenCounter
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
@@ -54,7 +55,7 @@ def prepared(context: int | None, folder: Path, **changes: Any) -> tuple[PromptF
     made = generator(context, **changes)
     made.prepare(splits(), 10, seed=0, directory=folder)
     chat = Chat(made.llm.tokenizer())
-    train, ask = read_prompts(folder / "train.jsonl"), read_prompts(folder / "sample.jsonl")
+    train, ask = StoredPrompts(folder / "train.jsonl"), StoredPrompts(folder / "sample.jsonl")
     fit = PromptFit.read(folder, 5)
     assert {len(prompt.rows) for prompt in [*train, *ask]} == {fit.k}
     tuning = [len(chat.prompts([prompt.prompt])[0]) + len(chat.completions([prompt.completion])[0]) for prompt in train]
@@ -90,15 +91,15 @@ def test_each_context_gets_the_most_examples_that_fit(tmp_path: Path, caplog: py
 def test_fewer_examples_leave_the_label_filter_as_it_is(tmp_path: Path) -> None:
     whole = generator(None, filter=True)
     whole.prepare(splits(), 4, seed=0, directory=tmp_path)
-    kept = [prompt.completion for prompt in read_prompts(tmp_path / "train.jsonl")]
+    kept = [prompt.completion for prompt in StoredPrompts(tmp_path / "train.jsonl")]
     tight = generator(1000, filter=True, permutation=False)
     whole.permutation = False
     whole.prepare(splits(), 4, seed=0, directory=tmp_path)
-    kept = [prompt.completion for prompt in read_prompts(tmp_path / "train.jsonl")]
+    kept = [prompt.completion for prompt in StoredPrompts(tmp_path / "train.jsonl")]
     (tmp_path / "tight").mkdir()
     tight.prepare(splits(), 4, seed=0, directory=tmp_path / "tight")
     assert PromptFit.read(tmp_path / "tight", 5).k < 3  # no prompt of which could pass a filter of more than 2
-    assert [prompt.completion for prompt in read_prompts(tmp_path / "tight" / "train.jsonl")] == kept
+    assert [prompt.completion for prompt in StoredPrompts(tmp_path / "tight" / "train.jsonl")] == kept
 
 
 def test_a_context_too_short_for_one_example_is_an_error_with_the_counts(tmp_path: Path) -> None:
@@ -150,21 +151,22 @@ def test_a_tokenizer_out_of_reach_is_said_and_leaves_the_prompts_as_asked_for(
     assert "not checked" in lines[0] and "no estimate" in lines[1]
 
 
-def test_maxima_near_the_context_are_exact_among_many_texts() -> None:
+def test_maxima_near_the_context_are_exact_among_many_texts(tmp_path: Path) -> None:
     # One text in a thousand takes many more tokens a character than the others.
     counter = TokenCounter(Chat(TinyModel(name="tiny").tokenizer()), 700, 10)
     texts = [asked("x" * (500 + place % 7)) for place in range(3000)]
     texts[1230] = asked("é" * 470)  # two bytes each, so two tokens
     frame = len(counter.chat.prompts([""])[0])
-    assert counter._longest(texts, 500)[0] == 2 * 470 + frame
-    assert counter._longest(texts, np.inf)[0] == 506 + frame  # far from it, the longest of a sample
+    stored = write_prompts(texts, tmp_path / "sample.jsonl")
+    assert counter._longest(stored, 500)[0] == 2 * 470 + frame
+    assert counter._longest(stored, np.inf)[0] == 506 + frame  # far from it, the longest of a sample
 
 
 def test_lists_of_values_are_counted_as_they_are_tuned_and_asked(tmp_path: Path) -> None:
     made = generator(None, supervision="rows", row_format="compact", permutation="prompt", numbers="quantiles")
     made.prepare(splits(), 10, seed=0, directory=tmp_path)
     chat, fit = Chat(made.llm.tokenizer()), PromptFit.read(tmp_path, 5)
-    train, ask = read_prompts(tmp_path / "train.jsonl"), read_prompts(tmp_path / "sample.jsonl")
+    train, ask = StoredPrompts(tmp_path / "train.jsonl"), StoredPrompts(tmp_path / "sample.jsonl")
     assert fit.tuning is not None and fit.sampling is not None and fit.row is not None
     assert fit.tuning["max"] == max(len(ids) for ids, _ in chat.encode(train))
     rows = [len(ids) for prompt in train for ids in chat.lines([part.text for part in prompt.parts if part.learnt])]
@@ -181,4 +183,4 @@ def test_a_list_shows_as_many_rows_as_fit(tmp_path: Path) -> None:
     fit = PromptFit.read(tmp_path / "tight", 5)
     assert fit.tuning is not None and fit.sampling is not None
     assert 1 <= fit.k < 5 and max(fit.tuning["max"], fit.sampling["max"]) <= 420
-    assert {len(prompt.learnt_rows) for prompt in read_prompts(tmp_path / "tight" / "train.jsonl")} == {fit.k + 1}
+    assert {len(prompt.learnt_rows) for prompt in StoredPrompts(tmp_path / "tight" / "train.jsonl")} == {fit.k + 1}

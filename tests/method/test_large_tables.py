@@ -24,7 +24,7 @@ def prepared(folder: Path, *overrides: str) -> list[Prompt]:
     folder.mkdir()
     splits = for_generators(parts["dataset"].load(0))
     parts["generator"].prepare(splits, N, seed=0, directory=folder)
-    return PromptFiles(folder).training()
+    return list(PromptFiles(folder).training())
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ TRAINING, SAMPLING = [asked("a", "1", (0,)), asked("b", "2")], [asked("c")]
 
 def test_each_kind_of_prompt_is_read_back(tmp_path: Path) -> None:
     files = PromptFiles(tmp_path / "prompts")
-    files.write(TRAINING, SAMPLING, [asked("d", "4")])
-    assert (files.training(), files.sampling(), files.validation()) == (TRAINING, SAMPLING, [asked("d", "4")])
-    assert files.count_training() == 2
+    files.write_training(TRAINING)
+    files.write_sampling(iter(SAMPLING))
+    files.write_validation([asked("d", "4")])
+    assert (list(files.training()), list(files.sampling())) == (TRAINING, SAMPLING)
+    assert list(files.validation()) == [asked("d", "4")]
 
 
 def test_without_validation_there_is_no_such_file(tmp_path: Path) -> None:
     files = PromptFiles(tmp_path)
-    files.write(TRAINING, SAMPLING, [])
-    assert files.validation() == [] and sorted(path.name for path in tmp_path.iterdir()) == [
-        "sample.jsonl",
-        "train.jsonl",
-    ]
+    files.write_training(TRAINING)
+    files.write_validation([])
+    assert not files.validation() and [path.name for path in tmp_path.iterdir()] == ["train.jsonl"]

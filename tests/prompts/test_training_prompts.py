@@ -112,7 +112,8 @@ def listed(
 ) -> list[Prompt]:
     orders = ColumnOrders.of(table.schema, "prompt")
     around = neighborhoods(table, shown)
-    return lists(table, find_row_format(form, table.schema), around, orders, shown=shown, passes=passes, seed=seed)
+    row_format = find_row_format(form, table.schema)
+    return list(lists(table, row_format, around, orders, shown=shown, passes=passes, seed=seed))
 
 
 def lines_of(prompt: Prompt) -> list[str]:
@@ -156,7 +157,7 @@ def test_each_row_begins_a_list_before_any_begins_a_second_and_passes_count_the_
     far = np.array([[(row + step) % rows for step in (1, 2, 3)] for row in range(rows)])
     around = Neighborhoods(far, around.kept)
     form, orders = find_row_format("compact", table.schema), ColumnOrders.of(table.schema, "prompt")
-    found = lists(table, form, around, orders, shown=3, passes=passes, seed=1)
+    found = list(lists(table, form, around, orders, shown=3, passes=passes, seed=1))
     assert len(found) == max(int(np.ceil(passes * rows / 4)), 1)
     by_set = {frozenset([row, *far[row].tolist()]): row for row in range(rows)}
     counts = np.bincount([by_set[frozenset(prompt.learnt_rows)] for prompt in found], minlength=rows)
@@ -174,7 +175,7 @@ def test_lists_are_fixed_by_their_seed_and_leave_out_what_the_filter_does() -> N
     around = neighborhoods(table, 5, filter=True, threshold=3)
     assert 0 < len(around.kept) < 40
     orders, form = ColumnOrders.of(table.schema, "prompt"), find_row_format("compact", table.schema)
-    found = lists(table, form, around, orders, shown=0, passes=3, seed=0)  # the row alone
+    found = list(lists(table, form, around, orders, shown=0, passes=3, seed=0))  # the row alone
     assert {row for prompt in found for row in prompt.learnt_rows} == set(around.kept.tolist())
 
 

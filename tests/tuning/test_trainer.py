@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from harmonic.llm.tiny_model import TinyModel
 from harmonic.progress import Progress
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.prompt import asked
-from harmonic.tuning.examples import IGNORED, encode
+from harmonic.tuning.examples import IGNORED, stored_examples
 from harmonic.tuning.settings import Tuning
 from harmonic.tuning.trainer import AnswerTrainer, BulkDropout, Reporter, answer_trainer
 
@@ -21,12 +22,15 @@ TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 @pytest.fixture
-def trainer(tmp_path) -> AnswerTrainer:
+def trainer(tmp_path) -> Iterator[AnswerTrainer]:
     llm = TinyModel(name="tiny", dtype="float32", device="cpu", target_modules=TARGETS)
     model, tokenizer = llm.load()
-    rows = encode(EXAMPLES, Chat(tokenizer), 2048)
     settings = Tuning(batch_size=6, device_batch_size=6, dropout=0.0)
-    made = answer_trainer(llm, model, tokenizer, rows, settings, 0, tmp_path)
+    with stored_examples(EXAMPLES, Chat(tokenizer), 2048, None, tmp_path / "examples.arrow") as examples:
+        yield with_an_adapter(answer_trainer(llm, model, tokenizer, examples, settings, 0, tmp_path))
+
+
+def with_an_adapter(made: AnswerTrainer) -> AnswerTrainer:
     generator = torch.Generator().manual_seed(1)
     for name, weight in made.model.named_parameters():
         if "lora_B" in name:  # zero at the start, where the adapter would not matter
