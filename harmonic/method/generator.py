@@ -7,8 +7,7 @@ harmonic_dense.yaml), and so is every ablation of either.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -38,7 +37,6 @@ from harmonic.prompts.sampling_prompts import SamplingPrompts
 from harmonic.prompts.token_counts import TokenCounter
 from harmonic.prompts.training_prompts import Neighborhoods, validation_rows
 from harmonic.settings import Fields, Natural, check_fields
-from harmonic.storage import write_json
 from harmonic.tables.codes.coding import Categories, Coding, Numbers
 from harmonic.tables.conditions import Conditions, described, satisfying
 from harmonic.tables.splits import Splits
@@ -97,7 +95,7 @@ class HarmonicGenerator(LanguageGenerator):
         if maker.style.lists and tuning.max_tokens is not None and fit.tuning is not None:
             training.cut(max(int(tuning.max_tokens / fit.tuning["mean"]), 1))
         if maker.groups is not None:
-            self._tell_coverage(splits.train, training, directory)
+            covering.tell(splits.train, training, directory)
         maker.files.write_validation(maker.validation(fit))
         fit.write(directory)
 
@@ -201,7 +199,7 @@ class HarmonicGenerator(LanguageGenerator):
         met, drawn = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
         for prompt in prompts:
             met[[*prompt.learnt_rows, *prompt.rows]] = True
-            drawn[[*_drawn(prompt)]] = True
+            drawn[[*prompt.drawn_rows]] = True
         return np.flatnonzero(met if met.all() else drawn)
 
     def unload(self) -> None:
@@ -257,14 +255,6 @@ class HarmonicGenerator(LanguageGenerator):
             groups=covering.strata(splits.train) if rows > covering.LARGE else None,
         )  # fmt: skip
 
-    @staticmethod
-    def _tell_coverage(train: Table, training: Sequence[Prompt], directory: Path) -> None:
-        """Log how well the rows at the centres of tuning prompts represent the table, and write coverage.json."""
-        rows = [row for prompt in training for row in _drawn(prompt)]
-        found = covering.Coverage.of_rows(train, np.array(rows, dtype=np.int64))
-        logger.info("%s", found.note())
-        write_json(directory / covering.FILE, asdict(found))
-
     def _rounds(self, conditions: Conditions) -> SamplingRounds:
         """What draws rows."""
         settings, _ = self.checked(self.fitted.splits.schema)
@@ -298,8 +288,3 @@ class HarmonicGenerator(LanguageGenerator):
         return made.context(
             settings.first_context, table, seed, nearest=nearest, training=self.fitted.files.training(), among=among
         )
-
-
-def _drawn(prompt: Prompt) -> tuple[int, ...]:
-    """The rows that a tuning prompt was made for: they were drawn at random from the training rows."""
-    return prompt.learnt_rows if prompt.center is None else (prompt.center,)

@@ -7,7 +7,10 @@ table only as many are written as tuning uses. The rows at their centres are a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,9 +18,13 @@ from numpy.typing import NDArray
 
 from harmonic.prompts.contexts import target_groups
 from harmonic.prompts.heom_search import codes_of, numbers_of
+from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_clusters import RowClusters
+from harmonic.storage import write_json
 from harmonic.tables.missing_values import Imputation
 from harmonic.tables.table import Table
+
+logger = logging.getLogger(__name__)
 
 LARGE = 50_000
 """Training rows above which a table is large."""
@@ -78,6 +85,14 @@ class Coverage:
             f"least {self.seen[least]:.2%} of the rows in every column (least in {least!r}); shares differ most in "
             f"{most!r}, by {self.apart[most]:.1%} ({self.chance[most]:.1%} for rows drawn at random)"
         )
+
+
+def tell(table: Table, prompts: Iterable[Prompt], directory: Path) -> None:
+    """Log how well the rows that these tuning prompts were made for represent the table, and write coverage.json."""
+    rows = np.fromiter((row for prompt in prompts for row in prompt.drawn_rows), dtype=np.int64)
+    found = Coverage.of_rows(table, rows)
+    logger.info("%s", found.note())
+    write_json(directory / FILE, asdict(found))
 
 
 def _codes(values: pd.Series) -> NDArray[np.int64]:

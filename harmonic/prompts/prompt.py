@@ -64,6 +64,11 @@ class Prompt(NamedTuple):
         """The training rows that are learnt, in order."""
         return tuple(part.row for part in self.parts if part.row is not None and part.learnt)
 
+    @property
+    def drawn_rows(self) -> tuple[int, ...]:
+        """The rows that a tuning prompt was made for: they were drawn at random from the training rows."""
+        return self.learnt_rows if self.center is None else (self.center,)
+
 
 def asked(prompt: str, completion: str = "", rows: Iterable[int] = ()) -> Prompt:
     """A prompt of two texts, as in the published files. rows: the training rows that it shows."""
