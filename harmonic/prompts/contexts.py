@@ -126,10 +126,13 @@ class NeighborRows:
         self._found: dict[int, NDArray[np.int64]] = {}
 
     def expect(self, places: range) -> None:
-        """Find the neighbours for the prompts with these numbers."""
-        if not isinstance(self.nearest, np.ndarray):
-            centers = np.unique([self.center(place) for place in places])
-            self._found = dict(zip(centers.tolist(), near(self.nearest, centers), strict=True))
+        """Find the neighbours for the prompts with these numbers, and forget others; nothing if they are known."""
+        if isinstance(self.nearest, np.ndarray):
+            return
+        centers = {self.center(place) for place in places}
+        if not centers <= self._found.keys():
+            ordered = np.array(sorted(centers))
+            self._found = dict(zip(ordered.tolist(), near(self.nearest, ordered), strict=True))
 
     def shown(self, place: int) -> tuple[NDArray[np.int64], np.random.Generator]:
         """The rows that prompt number `place` shows, (k,), and the generator for its further draws."""

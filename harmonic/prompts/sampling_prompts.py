@@ -72,6 +72,7 @@ class SamplingPrompts:
 
     def stream(self, table: Table, context: Contexts, places: range) -> Iterator[Prompt]:
         """The same prompts one after another: only some of them are in memory at a time."""
+        context.expect(places)  # of all together, because a search for a few of many rows takes as long as one for all
         texts = RowTexts(table, self.row_format)
         for start in range(places.start, places.stop, CHUNK):
             yield from self.make(table, context, range(start, min(start + CHUNK, places.stop)), texts=texts)

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from prompt_tables import SCHEMA, examples_of, make_table, sampling_set, tuning_set
 
 from harmonic.errors import ConfigError
+from harmonic.prompts import sampling_prompts as module
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import NeighborRows, NoRows, RandomRows
 from harmonic.prompts.neighbors import nearest
 from harmonic.prompts.prompt import Prompt, asked
 from harmonic.prompts.row_format import find_row_format
-from harmonic.prompts.sampling_prompts import sampling_prompts
+from harmonic.prompts.sampling_prompts import SamplingPrompts, sampling_prompts
 
 
 def test_rows_to_show_before_others_are_shown_as_far_as_there_are_any() -> None:
@@ -150,3 +152,20 @@ def test_rows_that_are_not_real_are_shown_without_their_positions() -> None:
     real, drawn = made(5, "random"), made(5, "random", real=False)
     assert [prompt.prompt for prompt in real] == [prompt.prompt for prompt in drawn]
     assert all(prompt.rows == () for prompt in drawn) and all(prompt.rows for prompt in real)
+
+
+def test_prompts_that_are_made_one_after_another_are_the_same_and_search_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", 7)
+    known, searches = nearest(TABLE, 4), []
+
+    def search(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        searches.append(len(rows))
+        return known[rows]
+
+    maker = SamplingPrompts(
+        row_format=find_row_format("compact", SCHEMA), orders=ColumnOrders.of(SCHEMA, "prompt"), lists=True,
+        metric="mixed", rows=np.arange(30), shown=4, wanted=4,
+    )  # fmt: skip
+    once = maker.make(TABLE, maker.context("neighbors", TABLE, 3, nearest=known), range(40))
+    streamed = maker.stream(TABLE, maker.context("neighbors", TABLE, 3, nearest=search), range(40))
+    assert list(streamed) == once and searches == [30]
