@@ -13,7 +13,13 @@ NOT_IDENTITY = {
 """Top-level config keys that do not change a run's results. `data_dir` is the place of the rows; their fingerprint says
 which rows they are."""
 
-LATER = (("minutes",), ("scale", "minutes"), ("dataset", "max_rows"))
+LATER = (
+    ("minutes",), ("scale", "minutes"), ("dataset", "max_rows"),
+    ("evaluator", "privacy", "max_pairs"), ("evaluator", "membership_inference", "max_pairs"),
+    ("evaluator", "empirical_epsilon", "max_pairs"), ("evaluator", "anonymeter", "max_pairs"),
+    ("evaluator", "machine_learning_efficacy", "max_test_rows"),
+    ("evaluator", "fairness", "max_test_rows"), ("evaluator", "fairness", "max_rows"),
+)  # fmt: skip
 """Settings that came when there were runs already: of null a run is the one that it was without them."""
 
 

@@ -93,6 +93,12 @@ def test_a_setting_that_came_later_makes_another_run_only_where_it_is_given() ->
     after = {**before, "scale": {"name": "quick", "minutes": None}, "dataset": {"name": "german", "max_rows": None}}
     given = {**after, "dataset": {"name": "german", "max_rows": 100}}
     assert identity(before) == identity(after) != identity(given)
+    privacy = {"_target_": "harmonic.privacy.Privacy", "tolerance": 0.01}
+    old, new, limited = (
+        identity({**CONFIG, "evaluator": {"privacy": {**privacy, **more}}})
+        for more in ({}, {"max_pairs": None}, {"max_pairs": 1000})
+    )
+    assert old == new != limited
 
 
 def test_other_rows_make_another_run() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
+from harmonic.evaluation.comparison.nearest import POINTS_AT_A_TIME
 
 COMPONENTS = 32
 """Most principal components; those with less than SMALLEST of the reference rows' variance are left out."""
@@ -58,7 +59,8 @@ def gen_lra(candidates: pd.DataFrame, attacker: Attacker, neighbors: int = 3) ->
     size, wide = len(reference), scott(reference)
     index = NearestNeighbors(n_neighbors=min(neighbors, len(synthetic)), algorithm="brute").fit(synthetic)
     distances, rows = index.kneighbors(points)
-    without = log_density(synthetic, reference, wide)[rows]
+    asked, places = np.unique(rows, return_inverse=True)
+    without = log_density(synthetic[asked], reference, wide)[places.reshape(rows.shape)]
     kernel = _log_kernel(distances**2, NARROW * wide, reference.shape[1])
     gain = kernel - np.log(size) - without
     # log(log(1 + exp(gain))); where the gain is far below 0 this is the gain itself.
@@ -80,7 +82,13 @@ def reduced_space(attacker: Attacker) -> Space:
     most = min(COMPONENTS, encoded.shape[1], len(encoded) - 1)
     found = PCA(most, whiten=True, svd_solver="full").fit(encoded)
     kept = found.explained_variance_ratio_ > SMALLEST
-    return lambda rows: found.transform(attacker.encoder.dense(rows, one=0.5**0.5))[:, kept]
+
+    def space(rows: pd.DataFrame) -> NDArray[np.float64]:
+        starts = range(0, max(len(rows), 1), POINTS_AT_A_TIME)
+        parts = (attacker.encoder.dense(rows.iloc[start : start + POINTS_AT_A_TIME], one=0.5**0.5) for start in starts)
+        return np.concatenate([found.transform(part)[:, kept] for part in parts])
+
+    return space
 
 
 def scott(points: NDArray[np.float64]) -> float:

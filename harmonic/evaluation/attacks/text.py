@@ -6,7 +6,7 @@ seen even if the values are not close to each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from harmonic.tables.table import Schema, Table
 
 _SHORT = 64  # characters; up to this length rapidfuzz compares several texts at once
 _PAIRS_AT_A_TIME = 1 << 24
+_ROWS_AT_A_TIME = 1 << 16  # whose cells are texts at once
 
 
 def levatt(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.float64]:
@@ -44,14 +45,24 @@ def levatt_digits(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.fl
 
 def row_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
     """Each row's values, "48,10.0,A11"."""
-    return [",".join(cells) for cells in Table(rows, schema).texts().itertuples(index=False, name=None)]
+    tables = (Table(part, schema).texts() for part in _parts(rows))
+    return [",".join(cells) for texts in tables for cells in texts.itertuples(index=False, name=None)]
 
 
 def digit_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
     """The digits of each row's numeric columns, "48,100"."""
-    texts = Table(rows, schema).texts()[schema.numeric]
-    digits = {name: texts[name].str.replace(r"\D", "", regex=True) for name in schema.numeric}
-    return [",".join(cells) for cells in pd.DataFrame(digits).itertuples(index=False, name=None)]
+    found: list[str] = []
+    for part in _parts(rows):
+        texts = Table(part, schema).texts()[schema.numeric]
+        digits = {name: texts[name].str.replace(r"\D", "", regex=True) for name in schema.numeric}
+        found += [",".join(cells) for cells in pd.DataFrame(digits).itertuples(index=False, name=None)]
+    return found
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows in blocks, because the texts of all their cells would take much memory."""
+    for start in range(0, len(rows), _ROWS_AT_A_TIME):
+        yield rows.iloc[start : start + _ROWS_AT_A_TIME]
 
 
 def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from harmonic.evaluation.comparison.encoding import Encoder
 
 QUERIES_AT_A_TIME = 8192
+POINTS_AT_A_TIME = 1 << 17  # whose encoding is in memory at once: 0.1 GB for 100 numbers and categories
 
 
 def nearest_distances(
@@ -20,10 +21,19 @@ def nearest_distances(
     points are found with a matrix product, in blocks; their distances are then computed again from the differences, so
     that they are exact in float64, and exactly 0 for an equal row.
     """
+    nearest = np.empty((len(queries), 0))
+    for start in range(0, len(points), POINTS_AT_A_TIME):
+        more = _nearest_in_memory(queries, points.iloc[start : start + POINTS_AT_A_TIME], encoder, neighbors)
+        nearest = np.sort(np.hstack([nearest, more]), axis=1)[:, :neighbors]
+    return nearest
+
+
+def _nearest_in_memory(
+    queries: pd.DataFrame, points: pd.DataFrame, encoder: Encoder, neighbors: int
+) -> NDArray[np.float64]:
+    """The same, with all points in one block."""
     from sklearn.neighbors import NearestNeighbors
 
-    if len(points) == 0:
-        return np.empty((len(queries), 0))
     neighbors = min(neighbors, len(points))
     # A few more candidates than needed: a matrix product cannot order nearly equal distances.
     candidates = min(neighbors + 2, len(points))

@@ -37,6 +37,7 @@ from harmonic.tables.table import Column, Table
 log = logging.getLogger(__name__)
 
 ATTACKS = ("singling_out", "linkability", "inference")
+MAX_PAIRS = 10**9  # of an attacked row and a synthetic row: 2,000 attacks with 500,000 rows
 TOLERANCE = 0.05  # largest error of a guessed number, as a share of the number, and of its column's range
 _KEY = "evaluator.anonymeter"
 _LEAST = 0.05  # smallest distance between control and ceiling with which a risk can be measured
@@ -72,7 +73,8 @@ def _declared(name: str, meaning: str, *shown: Shown) -> tuple[Metric, ...]:
 class Anonymeter(Evaluator):
     """The risks of singling out, linkability and inference, each in [0, 1]. 0: the attack shows no risk.
 
-    `attacks`: names in ATTACKS. There are as many attacks of each kind as test rows, at most `max_attacks`.
+    `attacks`: names in ATTACKS. There are as many attacks of each kind as test rows, at most `max_attacks`, and at most
+    as many as make `max_pairs` pairs with the synthetic rows (None: MAX_PAIRS).
 
     Singling out: a predicate over `columns` columns fits exactly one synthetic row; the guess is that it fits exactly
     one real row. Linkability: the columns are split in two at random (seeded); the halves of a row are linked if the
@@ -86,6 +88,7 @@ class Anonymeter(Evaluator):
 
     attacks: list[str] = field(default_factory=lambda: list(ATTACKS))
     max_attacks: Count | None = 2000
+    max_pairs: Count | None = None
     columns: Count = 3
     secret: Text | None = None
     confidence: Between = 0.95
@@ -113,7 +116,8 @@ class Anonymeter(Evaluator):
         """
         self._check(splits)
         measures = Measures()
-        size = min(len(splits.members), len(splits.test), self.max_attacks or len(splits.test))
+        allowed = max((self.max_pairs or MAX_PAIRS) // max(len(synthetic), 1), 2)
+        size = min(len(splits.members), len(splits.test), self.max_attacks or len(splits.test), allowed)
         made: dict[str, Callable[[], Outcome]] = {
             "singling_out": lambda: self._singling_out(splits, rows, size, derive(seed, "singling_out")),
             "linkability": lambda: self._linkability(splits, rows, size, derive(seed, "linkability")),

@@ -18,9 +18,13 @@ from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
 from harmonic.evaluation.comparison.matching import matching_rows
 from harmonic.evaluation.comparison.nearest import nearest_distances
-from harmonic.settings import NotNegative
+from harmonic.randomness import derive
+from harmonic.settings import Count, NotNegative
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
+
+MAX_PAIRS = 10**10
+"""Pairs of a synthetic and a training row whose distances are computed: 100,000 rows of each; one or two minutes."""
 
 _COPIES = (Shown("privacy", "NRS", 10, ablated=True), Shown("cards", "nrs", 50), Shown("summary", place=80))
 _SHARE = (Shown("privacy", "DCR share", 30, ablated=True), Shown("cards", "dcr/share", 60), Shown("summary", place=90))
@@ -30,10 +34,14 @@ _SHARE = (Shown("privacy", "DCR share", 30, ablated=True), Shown("cards", "dcr/s
 class Privacy(Evaluator):
     """Copied rows and distances to the closest real row.
 
-    `tolerance`: how much the numbers of matching rows may differ, as a share of the synthetic value.
+    `tolerance`: how much the numbers of matching rows may differ, as a share of the synthetic value. `max_pairs`: most
+    pairs of a synthetic row and a training row whose distances are computed (None: MAX_PAIRS). If there are more, the
+    distances are those of fewer synthetic rows, chosen at random (seeded), to all training rows. Copies are looked for
+    among all rows.
     """
 
     tolerance: NotNegative = 0.01
+    max_pairs: Count | None = None
 
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -54,7 +62,8 @@ class Privacy(Evaluator):
     def evaluate(self, splits: Splits, synthetic: Table, *, seed: int, scorer: Scorer | None = None) -> Measures:
         """Compare `synthetic` with `splits.train` and, for `dcr/share`, with `splits.test`.
 
-        `series["dcr"]` has each synthetic row's distance to its closest training row; `scorer` is not used.
+        `series["dcr"]` has each synthetic row's distance to its closest training row, and `notes` say if not all rows
+        are used; `scorer` is not used.
         """
         measures = Measures()
         try:
@@ -65,7 +74,12 @@ class Privacy(Evaluator):
             return measures
         matches = matching_rows(splits.train.frame, rows, splits.schema, self.tolerance)
         measures["nrs"] = float(1 - matches.mean())
-        self._measure_distances(measures, splits, rows, seed)
+        most = max((self.max_pairs or MAX_PAIRS) // max(len(splits.train), 1), 1)
+        chosen = subsample(len(rows), most, derive(seed, "distances"))
+        self._measure_distances(measures, splits, rows.iloc[chosen], seed)
+        if len(chosen) < len(rows):
+            note = f"of {len(chosen):,} of {len(rows):,} synthetic rows (max_pairs)"
+            measures.notes.update({name: note for name in measures if name != "nrs"})
         return measures
 
     def _measure_distances(self, measures: Measures, splits: Splits, rows: pd.DataFrame, seed: int) -> None:

@@ -25,7 +25,7 @@ from harmonic.evaluation.attacks.attacker import Attacker
 from harmonic.evaluation.attacks.rates import Scores, best_rule, largest_bound, log_ratio
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer, Shown, check_confidence, check_names
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
-from harmonic.evaluation.privacy.membership import ON_ROWS
+from harmonic.evaluation.privacy.membership import MAX_PAIRS, ON_ROWS, attacked
 from harmonic.randomness import derive
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
@@ -41,11 +41,13 @@ class EmpiricalEpsilon(Evaluator):
     """A lower bound on the epsilon of (epsilon, `delta`)-differential privacy, at `confidence`.
 
     `attacks`: names in membership.ON_ROWS. `max_rows`: most members, and most non-members (None: as many as test rows);
-    half of each are used to choose the rule. Attacks are tried in both directions.
+    half of each are used to choose the rule. `max_pairs`: most pairs of a member or non-member and a synthetic row
+    (None: membership.MAX_PAIRS). Attacks are tried in both directions.
     """
 
     attacks: list[str] = field(default_factory=lambda: list(ON_ROWS))
     max_rows: int | None = 2000
+    max_pairs: int | None = None
     delta: float = 1e-5
     confidence: float = 0.95
 
@@ -71,7 +73,7 @@ class EmpiricalEpsilon(Evaluator):
         """
         self._check()
         measures = Measures()
-        size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
+        size = attacked(splits, len(synthetic), self.max_rows, self.max_pairs, _LEAST)
         try:
             if size < _LEAST:
                 raise DataError(f"needs at least {_LEAST} rows that were learnt and {_LEAST} test rows")
@@ -95,8 +97,9 @@ class EmpiricalEpsilon(Evaluator):
         check_confidence(_KEY, self.confidence)
         if not 0 <= self.delta < 1:
             raise ConfigError(f"{_KEY}.delta", self.delta, "must be at least 0 and below 1", f"{_KEY}.delta=1e-5")
-        if self.max_rows is not None and self.max_rows < _LEAST:
-            raise ConfigError(f"{_KEY}.max_rows", self.max_rows, f"must be at least {_LEAST}", f"{_KEY}.max_rows=2000")
+        for key, value, usual in (("max_rows", self.max_rows, 2000), ("max_pairs", self.max_pairs, MAX_PAIRS)):
+            if value is not None and value < _LEAST:
+                raise ConfigError(f"{_KEY}.{key}", value, f"must be at least {_LEAST}", f"{_KEY}.{key}={usual}")
 
     def _scores(self, candidates: pd.DataFrame, attacker: Attacker) -> dict[str, NDArray[np.float64]]:
         """Each attack's scores of the candidates, members first; impossible attacks are left out.

@@ -56,6 +56,9 @@ ON_ROWS: dict[str, Attack] = {
 }
 """Attacks that use the synthetic rows."""
 
+MAX_PAIRS = 10**9
+"""Pairs of a candidate and a synthetic row that are compared: 2,000 members and non-members with 250,000 rows."""
+
 ON_LIKELIHOODS = ("loss", "min_k")
 """Attacks that use the likelihoods of a language generator."""
 
@@ -71,9 +74,13 @@ class MembershipInference(Evaluator):
     """Area under the ROC curve, and true-positive rates at low false-positive rates, of each attack.
 
     `attacks`: names in ON_ROWS and ON_LIKELIHOODS. `max_rows`: most members, and most non-members (None: as many as
-    test rows). `max_scored_rows`: the same for attacks in which a language model reads each row twice. All synthetic
-    rows are used. `confidence`: of the intervals. `resamples`: bootstrap draws for the intervals of the true-positive
-    rates (harmonic.evaluation.attacks.roc).
+    test rows). `max_scored_rows`: the same for attacks in which a language model reads each row twice. `confidence`: of
+    the intervals. `resamples`: bootstrap draws for the intervals of the true-positive rates
+    (harmonic.evaluation.attacks.roc).
+
+    `max_pairs`: most pairs of a member or non-member and a synthetic row (None: MAX_PAIRS). If there are more, fewer
+    members and non-members are attacked, and the intervals are wider. All synthetic rows are used, because an attacker
+    with a part of them would find less.
 
     `mia/worst` is the largest area of an attack or of its reverse, in [0.5, 1] (`roc.worst_area` says why it is
     two-sided). The largest of many areas is above 0.5 by chance alone. Its interval therefore holds for all attacks at
@@ -92,6 +99,7 @@ class MembershipInference(Evaluator):
     attacks: list[str] = field(default_factory=lambda: [*ON_LIKELIHOODS, *ON_ROWS])
     max_rows: Count | None = 2000
     max_scored_rows: Count | None = 500
+    max_pairs: Count | None = None
     confidence: Between = 0.95
     resamples: Count = 1000
     apart: float = 0.1
@@ -118,7 +126,7 @@ class MembershipInference(Evaluator):
         """
         self._check()
         measures = Measures()
-        size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
+        size = attacked(splits, len(synthetic), self.max_rows, self.max_pairs, 2)
         try:
             if size < 2:
                 raise DataError("needs at least two rows that were learnt and two test rows")
@@ -216,6 +224,15 @@ class MembershipInference(Evaluator):
         """Record why an attack has no numbers; `name` may also be "worst" or "worst_apart"."""
         for key in [""] if name.startswith("worst") else ["/auc", "/apart", *(f"/{rate}" for rate in RATES)]:
             put(measures, f"mia/{name}{key}", reason)
+
+
+def attacked(splits: Splits, synthetic: int, max_rows: int | None, max_pairs: int | None, least: int) -> int:
+    """How many members are attacked with so many synthetic rows, and as many non-members.
+
+    At most `max_rows` (None: as many as test rows), and as `max_pairs` allows (None: MAX_PAIRS), but not below `least`.
+    """
+    allowed = max((max_pairs or MAX_PAIRS) // max(2 * synthetic, 1), least)
+    return min(len(splits.members), len(splits.test), max_rows or len(splits.test), allowed)
 
 
 def _candidates(splits: Splits, size: int, seed: int) -> pd.DataFrame:

@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 PARALLEL_ROWS = 5000
 """With at least this number of synthetic rows, training several models at once is faster."""
 
+MAX_ROWS = 64_000
+"""Most rows to train on: the training rows of a table of 100,000."""
+MAX_TEST_ROWS = 20_000
+"""Most rows to test on: the test rows of a table of 100,000."""
+
 SCORES = (
     Metric("f1_macro", True, 0, 1, 1, "F1, mean over labels"),
     Metric("f1_weighted", True, 0, 1, 1, "F1, mean over labels by their share of the test rows"),
@@ -65,11 +70,13 @@ class MachineLearningEfficacy(Evaluator):
     """Scores of learners trained on the synthetic rows and tested on `splits.test`.
 
     `models`: names in `learners.CLASSIFIERS`. `max_candidates`: most settings tried for each (1: no tuning).
-    `max_rows`: most synthetic rows to train on; `svm_max_rows`: most for the SVM, since its time grows with the square
-    (None: no limit). `confidence`: of the intervals of the means over learners. They show how much the scores of the
-    same models would change with other test rows, from `resamples` bootstrap draws of the test rows (percentiles; each
-    draw has the same rows for all learners). `n_jobs`: models trained at once, each on one core, so that the scores do
-    not depend on it. None: one for each core of this process, from PARALLEL_ROWS synthetic rows on.
+    `max_rows`: most synthetic rows to train on (None: MAX_ROWS); `svm_max_rows`: most for the SVM, since its time grows
+    with the square (None: as many). `max_test_rows`: most test rows, and most validation rows (None: MAX_TEST_ROWS). Of
+    more rows, some are chosen at random (seeded), and `notes` say how many. `confidence`: of the intervals of the means
+    over learners. They show how much the scores of the same models would change with other test rows, from `resamples`
+    bootstrap draws of the test rows (percentiles; each draw has the same rows for all learners). `n_jobs`: models
+    trained at once, each on one core, so that the scores do not depend on it. None: one for each core of this process,
+    from PARALLEL_ROWS synthetic rows on.
 
     Labels that the synthetic rows lack cannot be predicted, and count as errors. If the rows teach nothing (one label,
     or no feature that varies), the prediction is constant: their most frequent label, or their mean.
@@ -79,6 +86,7 @@ class MachineLearningEfficacy(Evaluator):
     max_candidates: Count | None = None
     max_rows: Count | None = None
     svm_max_rows: Count | None = 5000
+    max_test_rows: Count | None = None
     n_jobs: Count | None = None
     confidence: float = 0.95
     resamples: int = 1000
@@ -117,13 +125,18 @@ class MachineLearningEfficacy(Evaluator):
             return measures
         if problem.classify:
             _measure_labels(measures, problem, splits, rows)
-        train = problem.examples(rows.iloc[subsample(len(rows), self.max_rows or len(rows), seed)])
+        taught = some_rows(rows, self.max_rows or MAX_ROWS, seed)
+        train = problem.examples(taught)
         if train.teach_nothing:
             log.warning("mle: the synthetic target, or all features, are constant, and so are the predictions")
-        val, test = problem.examples(splits.reference.frame), problem.examples(splits.test.frame)
+        tested = some_rows(splits.test.frame, self.max_test_rows or MAX_TEST_ROWS, seed)
+        validated = some_rows(splits.reference.frame, self.max_test_rows or MAX_TEST_ROWS, seed)
+        val, test = problem.examples(validated), problem.examples(tested)
         found = self._trained(problem, train, val, test, seed)
         predicted = [given for _, given, _ in found if given is not None]
         self._measure(measures, found, problem.score_names, self._intervals(problem, test, predicted, seed))
+        if note := part_used(taught, rows, tested, splits.test.frame):
+            measures.notes.update({f"mle/{name}": note for name in problem.score_names})
         return measures
 
     def _measure(
@@ -206,6 +219,19 @@ class MachineLearningEfficacy(Evaluator):
 
 _Tested = tuple[dict[str, float], NDArray[np.float64] | None, str]
 """A model's test scores by name, its predictions for the test rows (None if it failed), and why scores are missing."""
+
+
+def some_rows(frame: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """At most so many of the rows, in their order, chosen by the seed."""
+    return frame.iloc[subsample(len(frame), most, seed)]
+
+
+def part_used(taught: pd.DataFrame, rows: pd.DataFrame, tested: pd.DataFrame, test: pd.DataFrame) -> str:
+    """How many of the synthetic rows, and of the test rows, are used, in words; "" if all are."""
+    if len(taught) == len(rows) and len(tested) == len(test):
+        return ""
+    trained = f"trained on {len(taught):,} of {len(rows):,} synthetic rows"
+    return f"{trained}, tested on {len(tested):,} of {len(test):,} test rows"
 
 
 def given_cores() -> int:

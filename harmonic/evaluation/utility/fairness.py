@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from harmonic.errors import ConfigError, DataError, unknown
 from harmonic.evaluation.base import Evaluator, Measures, Metric, Scorer
-from harmonic.evaluation.comparison.encoding import usable_rows
-from harmonic.evaluation.utility.efficacy import SCORES, MachineLearningEfficacy
+from harmonic.evaluation.comparison.encoding import subsample, usable_rows
+from harmonic.evaluation.utility.efficacy import (
+    MAX_ROWS,
+    MAX_TEST_ROWS,
+    SCORES,
+    MachineLearningEfficacy,
+    part_used,
+    some_rows,
+)
 from harmonic.evaluation.utility.learners import CLASSIFIERS, Problem
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Column, Schema, Table
 
@@ -46,7 +54,10 @@ class Fairness(Evaluator):
 
     `columns`: features or the target; None: every feature with 2 to FEW values. `score`: f1_macro (the default for
     classes) or accuracy; mae (the default for numbers) or rmse. It is a mean over `models`; their settings are chosen
-    as in MachineLearningEfficacy. Groups with fewer than `min_rows` test rows are left out, and the notes say so.
+    as in MachineLearningEfficacy. `max_rows`: most synthetic rows, and most real rows, to train on; `max_test_rows`:
+    most test rows, and most validation rows (None: as there). Of more rows, some are chosen at random (seeded), and
+    `notes["fairness/gap"]` says how many. Groups with fewer than `min_rows` test rows are left out, and the notes say
+    so.
     `shuffles`: how often rows are shuffled between groups for `gap_by_chance`, the gap that 1 in 20 shuffles exceeds.
     """
 
@@ -54,6 +65,8 @@ class Fairness(Evaluator):
     score: str | None = None
     models: list[str] = field(default_factory=lambda: list(CLASSIFIERS))
     max_candidates: int | None = None
+    max_rows: Count | None = None
+    max_test_rows: Count | None = None
     min_rows: int = 20
     shuffles: int = 200
 
@@ -80,7 +93,10 @@ class Fairness(Evaluator):
         `notes["fairness/<column>/gap"]` names the groups. Raises ConfigError if a setting is invalid.
         """
         columns, score = self._checked(splits.schema)
-        measures = Measures()
+        measures, given = Measures(), splits
+        most = self.max_test_rows or MAX_TEST_ROWS
+        val, test = (part.take(subsample(len(part), most, seed)) for part in (splits.val, splits.test))
+        splits = replace(splits, val=val, test=test)
         try:
             rows = usable_rows(synthetic, splits.schema)
             if not columns:
@@ -90,7 +106,8 @@ class Fairness(Evaluator):
             groups = {column.name: self._groups(column, splits, measures) for column in columns}
             if not any(groups.values()):
                 raise DataError(f"no two groups of a column have {self.min_rows} test rows each")
-            made, real = (self._predictions(splits, frame, seed) for frame in (rows, splits.train.frame))
+            taught = [some_rows(frame, self.max_rows or MAX_ROWS, seed) for frame in (rows, splits.train.frame)]
+            made, real = (self._predictions(splits, frame, seed) for frame in taught)
         except DataError as error:
             for name in ["", *(f"/{_segment(column.name)}" for column in columns)]:
                 measures.unavailable(f"fairness{name}/gap", str(error))
@@ -102,6 +119,8 @@ class Fairness(Evaluator):
         worst = max(gaps, key=lambda name: -1.0 if np.isnan(gaps[name]) else gaps[name])
         measures["fairness/gap"] = gaps[worst]
         measures.notes["fairness/gap"] = f"{worst}: {measures.notes[f'fairness/{_segment(worst)}/gap']}"
+        if used := part_used(taught[0], rows, test.frame, given.test.frame):
+            measures.notes["fairness/gap"] += f"; {used}"
         return measures
 
     def _checked(self, schema: Schema) -> tuple[list[Column], str]:

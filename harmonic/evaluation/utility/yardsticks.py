@@ -117,7 +117,10 @@ class Yardsticks(Evaluator):
         """The mean score of these tables; empty without a target."""
         if not has_target:
             return {}
-        learners = MachineLearningEfficacy(models=self.models, max_candidates=1, n_jobs=1)
+        learners = MachineLearningEfficacy(
+            models=self.models, max_candidates=1, max_test_rows=max(len(splits.test), 1), n_jobs=1,
+            resamples=2,  # only for intervals, which are not needed: as few as can be
+        )  # fmt: skip
         name = self._score(splits)
         found = [learners.evaluate(splits, table, seed=seed).get(f"mle/{name}", np.nan) for table in tables]
         return {name: float(np.mean(found))}

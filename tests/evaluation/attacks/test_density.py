@@ -105,3 +105,18 @@ def test_few_synthetic_rows_are_enough(toy):
         assert np.isfinite(attack(toy.test.frame, held)).all()
         far = replace(held, synthetic=toy.train.frame.assign(income=1e300))
         assert np.isfinite(attack(toy.test.frame, far)).all()
+
+
+@pytest.mark.parametrize("attack", [domias, gen_lra])
+def test_rows_in_several_blocks_score_as_in_one(toy, monkeypatch, attack):
+    held = attacker(toy, toy.train.frame)
+    whole = attack(toy.test.frame, held)
+    monkeypatch.setattr(density_attacks, "POINTS_AT_A_TIME", 19)
+    assert attack(toy.test.frame, held) == pytest.approx(whole, rel=1e-12)
+
+
+def test_gen_lra_asks_only_for_the_density_at_rows_that_are_near_a_candidate(toy, monkeypatch):
+    asked, density = [], density_attacks.log_density
+    monkeypatch.setattr(density_attacks, "log_density", lambda *given: asked.append(len(given[0])) or density(*given))
+    gen_lra(toy.test.frame[:5], attacker(toy, toy.train.frame))
+    assert asked[0] <= 15

@@ -29,6 +29,7 @@ def distances(candidates, synthetic, splits):
 
 def test_both_attacks_are_their_definitions(toy, monkeypatch):
     monkeypatch.setattr(distance_attacks, "_MEMORY_MB", 0.01)  # several blocks
+    monkeypatch.setattr(distance_attacks, "POINTS_AT_A_TIME", 30)
     candidates, synthetic = toy.test.frame[:41], toy.val.frame
     expected = distances(candidates, synthetic, toy)
     nearest = expected.min(axis=1)

@@ -44,6 +44,13 @@ def test_texts_hold_the_values_as_prompts_write_them(toy):
     assert digit_texts(rows, toy.schema) == ["48,1025"]
 
 
+def test_texts_of_rows_in_several_blocks_are_those_of_one(toy, monkeypatch):
+    whole = row_texts(toy.test.frame, toy.schema), digit_texts(toy.test.frame, toy.schema)
+    monkeypatch.setattr(text_attacks, "_ROWS_AT_A_TIME", 7)
+    assert (row_texts(toy.test.frame, toy.schema), digit_texts(toy.test.frame, toy.schema)) == whole
+    assert len(whole[0]) == len(whole[1]) == len(toy.test) and len(set(whole[0])) > 70
+
+
 def test_digits_need_numbers(table_of):
     table = table_of(pd.DataFrame({"x": pd.Series(["1", "2"], dtype=object), "y": pd.Series(["a", "b"], dtype=object)}))
     held = Attacker(table.frame, table.frame, table.schema, Encoder.fit(table))

@@ -40,3 +40,12 @@ def test_an_equal_row_is_at_exactly_zero_beside_rows_that_nearly_are(table_of):
     points = pd.concat([base + 1e-9, base, base - 1e-9], ignore_index=True)
     table = table_of(points)
     assert (nearest_distances(base, points, Encoder.fit(table))[:, 0] == 0).all()
+
+
+def test_points_in_several_blocks_are_those_of_one(toy, monkeypatch):
+    given = toy.test.frame, toy.train.frame, Encoder.fit(toy.train)
+    whole = {neighbors: nearest_distances(*given, neighbors=neighbors) for neighbors in (1, 2, 40)}
+    monkeypatch.setattr("harmonic.evaluation.comparison.nearest.POINTS_AT_A_TIME", 17)
+    for neighbors, expected in whole.items():
+        np.testing.assert_allclose(nearest_distances(*given, neighbors=neighbors), expected, rtol=1e-12)
+    assert nearest_distances(toy.test.frame, toy.train.frame[:0], given[2]).shape == (len(toy.test), 0)

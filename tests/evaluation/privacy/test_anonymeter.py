@@ -211,3 +211,16 @@ def test_the_configuration_fills_every_setting():
     path = Path(__file__).parents[3] / "conf" / "evaluator" / "anonymeter.yaml"
     (settings,) = yaml.safe_load(path.read_text(encoding="utf-8")).values()
     assert {name for name in settings if not name.startswith("_")} == {field.name for field in fields(Anonymeter)}
+
+
+def test_of_too_many_pairs_fewer_rows_are_attacked(breast_cancer):
+    splits, fresh = halved(breast_cancer)
+    pairs = len(fresh) * len(splits.test)
+    whole, same, some = (
+        Anonymeter(max_pairs=most).evaluate(splits, fresh, seed=0) for most in (None, pairs, pairs // 3)
+    )
+    assert dict(whole) == dict(same) != dict(some)
+    for name in ("linkability", "inference"):
+        successes = some[f"anonymeter/{name}/main"] * (len(splits.test) // 3)
+        assert successes == pytest.approx(round(successes))
+        assert some[f"anonymeter/{name}/high"] > whole[f"anonymeter/{name}/high"]

@@ -59,6 +59,23 @@ def test_members_equal_to_non_members_tie(toy):
     assert Privacy().evaluate(splits, toy.val, seed=0)["dcr/share"] == 0.5
 
 
+def test_of_too_many_pairs_distances_are_those_of_some_synthetic_rows_to_all_training_rows(breast_cancer):
+    splits, synthetic = breast_cancer, breast_cancer.holdout
+    pairs = len(synthetic) * len(splits.train)
+    whole = Privacy().evaluate(splits, synthetic, seed=0)
+    assert not whole.notes
+    assert dict(Privacy(max_pairs=pairs).evaluate(splits, synthetic, seed=0)) == dict(whole)
+    some, again, other = (Privacy(max_pairs=pairs // 2).evaluate(splits, synthetic, seed=seed) for seed in (0, 0, 1))
+    assert len(some.series["dcr"]) == len(synthetic) // 2 and some["nrs"] == whole["nrs"]
+    assert set(some.series["dcr"]) < set(whole.series["dcr"])
+    assert dict(some) == dict(again) != dict(other)
+    size = f"{len(synthetic) // 2} of {len(synthetic)} synthetic rows"
+    assert some.notes == dict.fromkeys(whole.keys() - {"nrs"}, f"of {size} (max_pairs)")
+    means = [Privacy(max_pairs=pairs // 2).evaluate(splits, synthetic, seed=seed)["dcr/mean"] for seed in range(20)]
+    error = whole.series["dcr"].std() / len(some.series["dcr"]) ** 0.5
+    assert np.mean(means) == pytest.approx(whole["dcr/mean"], abs=error)  # in a mean of 20, more than 4 deviations
+
+
 def test_splits_too_small_are_reasons(toy, assert_sound):
     single = Splits(toy.train.take([0]), toy.val, toy.test.take([]))
     measures = Privacy().evaluate(single, toy.val, seed=0)

@@ -158,6 +158,14 @@ def test_bad_rows_are_reasons_or_numbers(toy, spoiled, assert_sound):
     assert_sound(EmpiricalEpsilon(), evaluate(toy, spoiled(toy.train), attacks=membership.ON_ROWS))
 
 
+def test_of_too_many_pairs_fewer_rows_are_attacked(toy):
+    pairs = 2 * 80 * len(toy.train)
+    whole, same, some = (evaluate(toy, toy.train, max_pairs=most) for most in (None, pairs, pairs // 4))
+    assert dict(whole) == dict(same)
+    assert whole["epsilon/members"] == 40 and some["epsilon/members"] == some["epsilon/non_members"] == 10
+    assert 0 < some["epsilon"] <= some["epsilon/largest"] < whole["epsilon/largest"]
+
+
 def test_too_few_rows_are_a_reason(toy, assert_sound):
     measures = evaluate(replace(toy, test=toy.test.take(range(3))), toy.train)
     assert_sound(EmpiricalEpsilon(), measures)
@@ -169,6 +177,7 @@ def test_too_few_rows_are_a_reason(toy, assert_sound):
     [
         ({"attacks": []}, "attacks"), ({"attacks": ["dcx"]}, "attacks"), ({"delta": 1.0}, "delta"),
         ({"delta": -0.1}, "delta"), ({"confidence": 1}, "confidence"), ({"max_rows": 3}, "max_rows"),
+        ({"max_pairs": 3}, "max_pairs"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_errors(toy, given, key):

@@ -148,6 +148,17 @@ def test_candidates_are_capped_and_members_drawn_from_the_training_rows(toy):
     assert len(evaluate(small, toy.val, attacks=["dcr"]).series["mia/dcr/non_members"]) == 25
 
 
+def test_of_too_many_pairs_fewer_candidates_are_attacked_with_all_synthetic_rows(toy):
+    pairs = 2 * 80 * len(toy.train)
+    whole, same, some = (
+        evaluate(toy, toy.train, attacks=["dcr", "mc"], max_pairs=most) for most in (None, pairs, pairs // 4)
+    )
+    assert str(dict(whole)) == str(dict(same))
+    assert whole["mia/dcr/members"] == 80 and some["mia/dcr/members"] == some["mia/dcr/non_members"] == 20
+    assert some["mia/dcr/auc"] > 0.99 and some["mia/worst/low"] < whole["mia/worst/low"]  # every copy is still found
+    assert evaluate(toy, toy.train, attacks=["dcr"], max_pairs=1)["mia/dcr/members"] == 2
+
+
 def test_a_rate_that_the_non_members_cannot_show_is_a_reason(toy, assert_sound):
     measures = evaluate(toy, toy.val, attacks=["dcr"])  # 80 non-members
     assert_sound(MembershipInference(), measures)

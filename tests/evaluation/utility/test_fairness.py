@@ -146,3 +146,15 @@ def test_settings_that_cannot_be_are_errors(toy, given, key, words):
     with pytest.raises(ConfigError, match=words) as error:
         evaluate(toy, toy.train, **given)
     assert error.value.key == f"evaluator.fairness.{key}"
+
+
+def test_of_a_larger_table_some_rows_are_used_and_the_notes_say_how_many(two_groups):
+    whole, same = (
+        evaluate(two_groups, two_groups.train, **most) for most in ({}, {"max_rows": 500, "max_test_rows": 300})
+    )
+    assert dict(whole) == dict(same) and "trained on" not in whole.notes["fairness/gap"]
+    given = {"max_rows": 250, "max_test_rows": 120}
+    some, again, other = (evaluate(two_groups, two_groups.train, seed=seed, **given) for seed in (0, 0, 1))
+    assert some.notes["fairness/gap"].endswith("trained on 250 of 500 synthetic rows, tested on 120 of 300 test rows")
+    assert dict(some) == dict(again) != dict(other)
+    assert some["fairness/group/gap"] == pytest.approx(whole["fairness/group/gap"], abs=0.1)

@@ -12,7 +12,7 @@ import pytest
 
 from harmonic.errors import ConfigError
 from harmonic.evaluation.comparison.resampling import label_scores, resamples_of
-from harmonic.evaluation.utility import learners
+from harmonic.evaluation.utility import efficacy, learners
 from harmonic.evaluation.utility.efficacy import MachineLearningEfficacy
 from harmonic.evaluation.utility.learners import CLASSIFIERS, Problem
 from harmonic.tables.table import Table
@@ -243,6 +243,25 @@ def test_row_caps_reach_the_learners(toy, monkeypatch):
     assert sizes == {"linear": 100, "svm": 40}
 
 
+def test_of_a_larger_table_some_rows_are_used_and_the_notes_say_how_many(toy, monkeypatch):
+    given = {"models": ["linear"], "max_candidates": 1}
+    whole, same = (
+        MachineLearningEfficacy(**given, **most).evaluate(toy, toy.train, seed=0)
+        for most in ({}, {"max_rows": len(toy.train), "max_test_rows": len(toy.test)})
+    )
+    assert dict(whole) == dict(same) and "mle/f1_macro" not in whole.notes
+    monkeypatch.setattr(efficacy, "MAX_ROWS", 100)
+    monkeypatch.setattr(efficacy, "MAX_TEST_ROWS", 30)
+    capped = MachineLearningEfficacy(**given)
+    some, again, other = (capped.evaluate(toy, toy.train, seed=seed) for seed in (0, 0, 1))
+    assert some.notes["mle/f1_macro"] == "trained on 100 of 240 synthetic rows, tested on 30 of 80 test rows"
+    assert dict(some) == dict(again) != dict(other)
+    assert (some["mle/accuracy"] * 30) == pytest.approx(round(some["mle/accuracy"] * 30))
+    assert some["mle/class_balance_gap"] == whole["mle/class_balance_gap"]  # of all rows
+    means = np.mean([capped.evaluate(toy, toy.train, seed=seed)["mle/accuracy"] for seed in range(20)])
+    assert means == pytest.approx(whole["mle/accuracy"], abs=0.04)
+
+
 def test_models_trained_at_once_score_the_same(diabetes_progression):
     one, two = (
         dict(
@@ -256,19 +275,17 @@ def test_models_trained_at_once_score_the_same(diabetes_progression):
 
 
 def test_only_large_tables_take_all_the_cores_given(toy, monkeypatch):
-    from harmonic.evaluation.utility import efficacy as utility
-
     asked = []
     parallel = joblib.Parallel
     monkeypatch.setattr(joblib, "Parallel", lambda n_jobs: asked.append(n_jobs) or parallel(n_jobs=1))
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     evaluator = MachineLearningEfficacy(max_candidates=1)
     evaluator.evaluate(toy, toy.train, seed=0)
-    monkeypatch.setattr(utility, "PARALLEL_ROWS", len(toy.train))
+    monkeypatch.setattr(efficacy, "PARALLEL_ROWS", len(toy.train))
     evaluator.evaluate(toy, toy.train, seed=0)
     assert asked == [1, 3]
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert utility.given_cores() == joblib.cpu_count()
+    assert efficacy.given_cores() == joblib.cpu_count()
 
 
 def test_catboost_gets_categories_as_they_are_and_the_others_one_hot(toy, monkeypatch):
