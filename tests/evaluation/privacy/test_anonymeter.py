@@ -214,13 +214,12 @@ def test_the_configuration_fills_every_setting():
 
 
 def test_of_too_many_pairs_fewer_rows_are_attacked(breast_cancer):
-    splits, fresh = halved(breast_cancer)
-    pairs = len(fresh) * len(splits.test)
+    splits, _ = halved(breast_cancer)
+    pairs = len(splits.train) * len(splits.test)
     whole, same, some = (
-        Anonymeter(max_pairs=most).evaluate(splits, fresh, seed=0) for most in (None, pairs, pairs // 3)
+        Anonymeter(max_pairs=most).evaluate(splits, splits.train, seed=0) for most in (None, pairs, pairs // 3)
     )
     assert dict(whole) == dict(same) != dict(some)
-    for name in ("linkability", "inference"):
-        successes = some[f"anonymeter/{name}/main"] * (len(splits.test) // 3)
-        assert successes == pytest.approx(round(successes))
-        assert some[f"anonymeter/{name}/high"] > whole[f"anonymeter/{name}/high"]
+    for name in ATTACKS:  # every copy is still found, and fewer attacks are less certain
+        assert some[f"anonymeter/{name}/main"] == 1
+        assert 0.5 < some[f"anonymeter/{name}/low"] < whole[f"anonymeter/{name}/low"]
