@@ -6,7 +6,7 @@ seen even if the values are not close to each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -68,13 +68,17 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
     """Levenshtein distance from each query to the closest of the texts, (queries,).
 
-    Long texts are searched one query at a time: a comparison can stop as soon as it exceeds the smallest distance so
-    far. Short texts are compared all with all, in blocks.
+    Long texts are searched one query at a time, those of about its length first: a comparison can stop as soon as it
+    exceeds the smallest distance so far, and texts whose length differs by more are not compared. Short texts are
+    compared all with all, in blocks.
     """
     from rapidfuzz import process
     from rapidfuzz.distance import Levenshtein
 
     texts = sorted(set(texts))
+    by_length: dict[int, list[str]] = {}
+    for text in texts:
+        by_length.setdefault(len(text), []).append(text)
     found = np.empty(len(queries))
     short = max(map(len, [*queries, *texts]), default=0) <= _SHORT
     step = max(1, _PAIRS_AT_A_TIME // len(texts)) if short else 1
@@ -85,6 +89,21 @@ def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[
                 distances = process.cdist(block, texts, scorer=Levenshtein.distance, dtype=np.uint8)
                 found[start : start + step] = distances.min(axis=1)
             else:
-                found[start] = process.extractOne(block[0], texts, scorer=Levenshtein.distance)[1]
+                found[start] = _smallest_distance(block[0], by_length)
             progress.advance(len(block))
     return found
+
+
+def _smallest_distance(query: str, by_length: Mapping[int, Sequence[str]]) -> float:
+    """Levenshtein distance to the closest of the texts, which are given by their length."""
+    from rapidfuzz import process
+    from rapidfuzz.distance import Levenshtein
+
+    smallest: float = float("inf")
+    for length in sorted(by_length, key=lambda length: abs(length - len(query))):
+        if abs(length - len(query)) >= smallest:  # a distance is at least the difference of the lengths
+            break
+        limit = None if smallest == float("inf") else smallest
+        found = process.extractOne(query, by_length[length], scorer=Levenshtein.distance, score_cutoff=limit)
+        smallest = smallest if found is None else min(smallest, found[1])
+    return smallest

@@ -56,8 +56,8 @@ ON_ROWS: dict[str, Attack] = {
 }
 """Attacks that use the synthetic rows."""
 
-MAX_PAIRS = 10**9
-"""Pairs of a candidate and a synthetic row that are compared: 2,000 members and non-members with 250,000 rows."""
+MAX_PAIRS = 5 * 10**8
+"""Pairs of a member or non-member and a synthetic row that are compared: 2,000 of both with 125,000 rows."""
 
 ON_LIKELIHOODS = ("loss", "min_k")
 """Attacks that use the likelihoods of a language generator."""
