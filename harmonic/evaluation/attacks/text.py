@@ -94,16 +94,15 @@ def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[
     return found
 
 
-def _smallest_distance(query: str, by_length: Mapping[int, Sequence[str]]) -> float:
+def _smallest_distance(query: str, by_length: Mapping[int, Sequence[str]]) -> int:
     """Levenshtein distance to the closest of the texts, which are given by their length."""
     from rapidfuzz import process
     from rapidfuzz.distance import Levenshtein
 
-    smallest: float = float("inf")
+    smallest = max(len(query), *by_length)  # no distance is larger
     for length in sorted(by_length, key=lambda length: abs(length - len(query))):
         if abs(length - len(query)) >= smallest:  # a distance is at least the difference of the lengths
             break
-        limit = None if smallest == float("inf") else smallest
-        found = process.extractOne(query, by_length[length], scorer=Levenshtein.distance, score_cutoff=limit)
-        smallest = smallest if found is None else min(smallest, found[1])
+        found = process.extractOne(query, by_length[length], scorer=Levenshtein.distance, score_cutoff=smallest)
+        smallest = smallest if found is None else found[1]
     return smallest
