@@ -111,13 +111,19 @@ def test_one_job_alone_prints_no_summary(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("launcher", [["joblib"], ["slurm", "hydra/launcher=submitit_local"], ["ray"]], ids="".join)
+@pytest.mark.parametrize(
+    ("plugin", "launcher"),
+    [
+        ("hydra_joblib_launcher", "launcher=joblib"),
+        ("hydra_submitit_launcher", "hydra/launcher=submitit_local"),
+        ("hydra_ray_launcher", "launcher=ray"),
+    ],
+)
 @pytest.mark.slow
-def test_launchers_run_the_same_jobs(launcher: list[str], tmp_path: Path) -> None:
-    plugin = {"joblib": "hydra_joblib_launcher", "slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
-    if importlib.util.find_spec(f"hydra_plugins.{plugin[launcher[0]]}") is None:
-        pytest.skip(f"{plugin[launcher[0]]} is not installed")
-    found = swept(tmp_path, "generator=marginals,smote", "seed=0,1", f"launcher={launcher[0]}", *launcher[1:])
+def test_launchers_run_the_same_jobs(plugin: str, launcher: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        pytest.skip(f"{plugin} is not installed")
+    found = swept(tmp_path, "generator=marginals,smote", "seed=0,1", launcher)
     assert found.returncode == 0, found.stderr[-3000:]
     assert [record["status"] for record in records(tmp_path)] == ["done"] * 4
     assert len(list((tmp_path / "runs").rglob("DONE"))) == 4
