@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 import experiments.choosing.sweeper  # noqa: F401 (registers itself with Hydra, as grid and search do)
 from experiments.configuration.building import built
 from experiments.configuration.checking import PARTS, check_folder
-from experiments.configuration.hydra_errors import check_words, plain_errors, resolved
+from experiments.configuration.hydra_errors import WHOLE_TRACE, check_words, plain_errors, raised, resolved
 from experiments.sweeps.devices import claim_gpu
 from experiments.sweeps.grid import data_read, file_key, ground, key_for, number_of
 from experiments.sweeps.lost_jobs import stopped_by_signals
@@ -37,26 +37,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WHOLE_TRACE = "HYDRA_FULL_ERROR"
-"""Environment variable of Hydra: errors are raised instead of printed. Users set it to see the whole traceback."""
-
 
 def main() -> None:
     """The command line: one run, or with -m a sweep."""
     if WHOLE_TRACE in os.environ:
         concluded(job)
         return
-    os.environ[WHOLE_TRACE] = "1"
     try:
-        with plain_errors(words=sys.argv[1:]):
+        with raised(), plain_errors(words=sys.argv[1:]):
             check_words(sys.argv[1:])
             _check_agent(sys.argv[1:])
             concluded(job)
     except HarmonicError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    finally:
-        os.environ.pop(WHOLE_TRACE, None)
 
 
 def _check_agent(words: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Very many rows from a finished run, drawn in shards by any number of processes: a folder of Parquet files.
 
-The table is divided into parts of PART_ROWS rows, whatever the number of shards, and a shard is a range of parts. A
+The table is divided into parts of `part_rows` rows, whatever the number of shards, and a shard is a range of parts. A
 row's random numbers and its prompt follow from its number, and a part is decoded by itself. So the parts are the same
 for any number of shards, and a part that is there is never drawn again. While a part is drawn, its finished batches are
 kept beside it, so that a killed process goes on where it stopped. The process that finds all parts there writes the
@@ -26,7 +26,7 @@ from experiments.fitted_run import FittedRun, loaded
 from harmonic.errors import ConfigError
 from harmonic.locks import locked
 from harmonic.shell import setting
-from harmonic.storage import key_of, replacing, storage_errors, write_json
+from harmonic.storage import replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
     from harmonic.generators.base import Generator, Parts, Sample
@@ -36,26 +36,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PART_ROWS = 4096
-"""Rows of a part. Another number makes other batches, and rounding may then change rows."""
+"""Rows of a part by default. Another number makes other batches, and rounding may then change rows."""
 
 _ABOUT = b"harmonic"  # the key of a part's own description in its Parquet file
 
 
 @dataclass(kw_only=True)
 class ShardedSample:
-    """A table of n rows in `folder`, drawn in shards. about: what its description says besides the counts."""
+    """A table of n rows in `folder`, drawn in shards. about: what its description says besides the counts.
+
+    key: of all that decides about the rows and their parts.
+    """
 
     run: FittedRun
     folder: Path
+    key: str
     n: int
     seed: int
     conditions: dict[str, Condition]
     about: Mapping[str, Any]
+    part_rows: int = PART_ROWS
 
     @property
     def count(self) -> int:
         """The number of parts."""
-        return -(-self.n // PART_ROWS)
+        return -(-self.n // self.part_rows)
 
     @property
     def description(self) -> Path:
@@ -64,29 +69,46 @@ class ShardedSample:
 
     def rows(self, part: int) -> range:
         """The numbers of a part's rows."""
-        return range(part * PART_ROWS, min((part + 1) * PART_ROWS, self.n))
+        return range(part * self.part_rows, min((part + 1) * self.part_rows, self.n))
+
+    def missing(self, shards: int = 1, shard: int = 0) -> list[int]:
+        """The parts of a shard that are not there; by default those of the whole table."""
+        return [part for part in self._parts(shards, shard) if not self._path(part).is_file()]
+
+    def check(self) -> None:
+        """Raise ConfigError if this generator cannot draw parts of this table. No model is loaded."""
+        self._check_folder()
+        self._drawer().close()
 
     def draw(self, shards: int, shard: int | None) -> list[Path]:
         """Draw the missing parts of one shard, or of all. Returns the folder, and the description if it is complete."""
-        parts = range(self.count)
-        if shard is not None:
-            parts = range(self.count * shard // shards, self.count * (shard + 1) // shards)
-        missing = [part for part in parts if not self._path(part).is_file()]
-        logger.info("%d of the %d parts of this shard are to be drawn", len(missing), len(parts))
+        self._check_folder()
+        its = (1, 0) if shard is None else (shards, shard)
+        missing = self.missing(*its)
+        logger.info("%d of the %d parts of this shard are to be drawn", len(missing), len(self._parts(*its)))
         if missing:
             self._draw_parts(missing)
-        left = sum(not self._path(part).is_file() for part in range(self.count))
-        if left:
-            logger.info("%d of all %d parts are missing: the other shards draw them", left, self.count)
+        if left := self.missing():
+            logger.info("%d of all %d parts are missing: the other shards draw them", len(left), self.count)
             return [self.folder]
+        return self.describe()
+
+    def describe(self) -> list[Path]:
+        """Describe the table, all parts of which are there. Returns the folder and the description."""
         with storage_errors(self.folder.parent), locked(self._lock("description"), "describing the table"):
             write_json(self.description, self._described())
         self._lock("description").unlink(missing_ok=True)
         return [self.folder, self.description]
 
-    def _draw_parts(self, missing: Sequence[int]) -> None:
+    def _parts(self, shards: int, shard: int) -> range:
+        return range(self.count * shard // shards, self.count * (shard + 1) // shards)
+
+    def _drawer(self) -> Parts:
         generator, seed = self._generator
-        drawer = generator.parts(seed=seed, conditions=self.conditions)
+        return generator.parts(seed=seed, conditions=self.conditions)
+
+    def _draw_parts(self, missing: Sequence[int]) -> None:
+        drawer = self._drawer()
         with storage_errors(self.folder.parent):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -97,15 +119,17 @@ class ShardedSample:
             drawer.close()
 
     def _draw_part(self, part: int, drawer: Parts) -> None:
-        scratch, rows = self.folder / f".{part:06d}.partial", self.rows(part)
+        scratch, rows = self.folder / f".{part:06d}-{self.key[:6]}.partial", self.rows(part)
         lock = self._lock(f"{part:06d}")
         with storage_errors(self.folder), locked(lock, f"drawing part {part}") as held:
             if not self._path(part).is_file():  # or another process was faster
                 scratch.mkdir(exist_ok=True)
                 started = time.monotonic()
                 sample = drawer.draw(rows, directory=scratch)
-                own = {"part": part, "first_row": rows.start, "rows": len(rows), "validity": sample.validity,
-                       "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+                own = {
+                    "table": self.key, "part": part, "first_row": rows.start, "rows": len(rows),
+                    "validity": sample.validity, "seconds": round(time.monotonic() - started, 1),
+                }  # fmt: skip
                 held.check()
                 self._write(part, sample, own)
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -129,23 +153,35 @@ class ShardedSample:
 
     def _described(self) -> dict[str, Any]:
         """The description of the whole table, from what its parts say of themselves."""
-        from pyarrow.parquet import read_schema
-
-        own, schema = [], None
-        for part in range(self.count):
-            schema = read_schema(self._path(part))
-            own.append(json.loads(schema.metadata[_ABOUT]))
+        found = [self._read(self._path(part)) for part in range(self.count)]
+        own, schema = [one for one, _ in found], found[-1][1]
         counts: Counter[str] = Counter()
         for one in own:
             counts.update({name: count for name, count in one["validity"].items() if name != "raw"})
         asked = counts["answers"] - counts["constrained"]
         raw = {"raw": counts["free"] / asked} if asked else {}
-        columns = {} if schema is None else {field.name: str(field.type) for field in schema}
+        columns = {field.name: str(field.type) for field in schema}
         return {
-            **self.about, "rows": sum(one["rows"] for one in own), "parts": self.count, "part_rows": PART_ROWS,
+            **self.about, "rows": sum(one["rows"] for one in own), "parts": self.count, "part_rows": self.part_rows,
             "columns": columns, "validity": {**raw, **counts},
             "seconds": round(sum(one["seconds"] for one in own), 1),
         }  # fmt: skip
+
+    def _check_folder(self) -> None:
+        """Raise ConfigError if the folder has parts of another table."""
+        for path in sorted(self.folder.glob("part-*.parquet"))[:1]:
+            self._read(path)
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], Any]:
+        """What a part says of itself, and its schema. Raises ConfigError if it is one of another table."""
+        from pyarrow.parquet import read_schema
+
+        schema = read_schema(path)
+        own: dict[str, Any] = json.loads(schema.metadata[_ABOUT])
+        if own.get("table", self.key) != self.key:
+            problem = "has parts of another table: its run, n, seed, temperature, conditions or part_rows differ"
+            raise ConfigError("out", self.folder, problem, "write to another folder: out=FOLDER")
+        return own, schema
 
     def _path(self, part: int) -> Path:
         return self.folder / f"part-{part:06d}.parquet"
@@ -163,11 +199,6 @@ class ShardedSample:
 
         layout = self.run.splits.layout
         return None if layout is None else Release(layout, self.n, self._generator[1], self.run.rows_drawn)
-
-
-def parts_key(run: FittedRun) -> str:
-    """Part of the folder's name, so that parts of another fit, or of another size, never come together."""
-    return key_of({"part_rows": PART_ROWS, "fit": run.report["stages"]["fit"]["key"]})[:6]
 
 
 def check_shard(shards: int | None, shard: int | None) -> None:

@@ -22,7 +22,12 @@ def override(key: str, value: object) -> str:
 
     A mapping with keys that Hydra cannot read becomes a text in JSON: settings such as `dataset.kinds` accept both.
     """
-    return quoted(f"{key}={_hydra(value)}")
+    return quoted(hydra_word(key, value))
+
+
+def hydra_word(key: str, value: object) -> str:
+    """The same for Hydra alone, as one word of a list of words that no shell sees."""
+    return f"{key}={_hydra(value)}"
 
 
 def setting(key: str, value: object) -> str:

@@ -49,6 +49,7 @@ KNOWS_HYDRA = {
         "configuration/building",
         "configuration/hydra_errors",
         "run",
+        "sample_sweep",
         "stages/keys",
         "sweeps/endings",
         "sweeps/grid",

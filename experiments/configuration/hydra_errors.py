@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,26 @@ from harmonic.settings import near
 from harmonic.shell import override, quoted
 
 CONF = Path(str(conf.__file__)).resolve().parent
+EXTRAS = {"submitit_slurm": "slurm", "ray": "ray"}  # launchers of plugins, and our extras that install them
 GROUPS = ("dataset", "llm", "generator", "evaluator", "tracker", "scale", "launcher", "experiment")
+
+
+WHOLE_TRACE = "HYDRA_FULL_ERROR"
+"""Environment variable of Hydra: errors are raised instead of printed. Users set it to see the whole traceback."""
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Within this block, Hydra raises its errors. By itself it prints them and ends the process."""
+    before = os.environ.get(WHOLE_TRACE)
+    os.environ[WHOLE_TRACE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(WHOLE_TRACE)
+        else:
+            os.environ[WHOLE_TRACE] = before
 
 
 @contextmanager
@@ -96,6 +116,9 @@ def _no_such_choice(error: MissingConfigException, words: Sequence[str]) -> Conf
     group, _, name = str(error.missing_cfg_file or "").rpartition("/")
     if not group:
         return ConfigError("configuration", name, "was not found", "leave out --config-name and --config-dir")
+    if group == "hydra/launcher" and name in EXTRAS:
+        problem = "needs a plugin of Hydra that is not installed"
+        return ConfigError("launcher", EXTRAS[name], problem, f"pip install 'harmonic[{EXTRAS[name]}]'")
     return ConfigError(
         group, _typed(group, words) or name, f"unknown {group} {name!r}", near(group, name, error.options or [])
     )
@@ -108,10 +131,11 @@ def _no_such_setting(error: ConfigCompositionException, words: Sequence[str]) ->
         key, value = taken[1], _typed(f"+{taken[1]}", words)
         return ConfigError(f"+{key}", value, "exists already", f"leave out the +: {quoted(f'{key}={value}')}")
     named = re.search(r"Could not (?:override|delete from config)[^']*'([^'\s]+)'", message)
+    inner = re.search(r"full_key: (\S+)", f"{message}\n{error.__cause__}")
     if named is None or type(error.__cause__).__name__ in ("ValidationError", "UnsupportedValueType"):
         first = str(error.__cause__ or message).strip().splitlines()[0]
-        return ConfigError("configuration", " ".join(words), first, "harmonic --help lists every choice")
-    inner = re.search(r"full_key: (\S+)", f"{message}\n{error.__cause__}")
+        key, value = (inner[1], _typed(inner[1], words)) if inner else ("configuration", " ".join(words))
+        return ConfigError(key, value, first, "harmonic --help lists every choice")
     key = inner[1] if inner and inner[1].startswith(f"{named[1]}.") else named[1]
     return ConfigError(key, _typed(key, words), f"unknown setting {key.rpartition('.')[2]!r}", _near(key, words))
 
@@ -150,7 +174,8 @@ def _settings(words: Sequence[str]) -> list[str]:
         with hydra.initialize_config_module("conf", version_base="1.3"):
             for given in (choices, []):
                 try:
-                    return list(_dotted(OmegaConf.to_container(hydra.compose("config", given)), ""))
+                    config = hydra.compose("config", given, return_hydra_config=True)
+                    return list(_dotted(OmegaConf.to_container(config), ""))
                 except HydraException:  # a choice is wrong, too
                     continue
     finally:

@@ -24,10 +24,17 @@ from harmonic.storage import storage_errors, write_json
 def launch_all(launcher: Any, jobs: dict[int, list[str]], first: int, folder: Path) -> None:
     """Launch the jobs (their words, by number), and see to it that each has a record that says how it ended.
 
-    A pool of processes that broke is started again for the jobs that had not begun. Raises what the launcher raises if
-    no job could begin.
+    A pool of processes that broke is started again for the jobs that had not begun, and then once for each job that ran
+    when it broke, so that the one that breaks it fails alone. Raises what the launcher raises if no job could begin.
     """
-    left = dict(jobs)
+    cut = _launch_each_once(launcher, jobs, first, folder)
+    for number in cut if len(cut) > 1 else ():
+        _launch_each_once(launcher, {number: jobs[number]}, first, folder)
+
+
+def _launch_each_once(launcher: Any, jobs: dict[int, list[str]], first: int, folder: Path) -> list[int]:
+    """Launch the jobs until each has begun. Returns the numbers of those that ran when a pool of processes broke."""
+    left, cut = dict(jobs), []
     while left:
         broken: Exception | None = None
         reasons: dict[int, Any] = {}
@@ -42,7 +49,10 @@ def launch_all(launcher: Any, jobs: dict[int, list[str]], first: int, folder: Pa
         for number, reason in reasons.items():
             if number in begun or broken is None:
                 _note(_path(folder, number), number, left[number], reason)
+        if broken is not None:
+            cut += [n for n in sorted(begun) if json.loads(_path(folder, n).read_text("utf-8"))["status"] == "running"]
         left = {number: words for number, words in left.items() if broken is not None and number not in begun}
+    return cut
 
 
 def launch_each(launcher: Any, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:

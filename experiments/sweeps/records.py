@@ -70,13 +70,18 @@ def recorded(folder: Path, number: int, overrides: list[str]) -> Iterator[dict[s
 
 def concluded(work: Callable[[], Any]) -> None:
     """Do `work`. If it was a sweep, print its summary, and exit with 1 if a job failed."""
+    if summarized(work):
+        sys.exit(1)
+
+
+def summarized(work: Callable[[], Any]) -> int:
+    """Do `work`. If it was a sweep, print its summary. Returns the number of jobs that are not done."""
     _began.clear()
     try:
         work()
     finally:
-        failed = sum(_summarize(folder) for folder in _began)
-    if failed:
-        sys.exit(1)
+        left = sum(_summarize(folder) for folder in _began)
+    return left
 
 
 def _summarize(folder: Path) -> int:

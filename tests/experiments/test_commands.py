@@ -14,7 +14,7 @@ from fixes import HOLE, advice
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments.configuration.checking import OTHERS, PARTS, RunSettings
-from experiments.sample_command import SampleSettings
+from experiments.sample_again import SampleSettings
 
 SMALL = ["llm=tiny", "scale=smoke", "tracker=off", "evaluator=fidelity", "generator=marginals", "dry_run=true"]
 HARMONIC = "generator=harmonic"

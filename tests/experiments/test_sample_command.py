@@ -14,8 +14,9 @@ import psutil
 import pytest
 from whole_runs import harmonic
 
-from experiments import sample_command
-from experiments.sample_command import SampleSettings, main, read_settings, sample_again
+from experiments import sample_again as sampling
+from experiments.sample_again import SampleSettings, read_settings, sample_again
+from experiments.sample_command import main
 from harmonic.decoding.decoder import Decoder
 from harmonic.errors import ConfigError, SamplingError
 
@@ -117,7 +118,7 @@ def test_a_generator_that_knows_no_conditions_draws_until_enough_rows_satisfy(re
 def test_two_that_draw_the_same_rows_take_turns(resampled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They share a folder of finished batches; before, one removed it while the other drew."""
     at_once, most = 0, 0
-    drawn = sample_command._drawn
+    drawn = sampling._drawn
 
     def counted(*given: Any) -> Any:
         nonlocal at_once, most
@@ -129,7 +130,7 @@ def test_two_that_draw_the_same_rows_take_turns(resampled: Path, monkeypatch: py
         finally:
             at_once -= 1
 
-    monkeypatch.setattr(sample_command, "_drawn", counted)
+    monkeypatch.setattr(sampling, "_drawn", counted)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(sample_again, [resampled] * 2, [SampleSettings(seed=5)] * 2)
     assert most == 1 and first == second and len(pd.read_csv(first[0])) == 6

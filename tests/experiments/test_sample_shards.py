@@ -11,8 +11,8 @@ import pytest
 from pyarrow.parquet import read_schema
 from whole_runs import harmonic
 
-from experiments import sample_shards
-from experiments.sample_command import main, read_settings, sample_again
+from experiments.sample_again import read_settings, sample_again
+from experiments.sample_command import main
 from harmonic.decoding.decoder import Decoder
 from harmonic.errors import ConfigError
 
@@ -39,13 +39,11 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return harmonic(folder / "outputs", *own, base=TINY)
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_shards, "PART_ROWS", 7)  # odd: two rows come from each prompt
+PARTS = "part_rows=7"  # odd: two rows come from each prompt
 
 
 def drawn(run: Path, out: Path, *words: str) -> list[Path]:
-    return sample_again(run, read_settings([f"n={N}", "seed=2", f"out={out}", *words]))
+    return sample_again(run, read_settings([f"n={N}", "seed=2", f"out={out}", PARTS, *words]))
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -53,7 +51,7 @@ def rows(folder: Path) -> pd.DataFrame:
 
 
 def test_any_number_of_shards_gives_the_rows_that_one_process_draws(tuned: Path, tmp_path: Path) -> None:
-    csv, _ = drawn(tuned, tmp_path / "whole.csv")
+    csv, _ = sample_again(tuned, read_settings([f"n={N}", "seed=2", f"out={tmp_path / 'whole.csv'}"]))
     whole = pd.read_csv(csv, keep_default_na=False, dtype=str)
     one, about = drawn(tuned, tmp_path / "one", "shards=1")
     frame = rows(one)
@@ -103,7 +101,7 @@ def test_a_killed_shard_goes_on_in_the_middle_of_a_part(
         drawn(tuned, tmp_path / "cut", "shards=2", "shard=1")
     # Three batches of the first part, and one of the second, are done.
     assert [path.name for path in (tmp_path / "cut").glob("part-*")] == ["part-000002.parquet"]
-    assert (tmp_path / "cut" / ".000003.partial" / "progress.jsonl").is_file()
+    assert len(list((tmp_path / "cut").glob(".000003-*.partial/progress.jsonl"))) == 1
     before = len(calls)
     for shard in (1, 0):  # with another number of shards, nothing is drawn again either
         drawn(tuned, tmp_path / "cut", "shards=2", f"shard={shard}")
@@ -111,6 +109,16 @@ def test_a_killed_shard_goes_on_in_the_middle_of_a_part(
     assert rows(tmp_path / "cut").equals(expected)
     names = [f"part-{part:06d}.parquet" for part in range(5)]
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == names
+
+
+def test_parts_of_another_table_are_not_taken_for_those_that_are_missing(tuned: Path, tmp_path: Path) -> None:
+    """Before, `out` with another seed was the old rows, described as the new ones."""
+    folder, about = drawn(tuned, tmp_path / "table", "shards=1")
+    before = rows(folder), about.read_bytes()
+    for words in (["seed=3"], ["n=30"], ["part_rows=9"], ["condition={churn: yes}"], ["temperature=0.5"]):
+        with pytest.raises(ConfigError, match="has parts of another table"):
+            drawn(tuned, folder, "shards=2", *words)
+    assert rows(folder).equals(before[0]) and about.read_bytes() == before[1]
 
 
 def test_conditions_hold_in_every_part(tuned: Path, tmp_path: Path) -> None:

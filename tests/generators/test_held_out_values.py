@@ -16,7 +16,7 @@ from whole_runs import harmonic, report_of
 from baselines.great.row_text import RowReader, row_texts
 from experiments.configuration.building import built as build
 from experiments.configuration.hydra_errors import resolved
-from experiments.sample_command import read_settings, sample_again
+from experiments.sample_again import read_settings, sample_again
 from experiments.stages.keys import StageInputs
 from experiments.stages.measuring import refit_of
 from harmonic.datasets import Dataset

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from shop import RULES, broken, write_orders
 
-from experiments.sample_command import read_settings, sample_again
+from experiments.sample_again import read_settings, sample_again
 from harmonic import Harmonic
 from harmonic.datasets import Dataset
 from harmonic.llm.tiny_model import TinyModel

@@ -182,11 +182,12 @@ def _family(process: subprocess.Popen[Any]) -> list[psutil.Process]:
 def _workers(process: subprocess.Popen[Any], output: Path) -> list[psutil.Process]:
     """The processes that work on jobs: of a pool, of Ray, or started by Slurm for this grid."""
     if "launcher=slurm" in process.args:  # type: ignore[operator]
-        return [one for one in psutil.process_iter() if _is_of(one, "submitit.core._submit", str(output))]
-    return [one for one in _family(process) if _is_of(one, "loky.backend.popen_loky") or _is_of(one, "ray::")]
+        return [one for one in psutil.process_iter() if is_of(one, "submitit.core._submit", str(output))]
+    return [one for one in _family(process) if is_of(one, "loky.backend.popen_loky") or is_of(one, "ray::")]
 
 
-def _is_of(process: psutil.Process, *words: str) -> bool:
+def is_of(process: psutil.Process, *words: str) -> bool:
+    """Whether all these words are on the command line of a process that is none of Slurm's own."""
     try:
         line = " ".join(process.cmdline())
         return all(word in line for word in words) and "srun" not in process.name() and "slurm" not in process.name()

@@ -108,7 +108,7 @@ def test_every_command_can_be_given(path: Path, words: list[str], tmp_path: Path
     elif words[:2] == ["accelerate", "launch"]:
         check_run(path, words[words.index("experiments.run") + 1 :], tmp_path)
     elif program == "harmonic-sample":
-        from experiments.sample_command import read_settings
+        from experiments.sample_again import read_settings
 
         assert read_settings(given[1:])
     elif program == "harmonic-report":

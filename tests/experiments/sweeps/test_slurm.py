@@ -1,4 +1,4 @@
-"""A real Slurm: arrays, cancelled jobs, jobs that are queued again, time limits; the same command finishes the rest."""
+"""A real Slurm: arrays, cancelled jobs, jobs queued again, time limits; the same command finishes the rest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import psutil
 import pytest
-from disturbed_grids import LAUNCHERS, ROOT, environment
+from disturbed_grids import LAUNCHERS, ROOT, environment, is_of
 from one_node_slurm import missing, one_node_slurm
+from whole_runs import harmonic
 
 QUICK = ["seed=0", "llm=tiny", "scale=smoke", "tracker=off", "evaluator=fidelity", "data_dir=null"]
 pytestmark = pytest.mark.slow
@@ -61,9 +64,9 @@ def queued(output: Path) -> dict[int, str]:
 
 
 class Sweep:
-    """The command, in the background."""
+    """The command, in the background. output: where the sweep's records are, in sweeps/<time>."""
 
-    def __init__(self, output: Path, *words: str) -> None:
+    def __init__(self, output: Path, *words: str, command: Callable[..., list[str]] = command) -> None:
         self.output = output
         self.process = subprocess.Popen(
             command(output, *words),
@@ -156,17 +159,68 @@ def test_a_job_whose_time_is_up_for_good_says_so_and_leaves_nothing_wrong(tmp_pa
 
 
 def test_the_time_limit_of_slurm_itself_cuts_a_job_and_tuning_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    long = ["generator=harmonic", "generator.tuning.epochs=LONG", "generator.tuning.checkpoint_every=20"]
-    words = [word.replace("LONG", "400") for word in long]
-    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=0", "hydra.launcher.max_num_timeout=0"]
-    code, printed = Sweep(tmp_path, *words, *limit).end()
-    if code == 0:
-        pytest.skip("this machine is too quick: the job ended within Slurm's minute")
+    """The job stands still once it has a checkpoint, so Slurm's shortest limit, a minute, ends it on any machine."""
+    words = ["generator=harmonic", "generator.tuning.epochs=8", "generator.tuning.checkpoint_every=2"]
+    sweep = Sweep(tmp_path, *words, "hydra.launcher.signal_delay_s=0", "hydra.launcher.max_num_timeout=0")
+    sweep.wait_for(lambda: bool(checkpoints(tmp_path)))
+    for process in psutil.process_iter():
+        if is_of(process, "submitit.core._submit", str(tmp_path)):
+            process.suspend()
+    (job,) = (name for name, state in jobs().items() if state == "RUNNING")
+    told("scontrol", "update", f"jobid={job}", "timelimit=1")
+    code, printed = sweep.end()
     (record,) = records(tmp_path).values()
-    assert "TIMEOUT" in record["error"] or "timed-out" in record["error"], record
+    assert code == 1 and record["status"] == "running" and "TIMEOUT" in record["error"], (record, printed)
+    for path in checkpoints(tmp_path):  # a mark, to find that tuning went on from here
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps({**state, "log_history": [{"step": 0, "loss": 1234.5}, *state["log_history"]]}))
     code, printed = Sweep(tmp_path, *words).end()
     assert code == 0 and "sweep: 1 done\n" in printed
     assert [stages.count("fit") for stages in built(tmp_path).values()] == [1]
+    (history,) = tmp_path.glob("cache/fit/*/history.json")
+    assert json.loads(history.read_text())[0] == {"step": 0, "train/loss": 1234.5} and not checkpoints(tmp_path)
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """The last files of the checkpoints of tuning that are whole."""
+    return list(output.glob("cache/fit/**/checkpoints/checkpoint-*/trainer_state.json"))
+
+
+def test_the_shards_of_a_table_are_jobs_and_what_is_lost_is_drawn_by_the_same_command(tmp_path: Path) -> None:
+    run = harmonic(tmp_path / "outputs", "generator.sampling.batch_tokens=1000", base=[*QUICK, "stage=fit"])
+    table = tmp_path / "table"
+
+    def sample(_: Path, *words: str) -> list[str]:
+        fixed = ["n=1050", "part_rows=350", f"out={table}"]
+        return [sys.executable, "-m", "experiments.sample_command", str(run), *fixed, *words]
+
+    def missing_parts() -> list[int]:
+        return [part for part in range(3) if not (table / f"part-{part:06d}.parquet").is_file()]
+
+    # Where a sweep of `harmonic -m` has its records, in sweeps/<time> of a folder: those of this table.
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "sweeps").symlink_to(f"{table}.sweeps")
+    words = ["shards=3", *LAUNCHERS["slurm"]]
+    sweep = Sweep(tmp_path / "records", *words, "hydra.launcher.array_parallelism=1", command=sample)
+    sweep.wait_for(lambda: bool(list(table.glob(".000000-*.partial/progress.jsonl"))))
+    for number in (0, 2):  # one in the middle of its part, and one that waits in the queue
+        told("scancel", queued(tmp_path / "records")[number])
+    code, printed = sweep.end()
+    assert code == 1 and missing_parts() == [0, 2], printed
+    assert "1 of 3 parts are there" in printed and "missing are the parts 0, 2\n" in printed
+    found = records(tmp_path / "records")
+    assert [found[number]["status"] for number in range(3)] == ["running", "done", "failed"]
+
+    # The same command: of its two jobs one is told that its time is up, and Slurm queues it again by itself.
+    sweep = Sweep(tmp_path / "records", *words, command=sample)
+    sweep.wait_for(lambda: len(list((tmp_path / "records").glob("sweeps/*"))) == 2 and sweep.running(0))
+    subprocess.run(["scancel", "--signal=USR2", queued(tmp_path / "records")[0]], check=False)
+    code, printed = sweep.end()
+    assert code == 0 and missing_parts() == [] and f"wrote {table}.json" in printed, printed
+    alone = subprocess.run(
+        sample(tmp_path, f"out={tmp_path / 'alone'}", "shards=1"), cwd=ROOT, env=environment(), check=False
+    )
+    assert alone.returncode == 0 and pd.read_parquet(table).equals(pd.read_parquet(tmp_path / "alone"))
 
 
 def test_a_command_that_is_killed_leaves_its_jobs_to_slurm(tmp_path: Path) -> None:
