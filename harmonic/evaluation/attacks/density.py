@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
-from harmonic.evaluation.comparison.nearest import POINTS_AT_A_TIME
+from harmonic.evaluation.comparison.nearest import POINTS_AT_A_TIME, blocks
 
 COMPONENTS = 32
 """Most principal components; those with less than SMALLEST of the reference rows' variance are left out."""
@@ -84,8 +84,7 @@ def reduced_space(attacker: Attacker) -> Space:
     kept = found.explained_variance_ratio_ > SMALLEST
 
     def space(rows: pd.DataFrame) -> NDArray[np.float64]:
-        starts = range(0, max(len(rows), 1), POINTS_AT_A_TIME)
-        parts = (attacker.encoder.dense(rows.iloc[start : start + POINTS_AT_A_TIME], one=0.5**0.5) for start in starts)
+        parts = (attacker.encoder.dense(some, one=0.5**0.5) for some in blocks(rows, POINTS_AT_A_TIME))
         return np.concatenate([found.transform(part)[:, kept] for part in parts])
 
     return space

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harmonic.evaluation.attacks.attacker import Attacker
-from harmonic.evaluation.comparison.nearest import POINTS_AT_A_TIME, nearest_distances
+from harmonic.evaluation.comparison.nearest import POINTS_AT_A_TIME, blocks, nearest_distances
 
 _SLACK = 1e-6  # error of distances that are computed with a matrix product
 _MEMORY_MB = 128
@@ -32,13 +32,12 @@ def monte_carlo(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.floa
     nearest = nearest_distances(candidates, attacker.synthetic, attacker.encoder)[:, 0]
     radius = float(np.median(nearest)) + _SLACK
     points, near = attacker.encoder.dense(candidates, one=0.5**0.5), np.zeros(len(candidates), dtype=np.int64)
-    for start in range(0, len(attacker.synthetic), POINTS_AT_A_TIME):
-        some = attacker.synthetic.iloc[start : start + POINTS_AT_A_TIME]
-        blocks = pairwise_distances_chunked(
+    for some in blocks(attacker.synthetic, POINTS_AT_A_TIME):
+        counts = pairwise_distances_chunked(
             points,
             attacker.encoder.dense(some, one=0.5**0.5),
             reduce_func=lambda distances, _: (distances <= radius).sum(axis=1),
             working_memory=_MEMORY_MB,
         )
-        near += np.concatenate(list(blocks))
+        near += np.concatenate(list(counts))
     return near / len(attacker.synthetic)

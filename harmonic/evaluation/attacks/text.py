@@ -6,7 +6,7 @@ seen even if the values are not close to each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from harmonic.errors import DataError
 from harmonic.evaluation.attacks.attacker import Attacker
+from harmonic.evaluation.comparison.nearest import blocks
 from harmonic.progress import Progress
 from harmonic.tables.table import Schema, Table
 
@@ -45,24 +46,18 @@ def levatt_digits(candidates: pd.DataFrame, attacker: Attacker) -> NDArray[np.fl
 
 def row_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
     """Each row's values, "48,10.0,A11"."""
-    tables = (Table(part, schema).texts() for part in _parts(rows))
+    tables = (Table(part, schema).texts() for part in blocks(rows, _ROWS_AT_A_TIME))
     return [",".join(cells) for texts in tables for cells in texts.itertuples(index=False, name=None)]
 
 
 def digit_texts(rows: pd.DataFrame, schema: Schema) -> list[str]:
     """The digits of each row's numeric columns, "48,100"."""
     found: list[str] = []
-    for part in _parts(rows):
+    for part in blocks(rows, _ROWS_AT_A_TIME):
         texts = Table(part, schema).texts()[schema.numeric]
         digits = {name: texts[name].str.replace(r"\D", "", regex=True) for name in schema.numeric}
         found += [",".join(cells) for cells in pd.DataFrame(digits).itertuples(index=False, name=None)]
     return found
-
-
-def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows in blocks, because the texts of all their cells would take much memory."""
-    for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        yield rows.iloc[start : start + _ROWS_AT_A_TIME]
 
 
 def smallest_distances(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:

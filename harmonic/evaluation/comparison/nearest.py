@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,6 +12,12 @@ from harmonic.evaluation.comparison.encoding import Encoder
 
 QUERIES_AT_A_TIME = 8192
 POINTS_AT_A_TIME = 1 << 17  # whose encoding is in memory at once: 0.1 GB for 100 numbers and categories
+
+
+def blocks(rows: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    """The rows in blocks of `size`, in order, for what would take too much memory of all together."""
+    for start in range(0, len(rows), size):
+        yield rows.iloc[start : start + size]
 
 
 def nearest_distances(
@@ -22,8 +30,8 @@ def nearest_distances(
     that they are exact in float64, and exactly 0 for an equal row.
     """
     nearest = np.empty((len(queries), 0))
-    for start in range(0, len(points), POINTS_AT_A_TIME):
-        more = _nearest_in_memory(queries, points.iloc[start : start + POINTS_AT_A_TIME], encoder, neighbors)
+    for some in blocks(points, POINTS_AT_A_TIME):
+        more = _nearest_in_memory(queries, some, encoder, neighbors)
         nearest = np.sort(np.hstack([nearest, more]), axis=1)[:, :neighbors]
     return nearest
 
