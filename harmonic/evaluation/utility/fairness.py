@@ -9,7 +9,6 @@ chance (`gap_by_chance`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -28,6 +27,7 @@ from harmonic.evaluation.utility.efficacy import (
     part_used,
     some_rows,
 )
+from harmonic.evaluation.utility.group_scores import group_numbers, group_scores
 from harmonic.evaluation.utility.learners import CLASSIFIERS, Problem
 from harmonic.randomness import derive
 from harmonic.settings import Count
@@ -186,16 +186,15 @@ class Fairness(Evaluator):
         if not groups:
             return
         path, made, real = f"fairness/{_segment(column)}", *predictions
-        parts = list(groups.values())
-        scores = dict(zip(groups, _scores(score, truth, made, parts), strict=True))
+        numbers = group_numbers(list(groups.values()))
+        scores = dict(zip(groups, group_scores(score, truth, made, numbers).tolist(), strict=True))
         for name, value in scores.items():
             measures[f"{path}/{_segment(name)}/{score}"] = value
         draw, gaps = np.random.default_rng(derive(seed, "fairness", column)), []
         for _ in range(self.shuffles):
-            order = draw.permutation(len(truth))
-            gaps.append(np.ptp(_scores(score, truth, made, [part[order] for part in parts])))
+            gaps.append(np.ptp(group_scores(score, truth, made, numbers[draw.permutation(len(truth))])))
         measures[f"{path}/gap"] = float(np.ptp(list(scores.values())))
-        measures[f"{path}/gap_real"] = float(np.ptp(_scores(score, truth, real, parts)))
+        measures[f"{path}/gap_real"] = float(np.ptp(group_scores(score, truth, real, numbers)))
         measures[f"{path}/gap_by_chance"] = float(np.quantile(gaps, 0.95))
         listed = ", ".join(f"{name} {scores[name]:.3f}" for name in sorted(scores, key=scores.__getitem__))
         left_out = measures.notes.get(f"{path}/gap")
@@ -218,17 +217,3 @@ def _in_units(problem: Problem, predicted: NDArray[np.float64]) -> NDArray[np.fl
     if problem.classify:
         return predicted.argmax(axis=1).astype(np.float64)
     return predicted * problem.scale + problem.center
-
-
-def _scores(
-    score: str, truth: NDArray[np.float64], predictions: Predictions, parts: list[NDArray[np.bool_]]
-) -> list[float]:
-    """The mean score over learners, for each part of the rows."""
-    from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, root_mean_squared_error
-
-    functions: dict[str, Callable[..., float]] = {
-        "f1_macro": lambda true, said: f1_score(true, said, average="macro", zero_division=0),
-        "accuracy": accuracy_score, "mae": mean_absolute_error, "rmse": root_mean_squared_error,
-    }  # fmt: skip
-    function = functions[score]
-    return [float(np.mean([function(truth[part], said[part]) for said in predictions])) for part in parts]
