@@ -32,13 +32,17 @@ from harmonic.evaluation.base import (
     check_names,
 )
 from harmonic.evaluation.comparison.encoding import Encoder, subsample, usable_rows
-from harmonic.evaluation.privacy.membership import ON_ROWS
+from harmonic.evaluation.privacy.membership import ON_ROWS, attacked
 from harmonic.progress import Progress
 from harmonic.randomness import derive
+from harmonic.settings import Count
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 
 log = logging.getLogger(__name__)
+
+MAX_PAIRS = 5 * 10**9
+"""Most pairs of a candidate and a synthetic row, over all models: about two minutes on one core."""
 
 _KEY = "evaluator.shadow_models"
 _LEAST = 4
@@ -49,13 +53,16 @@ class ShadowModels(RefittingEvaluator):
     """Area and true-positive rates of one attack with `models` shadow models (even).
 
     `attacks`: names in membership.ON_ROWS; the classifier sees their scores. `max_rows`: most members, and most
-    non-members (None: as many as test rows). If the fits would take more than `seconds`, estimated from the run's own
-    fit, none is started. `confidence` and `resamples` as in MembershipInference.
+    non-members (None: as many as test rows). `max_pairs`: most pairs of one of them and a synthetic row of the run or
+    of a shadow model (None: MAX_PAIRS); if there are more, fewer rows are attacked. If the fits would take more than
+    `seconds`, estimated from the run's own fit, none is started. `confidence` and `resamples` as in
+    MembershipInference.
     """
 
     attacks: list[str] = field(default_factory=lambda: ["dcr", "mc", "domias", "gen_lra"])
     models: int = 16
     max_rows: int | None = 500
+    max_pairs: Count | None = None
     seconds: float = 600.0
     confidence: float = 0.95
     resamples: int = 1000
@@ -70,7 +77,8 @@ class ShadowModels(RefittingEvaluator):
         """Tell `splits.members` from `splits.test`; `scorer` is not used. ConfigError if a setting is invalid."""
         self._check()
         measures = Measures()
-        size = min(len(splits.members), len(splits.test), self.max_rows or len(splits.test))
+        drawn, most = (self.models + 1) * len(synthetic), self.max_pairs or MAX_PAIRS
+        size = attacked(splits, drawn, self.max_rows, most, _LEAST)
         try:
             if refit is None:
                 raise DataError("needs a generator that can be fitted again")

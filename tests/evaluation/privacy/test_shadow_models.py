@@ -42,6 +42,15 @@ def test_rows_with_noise_are_told(toy, assert_sound):
     assert measures["shadow/members"] == measures["shadow/non_members"] == len(toy.test)
 
 
+def test_fewer_rows_are_attacked_if_there_are_more_pairs_than_allowed(toy):
+    refit, size = jittered(toy, 0.1), len(toy.test)
+    pairs = 2 * size * 9 * len(toy.train)  # eight models and the attacked one
+    whole, same, part = (evaluate(toy, refit, max_pairs=most) for most in (None, pairs, pairs // 2))
+    assert whole["shadow/auc"] == same["shadow/auc"] and whole["shadow/members"] == size
+    assert part["shadow/members"] == part["shadow/non_members"] == size // 2
+    assert evaluate(toy, refit, max_pairs=1)["shadow/members"] == 4
+
+
 def test_a_release_that_no_training_row_hangs_together_with_gives_nothing_away(toy):
     refit = Refit(lambda train, n, seed: toy.holdout.take(np.random.default_rng(seed).integers(40, size=n)), 0.0)
     intervals = [evaluate(toy, refit, toy.holdout, seed) for seed in range(6)]
