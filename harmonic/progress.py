@@ -82,6 +82,11 @@ class Progress:
     def _new(self) -> float:
         return self.done - self._skipped
 
+    @property
+    def left(self) -> float | None:
+        """The seconds that the rest takes at the pace so far; None before any work is done."""
+        return (self.total - self.done) * self.seconds / self._new if self._new else None
+
     def rate(self, name: str) -> float:
         """The count per second so far."""
         return self._counts.get(name, 0.0) / self.seconds
@@ -100,6 +105,6 @@ class Progress:
 
     def _say(self) -> None:
         self._said = time.monotonic()
-        left = (self.total - self.done) * self.seconds / self._new if self._new else 0.0
+        left = self.left or 0.0
         remaining = f"  {left:.0f} s left" if left >= 0.5 else ""
         logger.info("%s: %g of %g %s  %s%s", self.stage, self.done, self.total, self.unit, self.detail(), remaining)

@@ -21,8 +21,21 @@ LENIENCY = 1.25
 """Work is stopped after this many times its limit, so that a step that has begun in time may end."""
 
 
+FAR_TOO_LONG = 2.0
+"""Work that would take this many times its limit, at its pace so far, is stopped early: see `check_pace`."""
+
+_PACE_IS_KNOWN = 0.2  # the share of the time after which the pace so far is believed
+
+
 class TimeIsUp(BaseException):
-    """Raised in work that has not ended itself. It is no Exception, so that libraries do not catch it."""
+    """Raised in work that has not ended itself. It is no Exception, so that libraries do not catch it.
+
+    `expected`: the seconds that the work would have taken, if it was stopped early; else None.
+    """
+
+    def __init__(self, expected: float | None = None) -> None:
+        super().__init__(expected)
+        self.expected = expected
 
 
 @dataclass(slots=True)
@@ -57,6 +70,18 @@ def minutes_left() -> float | None:
     """The minutes that are left, at least 0; None without a limit."""
     limit = _limit.get()
     return None if limit is None else max(limit.seconds - limit.spent, 0.0) / 60
+
+
+def check_pace(left: float | None) -> None:
+    """Raise TimeIsUp if work that needs `left` more seconds would take more than FAR_TOO_LONG times its limit.
+
+    Nothing is raised in the first fifth of the time, without a limit, or if `left` is None (not known).
+    """
+    limit = _limit.get()
+    if limit is None or left is None or limit.spent < _PACE_IS_KNOWN * limit.seconds:
+        return
+    if (expected := limit.spent + left) > FAR_TOO_LONG * limit.seconds:
+        raise TimeIsUp(expected)
 
 
 def over_time(seconds: float, minutes: float | None) -> bool:

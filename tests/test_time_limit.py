@@ -21,10 +21,21 @@ from baselines.smote.generator import SmoteGenerator
 from baselines.synthcity.plugins import _Epochs
 from baselines.tabsyn.training import NetworkTraining, train
 from experiments.collect.runs import read_runs
+from harmonic.decoding.batch_log import BatchLog
+from harmonic.decoding.row_collector import Answers, RowCollector
 from harmonic.progress import Progress
 from harmonic.randomness import seeded
 from harmonic.tables.table import Task
-from harmonic.time_limit import LENIENCY, TimeIsUp, minutes_left, over_time, time_is_up, time_limit
+from harmonic.time_limit import (
+    FAR_TOO_LONG,
+    LENIENCY,
+    TimeIsUp,
+    check_pace,
+    minutes_left,
+    over_time,
+    time_is_up,
+    time_limit,
+)
 
 SECOND = 1 / 60  # minutes
 SMALL = ["generator=smote", "evaluator=fidelity", "scale=smoke", "tracker=off", "data_dir=null"]
@@ -56,6 +67,37 @@ def test_a_share_of_the_time_is_up_sooner(ticking: None) -> None:
     with time_limit(10):
         assert [time_is_up(0.5) for _ in range(6)] == [False] * 4 + [True] * 2
         assert not time_is_up() and minutes_left() == pytest.approx(2)
+
+
+def test_work_that_would_take_far_too_long_is_stopped_once_its_pace_is_known(ticking: None) -> None:
+    check_pace(1e9)
+    with time_limit(10):
+        check_pace(None)
+        check_pace(1e9)  # after a minute or two of ten, nobody knows
+    with time_limit(10):
+        for _ in range(3):
+            check_pace(15 * 60)
+        with pytest.raises(TimeIsUp) as found:
+            check_pace(16 * 60)
+    assert found.value.expected is not None and found.value.expected > FAR_TOO_LONG * 600
+
+
+def test_rows_that_come_far_too_slowly_are_not_waited_for(tmp_path: Path) -> None:
+    def drawn(rows: int) -> int:
+        progress = Progress("sample", rows, "rows")
+        collector = RowCollector(rows, BatchLog(tmp_path / f"{rows}.jsonl", "one", {}), progress)
+        with progress:
+            for number in range(rows):
+                time.sleep(0.01)
+                collector.batch(str(number), [number], lambda number=number: Answers({number: {"x": 1}}))  # type: ignore[misc]
+        return len(collector.rows)
+
+    with time_limit(2 * SECOND):
+        assert drawn(5) == 5
+    with time_limit(0.5 * SECOND), pytest.raises(TimeIsUp) as found:
+        drawn(10_000)
+    assert found.value.expected is not None and found.value.expected > 50
+    assert 5 < len((tmp_path / "10000.jsonl").read_text().splitlines()) < 40
 
 
 def test_work_that_never_asks_is_stopped_even_where_it_catches_every_exception() -> None:
@@ -178,6 +220,21 @@ def test_drawing_has_as_much_time_and_a_limit_is_part_of_what_a_fit_depends_on(
     monkeypatch.setattr(SmoteGenerator, "sample", lambda self, n, *, seed, directory: time.sleep(5))
     assert command(*SMALL, "minutes=0.002", f"output_dir={tmp_path}").code == 1
     assert any("drawing did not end within 0.002 minutes" in record.error for record in read_runs([tmp_path]))
+
+
+def test_drawing_that_was_stopped_early_says_how_long_it_would_take(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hopeless(self: object, n: int, *, seed: int, directory: Path) -> None:
+        raise TimeIsUp(expected=3000)
+
+    monkeypatch.setattr(SmoteGenerator, "sample", hopeless)
+    for _ in range(2):
+        found = command(*SMALL, "minutes=10", f"output_dir={tmp_path}")
+        assert found.code == 1 and "drawing would not end within 10 minutes: at its pace, 50 (0.0 spent)" in found.err
+        assert "minutes=60" in found.err
+    (record,) = read_runs([tmp_path])
+    assert record.status == "failed" and "OverTimeError" in record.error
 
 
 @pytest.mark.parametrize("wrong", ["minutes=0", "minutes=-1", "minutes=soon"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,21 @@ def stopped_in_time(build: Build) -> Build:
     def built(folder: Path) -> dict[str, Any] | None:
         try:
             return build(folder)
-        except TimeIsUp:
+        except TimeIsUp as stopped:
             for path in folder.iterdir():
                 remove(path)
-            return {"over_time": True}
+            return {"over_time": True, **({} if stopped.expected is None else {"expected_seconds": stopped.expected})}
 
     return built
 
 
 def check_time(work: str, entry: Entry, minutes: float | None) -> None:
     """Raise OverTimeError if the entry took longer than allowed, or was stopped."""
-    if entry.facts.get("over_time") or over_time(entry.seconds, minutes):
-        fix = f"give it more, {override('minutes', round(2 * (minutes or 1), 6))}, or no limit: minutes=null"
-        raise OverTimeError(
-            f"{work} did not end within {minutes:g} minutes ({entry.seconds / 60:.1f} spent)\n  fix: {fix}"
-        )
+    if not (entry.facts.get("over_time") or over_time(entry.seconds, minutes)):
+        return
+    spent, limit = entry.seconds / 60, minutes or 1.0
+    problem, enough = f"{work} did not end within {limit:g} minutes ({spent:.1f} spent)", round(2 * limit, 6)
+    if expected := entry.facts.get("expected_seconds"):
+        problem = f"{work} would not end within {limit:g} minutes: at its pace, {expected / 60:.3g} ({spent:.1f} spent)"
+        enough = max(enough, math.ceil(1.2 * expected / 60))
+    raise OverTimeError(f"{problem}\n  fix: give it more, {override('minutes', enough)}, or no limit: minutes=null")

@@ -16,6 +16,7 @@ import pandas as pd
 from harmonic.decoding.batch_log import BatchLog
 from harmonic.errors import SamplingError
 from harmonic.progress import Progress
+from harmonic.time_limit import check_pace
 
 LOG = "progress.jsonl"
 LOG_VERSION = 2
@@ -86,13 +87,14 @@ class RowCollector:
         self.log.append(name, asked, answers.plain())
 
     def add(self, asked: Sequence[int], answers: Answers) -> None:
-        """Keep the rows, count the answers, and move the display."""
+        """Keep the rows, count the answers, and move the display. Raises TimeIsUp if rows come far too slowly."""
         self.rows |= answers.rows
         self.rejected.update(answers.rejected)
         self.answers += len(asked)
         rate = {"tokens": answers.tokens} if answers.tokens else {"answers": len(asked)}
         self.progress.advance(min(len(self.rows), self.n) - self.progress.done, **rate)
         self.progress.note(rejected=self.rejected.total())
+        check_pace(self.progress.left)
 
     def frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """The rows, at most n, in the order of their numbers."""
