@@ -98,21 +98,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def storage_errors(output_dir: Path, only: Collection[int] = ()) -> Iterator[None]:
-    """Turn an OSError into a ConfigError about `output_dir`.
+def storage_errors(folder: Path, only: Collection[int] = (), setting: str = "output_dir") -> Iterator[None]:
+    """Turn an OSError into a ConfigError about `folder`, which `setting` names.
 
-    only: error numbers. Others are raised as they are, unless a file in `output_dir` may not be written.
+    only: error numbers. Others are raised as they are, unless a file in `folder` may not be written.
     """
     try:
         yield
     except OSError as error:
-        if only and error.errno not in only and not _forbidden(error, output_dir):
+        if only and error.errno not in only and not _forbidden(error, folder):
             raise
         full = error.errno in DISK_FULL
         fix = "free some space there, or " if full else "make the folder writable, or "
-        raise ConfigError(
-            "output_dir", output_dir, str(error), fix + "write to another folder: output_dir=FOLDER"
-        ) from error
+        raise ConfigError(setting, folder, str(error), f"{fix}write to another folder: {setting}=FOLDER") from error
 
 
 def _forbidden(error: OSError, folder: Path) -> bool:

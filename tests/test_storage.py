@@ -69,6 +69,11 @@ def test_only_the_named_errors_become_errors_about_output_dir(tmp_path: Path) ->
         tmp_path.mkdir()
     with pytest.raises(ConfigError, match="output_dir="), storage_errors(tmp_path):
         tmp_path.mkdir()
+    with (
+        pytest.raises(ConfigError, match="write to another folder: out=FOLDER"),
+        storage_errors(tmp_path, setting="out"),
+    ):
+        tmp_path.mkdir()
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
