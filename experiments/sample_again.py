@@ -117,7 +117,7 @@ def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
     scratch = folder / "samples" / f".{key}.partial"
     with storage_errors(folder):
         scratch.mkdir(parents=True, exist_ok=True)
-    with storage_errors(target.parent, setting="out"):
+    with storage_errors(target.parent, key="out"):
         target.parent.mkdir(parents=True, exist_ok=True)
 
     with locked(scratch.with_name(f"{scratch.name}.lock"), f"drawing these rows for {target}"):
@@ -127,7 +127,7 @@ def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
         about = asked.about | {
             "rows": len(sample.frame), "validity": sample.validity, "seconds": round(seconds, 1)
         }  # fmt: skip
-        with storage_errors(target.parent, setting="out"):
+        with storage_errors(target.parent, key="out"):
             _write_rows(asked.run, sample, seed, target)
             write_json(target.with_suffix(".json"), about)
         shutil.rmtree(scratch, ignore_errors=True)

@@ -96,7 +96,7 @@ class ShardedSample:
     def describe(self) -> list[Path]:
         """Describe the table, all parts of which are there. Returns the folder and the description."""
         described = locked(self._lock("description"), "describing the table")
-        with storage_errors(self.folder.parent, setting="out"), described:
+        with storage_errors(self.folder.parent, key="out"), described:
             write_json(self.description, self._described())
         self._lock("description").unlink(missing_ok=True)
         return [self.folder, self.description]
@@ -110,7 +110,7 @@ class ShardedSample:
 
     def _draw_parts(self, missing: Sequence[int]) -> None:
         drawer = self._drawer()
-        with storage_errors(self.folder.parent, setting="out"):
+        with storage_errors(self.folder.parent, key="out"):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
             for place, part in enumerate(missing, start=1):
@@ -122,7 +122,7 @@ class ShardedSample:
     def _draw_part(self, part: int, drawer: Parts) -> None:
         scratch, rows = self.folder / f".{part:06d}-{self.key[:6]}.partial", self.rows(part)
         lock = self._lock(f"{part:06d}")
-        with storage_errors(self.folder, setting="out"), locked(lock, f"drawing part {part}") as held:
+        with storage_errors(self.folder, key="out"), locked(lock, f"drawing part {part}") as held:
             if not self._path(part).is_file():  # or another process was faster
                 scratch.mkdir(exist_ok=True)
                 started = time.monotonic()

@@ -98,8 +98,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def storage_errors(folder: Path, only: Collection[int] = (), setting: str = "output_dir") -> Iterator[None]:
-    """Turn an OSError into a ConfigError about `folder`, which `setting` names.
+def storage_errors(folder: Path, only: Collection[int] = (), key: str = "output_dir") -> Iterator[None]:
+    """Turn an OSError into a ConfigError about `folder`, which the setting `key` names.
 
     only: error numbers. Others are raised as they are, unless a file in `folder` may not be written.
     """
@@ -110,7 +110,7 @@ def storage_errors(folder: Path, only: Collection[int] = (), setting: str = "out
             raise
         full = error.errno in DISK_FULL
         fix = "free some space there, or " if full else "make the folder writable, or "
-        raise ConfigError(setting, folder, str(error), f"{fix}write to another folder: {setting}=FOLDER") from error
+        raise ConfigError(key, folder, str(error), f"{fix}write to another folder: {key}=FOLDER") from error
 
 
 def _forbidden(error: OSError, folder: Path) -> bool:

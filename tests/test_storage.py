@@ -71,7 +71,7 @@ def test_only_the_named_errors_become_errors_about_output_dir(tmp_path: Path) ->
         tmp_path.mkdir()
     with (
         pytest.raises(ConfigError, match="write to another folder: out=FOLDER"),
-        storage_errors(tmp_path, setting="out"),
+        storage_errors(tmp_path, key="out"),
     ):
         tmp_path.mkdir()
 
