@@ -42,7 +42,7 @@ from harmonic.tables.table import Table
 log = logging.getLogger(__name__)
 
 MAX_PAIRS = 5 * 10**9
-"""Most pairs of a candidate and a synthetic row, over all models: about two minutes on one core."""
+"""Most pairs of a candidate and a synthetic row, over all models."""
 
 _KEY = "evaluator.shadow_models"
 _LEAST = 4
