@@ -75,7 +75,7 @@ def draw_rows(ask: Ask, n: int, schema: Schema, budget: Budget, *, seed: int, di
         found, empty, number = RowCollector(n, log, progress), 0, 0
         while not found.complete:
             asked = range(found.answers, found.answers + _next_size(found, budget.batch_size))
-            answers = found.logged(str(number), asked)
+            earlier = answers = found.logged(str(number), asked)
             if answers is None:
                 if empty >= budget.empty_batches:
                     raise _gave_up(found, schema, directory, f"{empty} batches in a row held no row", advice)
@@ -87,7 +87,7 @@ def draw_rows(ask: Ask, n: int, schema: Schema, budget: Budget, *, seed: int, di
                     raise _gave_up(found, schema, directory, out_of_time, advice)
                 found.save(str(number), asked, answers)
                 empty = 0 if answers.rows else empty + 1
-            found.add(asked, answers)
+            found.add(asked, answers, new=earlier is None)
             number += 1
     validity = {"raw": len(found.rows) / found.answers, "answers": float(found.answers)}
     return Sample(schema.conform(found.frame(schema.names)), validity | found.rejections())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -30,12 +30,13 @@ _PACE_IS_KNOWN = 0.2  # the share of the time after which the pace so far is bel
 class TimeIsUp(BaseException):
     """Raised in work that has not ended itself. It is no Exception, so that libraries do not catch it.
 
-    `expected`: the seconds that the work would have taken, if it was stopped early; else None.
+    `expected`: the seconds that the work would have taken, if it was stopped early; else None. `so_far`: what it had
+    done, in words, or "".
     """
 
-    def __init__(self, expected: float | None = None) -> None:
-        super().__init__(expected)
-        self.expected = expected
+    def __init__(self, expected: float | None = None, so_far: str = "") -> None:
+        super().__init__(expected, so_far)
+        self.expected, self.so_far = expected, so_far
 
 
 @dataclass(slots=True)
@@ -72,16 +73,17 @@ def minutes_left() -> float | None:
     return None if limit is None else max(limit.seconds - limit.spent, 0.0) / 60
 
 
-def check_pace(left: float | None) -> None:
+def check_pace(left: float | None, so_far: Callable[[], str] = str) -> None:
     """Raise TimeIsUp if work that needs `left` more seconds would take more than FAR_TOO_LONG times its limit.
 
-    Nothing is raised in the first fifth of the time, without a limit, or if `left` is None (not known).
+    `so_far` puts into words what is done, for the error. Nothing is raised in the first fifth of the time, without a
+    limit, or if `left` is None (not known).
     """
     limit = _limit.get()
     if limit is None or left is None or limit.spent < _PACE_IS_KNOWN * limit.seconds:
         return
     if (expected := limit.spent + left) > FAR_TOO_LONG * limit.seconds:
-        raise TimeIsUp(expected)
+        raise TimeIsUp(expected, so_far())
 
 
 def over_time(seconds: float, minutes: float | None) -> bool:

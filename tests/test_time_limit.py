@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 import time
@@ -97,6 +98,7 @@ def test_rows_that_come_far_too_slowly_are_not_waited_for(tmp_path: Path) -> Non
     with time_limit(0.5 * SECOND), pytest.raises(TimeIsUp) as found:
         drawn(10_000)
     assert found.value.expected is not None and found.value.expected > 50
+    assert re.fullmatch(r"(\d+) of 10000 rows from \1 answers", found.value.so_far)
     assert 5 < len((tmp_path / "10000.jsonl").read_text().splitlines()) < 40
 
 
@@ -226,12 +228,13 @@ def test_drawing_that_was_stopped_early_says_how_long_it_would_take(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hopeless(self: object, n: int, *, seed: int, directory: Path) -> None:
-        raise TimeIsUp(expected=3000)
+        raise TimeIsUp(expected=3000, so_far="7 of 90 rows")
 
     monkeypatch.setattr(SmoteGenerator, "sample", hopeless)
     for _ in range(2):
         found = command(*SMALL, "minutes=10", f"output_dir={tmp_path}")
-        assert found.code == 1 and "drawing would not end within 10 minutes: at its pace, 50 (0.0 spent)" in found.err
+        assert found.code == 1
+        assert "drawing would not end within 10 minutes: at its pace, 50 (0.0 spent; 7 of 90 rows)" in found.err
         assert "minutes=60" in found.err
     (record,) = read_runs([tmp_path])
     assert record.status == "failed" and "OverTimeError" in record.error

@@ -22,7 +22,8 @@ def stopped_in_time(build: Build) -> Build:
         except TimeIsUp as stopped:
             for path in folder.iterdir():
                 remove(path)
-            return {"over_time": True, **({} if stopped.expected is None else {"expected_seconds": stopped.expected})}
+            facts = {"expected_seconds": stopped.expected, "so_far": stopped.so_far}
+            return {"over_time": True, **{name: fact for name, fact in facts.items() if fact}}
 
     return built
 
@@ -34,6 +35,7 @@ def check_time(work: str, entry: Entry, minutes: float | None) -> None:
     spent, limit = entry.seconds / 60, minutes or 1.0
     problem, enough = f"{work} did not end within {limit:g} minutes ({spent:.1f} spent)", round(2 * limit, 6)
     if expected := entry.facts.get("expected_seconds"):
-        problem = f"{work} would not end within {limit:g} minutes: at its pace, {expected / 60:.3g} ({spent:.1f} spent)"
+        problem = f"{work} would not end within {limit:g} minutes: at its pace, {expected / 60:.3g} ({spent:.1f} spent"
+        problem += f"; {so_far})" if (so_far := entry.facts.get("so_far")) else ")"
         enough = max(enough, math.ceil(1.2 * expected / 60))
     raise OverTimeError(f"{problem}\n  fix: give it more, {override('minutes', enough)}, or no limit: minutes=null")

@@ -71,9 +71,11 @@ class RowCollector:
     def batch(self, name: str, asked: Sequence[int], draw: Callable[[], Answers]) -> Answers:
         """Add the answers to the rows of these numbers: from the log if there, else from `draw`, and then logged."""
         answers = self.logged(name, asked)
-        if answers is None:
-            answers = draw()
-            self.save(name, asked, answers)
+        if answers is not None:
+            self.add(asked, answers, new=False)
+            return answers
+        answers = draw()
+        self.save(name, asked, answers)
         self.add(asked, answers)
         return answers
 
@@ -86,15 +88,21 @@ class RowCollector:
         """Append a finished batch to the log."""
         self.log.append(name, asked, answers.plain())
 
-    def add(self, asked: Sequence[int], answers: Answers) -> None:
-        """Keep the rows, count the answers, and move the display. Raises TimeIsUp if rows come far too slowly."""
+    def add(self, asked: Sequence[int], answers: Answers, *, new: bool = True) -> None:
+        """Keep the rows, count the answers, and move the display. Raises TimeIsUp if rows come far too slowly.
+
+        new: they were drawn now, not by the run that this one continues, whose rows say nothing about the pace.
+        """
         self.rows |= answers.rows
         self.rejected.update(answers.rejected)
         self.answers += len(asked)
-        rate = {"tokens": answers.tokens} if answers.tokens else {"answers": len(asked)}
-        self.progress.advance(min(len(self.rows), self.n) - self.progress.done, **rate)
+        more = min(len(self.rows), self.n) - self.progress.done
+        if new:
+            self.progress.advance(more, **({"tokens": answers.tokens} if answers.tokens else {"answers": len(asked)}))
+        else:
+            self.progress.skip(more)
         self.progress.note(rejected=self.rejected.total())
-        check_pace(self.progress.left)
+        check_pace(self.progress.left, self._so_far)
 
     def frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """The rows, at most n, in the order of their numbers."""
@@ -114,6 +122,10 @@ class RowCollector:
             f"  fix: {fix}\n"
             f"  the rows so far: {rows}"
         )
+
+    def _so_far(self) -> str:
+        have = f"{min(len(self.rows), self.n)} of {self.n} rows from {self.answers} answers"
+        return f"{have}; rejected answers: {self._reasons()}" if self.rejected else have
 
     def _by_reason(self) -> dict[str, Counter[str]]:
         """{reason: {column: answers}}."""

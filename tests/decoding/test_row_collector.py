@@ -40,6 +40,7 @@ def test_a_second_run_takes_finished_batches_from_the_log(tmp_path: Path) -> Non
     again = collector(tmp_path)
     taken = again.batch("first", range(6), lambda: pytest.fail("the batch is drawn again"))
     assert taken == batch() and (again.rows, again.rejected) == (first.rows, first.rejected)
+    assert again.progress.done == 2 and again.progress.left is None  # they tell nothing of this run's pace
     for name, asked in (("second", range(6)), ("first", range(5))):
         assert again.logged(name, asked) is None
     assert collector(tmp_path, identity="another").logged("first", range(6)) is None
