@@ -19,8 +19,8 @@ from experiments.collect.runs import failed_jobs, read_runs
 from harmonic.errors import ConfigError
 
 FILE = "results.parquet"
-ADDED = ("versions", "machine", "budget", "rows")
-"""Columns beside the tidy frame's: JSON texts, the same in each row of a run."""
+ADDED = ("versions", "machine", "budget", "rows", "settings")
+"""Columns beside the tidy frame's: JSON texts, the same in each row of a run. settings: the generator's, as given."""
 
 
 def collect(outputs: Sequence[Path], machine: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -117,6 +117,15 @@ def on_gpu(frame: pd.DataFrame) -> list[str]:
     return [f"{name} (seeds {', '.join(map(str, sorted(seeds)))}): {card}" for (name, card), seeds in found.items()]
 
 
+def given_settings(frame: pd.DataFrame) -> list[str]:
+    """Settings of a method that some of its runs were given: "great on german: generator.sampling.top_p=0.9"."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for run in finished_runs(frame).itertuples():
+        for key, value in json.loads(str(getattr(run, "settings", "{}"))).items():  # older frames have no settings
+            found.setdefault((str(run.generator), f"{key}={value}"), set()).add(str(run.dataset))
+    return [f"{name} on {', '.join(sorted(where))}: {given}" for (name, given), where in sorted(found.items())]
+
+
 def machines(frame: pd.DataFrame) -> list[str]:
     """The machines of the runs, in words."""
     return sorted({_machine(json.loads(text)) for text in set(frame["machine"][frame["status"] == "done"])})
@@ -137,7 +146,9 @@ def _told(record: RunRecord, machine: Mapping[str, Any] | None) -> dict[str, str
     budget = {"minutes": config["minutes"]} if config.get("minutes") is not None else {}
     if ((report.get("stages") or {}).get("fit") or {}).get("ended_by_time"):
         budget["ended_by_time"] = True
+    given = dict(str(word).lstrip("+").partition("=")[::2] for word in report.get("overrides") or ())
     return {
+        "settings": _json({key: value for key, value in given.items() if key.startswith("generator.")}),
         "versions": _json(report.get("versions") or {}),
         "machine": _json(report.get("machine") or machine or {}),
         "budget": _json(budget),

@@ -132,6 +132,9 @@ def _summary(comparison: Comparison) -> Iterator[str]:
         lines.append(f"- {escape_markdown(text)}")
     for remark in comparison.remarks:
         lines.append(f"- {escape_markdown(remark)}")
+    if given := frames.given_settings(comparison.frame):
+        text = f"Settings given to some methods: {'; '.join(given)}."
+        lines.append(f"- {escape_markdown(text)}")
     yield "\n".join(lines) + "\n"
 
 

@@ -229,3 +229,16 @@ def test_runs_on_a_gpu_are_named_if_others_had_none(tmp_path: Path) -> None:
     assert frames.on_gpu(frame) == ["tabsyn (seeds 1, 2): a card"]
     assert "seconds cannot be compared. On a GPU: tabsyn (seeds 1, 2): a card." in made(frame)["README.md"]
     assert frames.on_gpu(frame[frame["generator"] == "tabsyn"]) == []
+
+
+def test_settings_that_a_method_was_given_are_told(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    assert frames.given_settings(frames.collect([tmp_path])) == []
+    given = ["generator=tabsyn", "+generator.sampling.mode=constrained", "tracker=off"]
+    for table in ("wine", "german"):
+        write_run(tmp_path, numbers(1, 0, 0), dataset=table, generator="tabsyn", overrides=given)
+    frame = frames.collect([tmp_path])
+    assert frames.given_settings(frame) == ["tabsyn on german, wine: generator.sampling.mode=constrained"]
+    page = made(frame)["README.md"]
+    assert "Settings given to some methods: tabsyn on german, wine: generator.sampling.mode=constrained." in page
+    assert made(frame.drop(columns="settings"))  # a frame of an older version
