@@ -266,12 +266,14 @@ def _facts(run: Run) -> dict[str, Any]:
 
 
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report as one flat dict: every metric under its name, time/<stage>_s, validity/<name>, status, memory.
+    """The report as one flat dict: each metric, time/<stage>_s, memory/<stage>_mb, validity/<name>, status.
 
     A metric without a value is left out; unavailable/<metric> says why.
     """
     flat: dict[str, Any] = _finite(report.get("metrics", {}))
-    flat |= {f"time/{name}_s": stage["seconds"] for name, stage in report.get("stages", {}).items()}
+    stages = report.get("stages", {})
+    flat |= {f"time/{name}_s": stage["seconds"] for name, stage in stages.items()}
+    flat |= {f"memory/{name}_mb": stage["peak_rss_mb"] for name, stage in stages.items() if "peak_rss_mb" in stage}
     flat |= {f"validity/{name}": value for name, value in _finite(report.get("validity", {})).items()}
     flat |= _finite(report.get("efficiency", {}))
     flat |= {f"unavailable/{name}": reason for name, reason in report.get("unavailable", {}).items()}

@@ -153,6 +153,7 @@ def test_an_offline_run_holds_config_summary_history_rows_and_artifact(
     assert values["unavailable/dlt"] == "no likelihood"
     assert "dlt" not in values
     assert values["time/sample_s"] == run.report["stages"]["sample"]["seconds"]
+    assert values["memory/sample_mb"] == run.report["stages"]["sample"]["peak_rss_mb"]
     assert values["validity/raw"] == 0.9
     assert values["status"] == "done"
     assert values["peak_rss_mb"] == run.report["peak_rss_mb"]

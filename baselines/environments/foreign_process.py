@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 from harmonic.errors import ConfigError, HarmonicError
+from harmonic.peak_memory import count_process
 from harmonic.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def ask(name: str, script: str, request: Mapping[str, Any], progress: Progress) 
             _log_end(printed, name)
             error = answer.get("error") or f"it ended without an answer (exit status {process.returncode})"
             raise ForeignError(f"generator.environment={name}: {error}")
+        count_process(round(float(answer.get("peak_mb") or 0.0), 1))
         found: dict[str, Any] = answer["result"]
         return found
 

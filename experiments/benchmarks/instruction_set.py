@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.reference import plain_tuning_set
+from harmonic.peak_memory import peaks
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.neighbors import Metric
 from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers
 from harmonic.randomness import derive
-from harmonic.runs.environment import peaks
 from harmonic.tables.table import Column, Kind, Schema, Table, Task
 
 PROCEDURES = ("ours", "ours_reference_metric", "plain")

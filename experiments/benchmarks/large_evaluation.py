@@ -33,8 +33,8 @@ from experiments.benchmarks.large_tables import SEED, TARGET, apart
 from experiments.configuration.building import configured
 from experiments.stages.measuring import measured_by
 from harmonic.evaluation.base import Evaluator
+from harmonic.peak_memory import peaks, reset_peaks
 from harmonic.randomness import derive
-from harmonic.runs.environment import peaks, reset_peaks
 from harmonic.tables.columns import Kind
 from harmonic.tables.missing_values import Imputation
 from harmonic.tables.splits import Splits

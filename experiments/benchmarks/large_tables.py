@@ -107,9 +107,9 @@ def prompts(file: Path, output: Path, llm: str) -> dict[str, Any]:
 def neighbors(file: str, exact: bool) -> dict[str, Any]:
     """In this process: the neighbours of all training rows of the file."""
     from harmonic.datasets import Dataset
+    from harmonic.peak_memory import peaks
     from harmonic.prompts import neighbors as module
     from harmonic.prompts.neighbors import NearestRows
-    from harmonic.runs.environment import peaks
 
     train = Dataset(path=file, target=TARGET, formats="plain", missing_values=()).load(SEED).train
     if exact:

@@ -43,8 +43,8 @@ from harmonic.evaluation.fidelity.global_utility import GlobalUtility
 from harmonic.evaluation.fidelity.separability import Separability
 from harmonic.evaluation.privacy.copies_and_distances import Privacy
 from harmonic.evaluation.privacy.membership import ON_ROWS, MembershipInference
+from harmonic.peak_memory import peaks
 from harmonic.randomness import derive
-from harmonic.runs.environment import peaks
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Table
 

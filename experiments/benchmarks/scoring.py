@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.configuration.building import configured
+from harmonic.peak_memory import peaks, reset_peaks
 from harmonic.prompts.chat import Chat
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.contexts import RandomRows
 from harmonic.prompts.row_format import RowTexts, find_row_format
 from harmonic.prompts.sampling_prompts import sampling_prompts
-from harmonic.runs.environment import peaks, reset_peaks
 from harmonic.tuning.scoring import BATCH_TOKENS, answer_token_nll
 
 if TYPE_CHECKING:

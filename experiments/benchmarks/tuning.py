@@ -24,11 +24,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harmonic.llm.language_model import LanguageModel
+from harmonic.peak_memory import peaks
 from harmonic.prompts.column_orders import ColumnOrders
 from harmonic.prompts.prompt import Prompt
 from harmonic.prompts.row_format import find_row_format
 from harmonic.prompts.training_prompts import Neighborhoods, answers
-from harmonic.runs.environment import peaks
 from harmonic.tuning.lora import tune
 from harmonic.tuning.settings import Tuning
 

@@ -15,6 +15,7 @@ EFFICIENCY = (
     Metric("time/*", False, 0, meaning="seconds that a stage took when it was computed"),
     Metric("*/tokens_per_s", True, 0, meaning="tokens a second"),
     Metric("*/rows_per_s", True, 0, meaning="rows a second"),
+    Metric("memory/*", False, 0, meaning="most memory held at once in a stage, MB"),
     Metric("peak_*_mb", False, 0, meaning="most memory held at once, MB"),
     Metric("validity/raw", True, 0, 1, 1, "share of freely written answers that were valid rows"),
 )

@@ -65,7 +65,9 @@ SECONDS = (
 EFFICIENCY = (
     *SECONDS,
     MetricColumn("rows/s", "sample/rows_per_s"),
-    MetricColumn("memory, MB", "peak_rss_mb"),
+    MetricColumn("fit, MB", "memory/fit_mb"),
+    MetricColumn("sample, MB", "memory/sample_mb"),
+    MetricColumn("whole run, MB", "peak_rss_mb"),
     MetricColumn("valid answers", "validity/raw"),
 )
 

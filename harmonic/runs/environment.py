@@ -1,16 +1,17 @@
-"""The environment of a run: package versions, the revision of the checkout, and the memory that was used."""
+"""The environment of a run: package versions, the machine, and the revision of the checkout."""
 
 from __future__ import annotations
 
 import functools
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from harmonic.peak_memory import used_cuda
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -20,40 +21,6 @@ PACKAGES = (
     "sdmetrics", "torch", "transformers", "trl", "wandb", "xgboost",
 )  # fmt: skip
 """Results may depend on the versions of these. Those that are not installed are left out of the report."""
-
-
-def reset_peaks() -> None:
-    """Start a new measurement of `peaks`, if the system can: resident memory on Linux, and the GPU's with CUDA."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): reset the peak resident set size
-    except OSError:
-        pass
-    if cuda := _cuda():
-        cuda.reset_peak_memory_stats()
-
-
-def peaks() -> dict[str, float]:
-    """Peak memory of this process in MiB: resident, and allocated by PyTorch on the GPU if it is used."""
-    found = {"peak_rss_mb": round(_peak_resident() / 2**20, 1)}
-    if cuda := _cuda():
-        found["peak_gpu_mb"] = round(cuda.max_memory_allocated() / 2**20, 1)
-    return found
-
-
-def _peak_resident() -> int:
-    """In bytes. On Linux, getrusage includes the parent's memory, so VmHWM is read instead."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _cuda() -> Any:
-    torch = sys.modules.get("torch")  # only if it is imported already
-    return torch.cuda if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized() else None
 
 
 @functools.cache
@@ -70,7 +37,7 @@ def versions() -> dict[str, str]:
 
 def gpu() -> str | None:
     """The name of the GPU that this process has used; None if it has used none so far."""
-    cuda = _cuda()
+    cuda = used_cuda()
     return str(cuda.get_device_name()) if cuda else None
 
 

@@ -25,9 +25,10 @@ from typing import Any
 
 from harmonic.errors import ConfigError, HarmonicError
 from harmonic.locks import Held, locked
+from harmonic.peak_memory import peaks, reset_peaks
 from harmonic.runs.cache import Build, Cache, Entry
 from harmonic.runs.done_file import finished, mark_done, outdated
-from harmonic.runs.environment import git, gpu, machine, peaks, reset_peaks, versions
+from harmonic.runs.environment import git, gpu, machine, versions
 from harmonic.runs.identity import identity
 from harmonic.storage import INCOMING, jsonable, key_of, link_or_copy, remove, storage_errors, write_json
 
@@ -168,9 +169,8 @@ class Run:
         """The stage's entry, from the cache or built now (see `Cache.compute`). Records time and peak memory.
 
         Both are those of the build: a stage from the cache keeps them, and is marked "cached". The memory is in the
-        entry's facts and in the report as "peak_rss_mb" and, if CUDA is used, "peak_gpu_mb". It is the peak resident
-        memory of this process: during the stage on Linux, since the process began on other systems. Child processes do
-        not count. Stages do not nest.
+        entry's facts and in the report as "peak_rss_mb" and, if CUDA is used, "peak_gpu_mb" (see `peaks`): that of
+        the stage on Linux, that since the process began on other systems. Stages do not nest.
         """
         self._at = name
         self._observe_memory()  # of the work before: the stage starts a new measurement

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonic.runs.environment import CHECKOUT, git, gpu, peaks, versions
+from harmonic.peak_memory import peaks
+from harmonic.runs.environment import CHECKOUT, git, gpu, versions
 
 
 def commit(folder: Path) -> str:

@@ -1,8 +1,9 @@
 """Answers one request: python answer.py SCRIPT REQUEST, in an environment with the packages that SCRIPT needs.
 
 REQUEST is a JSON file {"task": "fit" | "sample", …}; the function of that name in SCRIPT gets its other entries and
-`tell`. It writes lines of JSON to standard output: {"done", "total", "notes"} during the work, and {"result"} or
-{"error"} at the end. All other output goes to standard error. When standard input ends, the program ends.
+`tell`. It writes lines of JSON to standard output: {"done", "total", "notes"} during the work, and at the end
+{"error"}, or {"result", "peak_mb"} with the most memory that it held, in MiB. All other output goes to standard error.
+When standard input ends, the program ends.
 """
 
 from __future__ import annotations
@@ -34,12 +35,21 @@ def main(script: str, request: str) -> int:
         found = importlib.util.spec_from_file_location("script", script)
         module = importlib.util.module_from_spec(found)  # type: ignore[arg-type]
         found.loader.exec_module(module)  # type: ignore[union-attr]
-        say(result=getattr(module, given.pop("task"))(tell=tell, **given))
+        say(result=getattr(module, given.pop("task"))(tell=tell, **given), peak_mb=_peak())
     except Exception as error:
         traceback.print_exc()
         say(error=f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def _peak() -> float:
+    """The most memory that this process held, in MiB; 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return max((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), default=0.0)
 
 
 def _end_with_parent() -> None:

@@ -18,6 +18,7 @@ import pytest
 from baselines.environments import foreign_process
 from baselines.environments.foreign_process import ForeignError, ask, python_of
 from harmonic.errors import ConfigError
+from harmonic.peak_memory import peaks, reset_peaks
 from harmonic.progress import Progress
 
 SCRIPT = """
@@ -34,6 +35,11 @@ def fit(*, tell, numbers, file):
 
 def fail(*, tell, **given):
     raise ValueError("column c3 is empty")
+
+
+def hold(*, tell, megabytes):
+    held = b"x" * (megabytes << 20)
+    return {"held": len(held)}
 
 
 def die(*, tell, **given):
@@ -150,3 +156,14 @@ def test_scripts_know_nothing_of_harmonic() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             assert not [name for name in names if name.partition(".")[0] in ("harmonic", "baselines", "experiments")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux starts a new measurement")
+def test_the_memory_of_the_other_process_counts(place: Path) -> None:
+    reset_peaks()
+    own = peaks()["peak_rss_mb"]
+    with Progress("fit", 1, "steps") as progress:
+        ask("mine", "mine.py", {"task": "hold", "megabytes": int(own) + 200}, progress)
+    assert own + 200 < peaks()["peak_rss_mb"] < own + 400
+    reset_peaks()
+    assert peaks()["peak_rss_mb"] < own + 100
