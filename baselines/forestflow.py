@@ -30,6 +30,7 @@ from harmonic.settings import Count, Positive
 from harmonic.tables.columns import Kind
 from harmonic.tables.splits import Splits
 from harmonic.tables.table import Schema, Table
+from harmonic.time_limit import check_pace
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +110,13 @@ def _model_class() -> Any:
 
 
 def _reporting(progress: Progress) -> Any:
-    """The same class, which moves `progress` with each forest."""
+    """The same class, which moves `progress` with each forest, and ends if they would take far too long."""
 
     class Reporting(_model_class()):  # type: ignore[misc]
         def train_iterator(self, *given: Any, **named: Any) -> Any:
             forest = super().train_iterator(*given, **named)
             progress.advance()
+            check_pace(progress.left, progress.so_far)
             return forest
 
     return Reporting

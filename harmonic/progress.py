@@ -87,6 +87,10 @@ class Progress:
         """The seconds that the rest takes at the pace so far; None before any work is done."""
         return (self.total - self.done) * self.seconds / self._new if self._new else None
 
+    def so_far(self) -> str:
+        """The work that is done, in words: "10 of 30 forests"."""
+        return f"{self.done:g} of {self.total:g} {self.unit}"
+
     def rate(self, name: str) -> float:
         """The count per second so far."""
         return self._counts.get(name, 0.0) / self.seconds
@@ -107,4 +111,4 @@ class Progress:
         self._said = time.monotonic()
         left = self.left or 0.0
         remaining = f"  {left:.0f} s left" if left >= 0.5 else ""
-        logger.info("%s: %g of %g %s  %s%s", self.stage, self.done, self.total, self.unit, self.detail(), remaining)
+        logger.info("%s: %s  %s%s", self.stage, self.so_far(), self.detail(), remaining)

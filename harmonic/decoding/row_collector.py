@@ -124,7 +124,7 @@ class RowCollector:
         )
 
     def _so_far(self) -> str:
-        have = f"{min(len(self.rows), self.n)} of {self.n} rows from {self.answers} answers"
+        have = f"{self.progress.so_far()} from {self.answers} answers"
         return f"{have}; rejected answers: {self._reasons()}" if self.rejected else have
 
     def _by_reason(self) -> dict[str, Counter[str]]:

@@ -15,6 +15,7 @@ from toys import make_splits, splits_of
 from baselines.forestflow import ForestFlowGenerator, _labels, _numbers, _rows
 from harmonic.errors import ConfigError
 from harmonic.tables.table import Task
+from harmonic.time_limit import TimeIsUp, time_limit
 
 needs_forest = pytest.mark.skipif(find_spec("ForestDiffusion") is None, reason="pip install 'harmonic[forestflow]'")
 TINY = ForestFlowGenerator(steps=4, noises=3, trees=4)
@@ -40,6 +41,15 @@ def test_fitted_loaded_and_refitted_generators_draw_the_same_conforming_rows(
     again.fit(splits, seed=1, prepared=tmp_path, directory=tmp_path)
     again.load(splits, prepared=tmp_path, directory=tmp_path)
     pd.testing.assert_frame_equal(again.sample(23, seed=1, directory=tmp_path).frame, first)
+
+
+@needs_forest
+def test_forests_that_would_take_far_too_long_are_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(TimeIsUp) as stopped, time_limit(5 / 60):
+        replace(TINY, steps=20_000).fit(make_splits(), seed=1, prepared=tmp_path, directory=tmp_path)
+    assert stopped.value.expected is not None and stopped.value.expected > 10
+    assert stopped.value.so_far.endswith(" of 40000 forests")
+    assert not list(tmp_path.iterdir())
 
 
 @needs_forest
