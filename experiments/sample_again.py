@@ -99,6 +99,9 @@ def _check_together(wanted: SampleSettings) -> None:
     for key in ("launcher", "part_rows"):
         if (value := getattr(wanted, key)) is not None and wanted.shards is None:
             raise ConfigError(key, value, "is for rows in shards, and their number is not given", "add shards=8")
+    if wanted.shards is not None and wanted.out is not None and Path(wanted.out).suffix in (".csv", ".parquet"):
+        problem = "is the name of a file, and rows in shards are a folder of Parquet files"
+        raise ConfigError("out", wanted.out, problem, f"out={Path(wanted.out).with_suffix('')}")
 
 
 def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:

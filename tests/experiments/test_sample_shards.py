@@ -146,6 +146,7 @@ def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
         (["shards=0"], "must be at least 1"),
         (["shard=1"], "needs the number of all shards"),
         (["shards=3", "shard=3"], "counted from 0 to 2"),
+        (["shards=3", "out=all/rows.csv"], "rows in shards are a folder of Parquet files\n  fix: out=all/rows\n"),
     ],
 )
 def test_a_shard_that_cannot_be_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
