@@ -58,10 +58,12 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Settings:
 def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:
-            if name != "llm":
+            if name not in ("llm", "_guarantee_"):  # a guarantee follows from the other settings
                 yield from _leaves(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
+            whole = isinstance(value, float) and value.is_integer()  # 1.0 and 1 are no two values
+            plain = int(value) if whole else value
+            yield prefix + name, plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def _varying(settings: Sequence[Settings]) -> set[str]:

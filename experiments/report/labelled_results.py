@@ -59,6 +59,11 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     return done.drop_duplicates(["dataset", "label", "seed", "metric"], keep="last").drop(columns="_known")
 
 
+def named(label: str) -> str:
+    """The label in a sentence, where a comma would look like the start of the next: "aim with epsilon=10"."""
+    return label.replace(", ", " with ", 1)
+
+
 def ordered(values: pd.DataFrame, first: str) -> list[tuple[str, bool]]:
     """(label, whether it is unranked), with the generator `first` on top and unranked labels at the bottom."""
     known = values.drop_duplicates("label")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from experiments.collect.declared_metrics import declared_metrics
 from experiments.collect.shown_metrics import MetricColumn, columns, direction, goodness
-from experiments.report.labelled_results import measured
+from experiments.report.labelled_results import measured, named
 from experiments.report.published import published_table
 from experiments.report.significance import significance_table
 from experiments.report.tables import Cell, ResultTable, all_tables
@@ -125,8 +125,9 @@ def _summary(comparison: Comparison) -> Iterator[str]:
         methods = methods_of(comparison.values, dataset)
         front = front_of(methods)
         if front:
-            named = ", ".join(f"{one.label} ({one.utility.mean:.3f}, AUC {one.risk.mean:.3f})" for one in front)
-            lines.append(f"- {escape_markdown(f'{dataset}: no method beats these in both utility and risk: {named}.')}")
+            shown = [f"{named(one.label)} ({one.utility.mean:.3f}, AUC {one.risk.mean:.3f})" for one in front]
+            text = f"{dataset}: no method beats these in both utility and risk: {', '.join(shown)}."
+            lines.append(f"- {escape_markdown(text)}")
     if cards := frames.on_gpu(comparison.frame):
         text = f"Not all runs had the same machine, so seconds cannot be compared. On a GPU: {'; '.join(cards)}."
         lines.append(f"- {escape_markdown(text)}")
@@ -140,13 +141,13 @@ def _summary(comparison: Comparison) -> Iterator[str]:
 
 def _ranked_in_words(one: Ranking) -> str:
     """The result for one metric; "best" only if it is significant."""
-    out = f" Not ranked, because a table is missing: {', '.join(one.left_out)}." if one.left_out else ""
+    left_out = ", ".join(map(named, one.left_out))
+    out = f" Not ranked, because a table is missing: {left_out}." if left_out else ""
     if one.best is not None:
-        verdict = f"{one.best} is best"
+        verdict = f"{named(one.best)} is best"
     elif one.p_value < LEVEL:
-        inside = [
-            name for name, mean in zip(one.methods, one.means, strict=True) if mean - one.means[0] < one.difference
-        ]
+        close = [mean - one.means[0] < one.difference for mean in one.means]
+        inside = [named(name) for name, near in zip(one.methods, close, strict=True) if near]
         verdict = f"no method is best: the differences between {', '.join(inside)} are not significant"
     else:
         verdict = "no method is best"

@@ -120,6 +120,14 @@ def test_runs_that_differ_in_a_setting_are_told_apart_by_it(tmp_path: Path) -> N
     assert variants == ["temperature=0.7", "temperature=0.7", "temperature=0.9"]
 
 
+def test_numbers_that_are_equal_and_what_a_method_guarantees_are_no_difference(tmp_path: Path) -> None:
+    for run, epsilon in enumerate((1.0, 1, 10)):
+        guarantee = {"epsilon": epsilon, "unit": "one row"}
+        write_run(tmp_path, {"nrs": 1.0}, generator="aim", seed=run, run_id=f"{run:08}",
+                  settings={"epsilon": epsilon, "_guarantee_": guarantee})  # fmt: skip
+    assert [record.variant for record in read_runs([tmp_path])] == ["epsilon=1", "epsilon=1", "epsilon=10"]
+
+
 def test_a_setting_that_only_one_run_knows_and_other_seeds_are_no_difference(tmp_path: Path) -> None:
     write_run(tmp_path, {"nrs": 1.0}, seed=0, settings={"k": 5})
     write_run(

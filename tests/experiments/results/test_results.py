@@ -168,8 +168,10 @@ def test_two_settings_on_one_table_stay_two_methods(tmp_path: Path) -> None:
             settings={"rows_per_prompt": rows},
             run_id=f"{seed:08}",
         )
-    values, remarks = by_method(measured(frames.collect([tmp_path])))
+    frame = frames.collect([tmp_path])
+    values, remarks = by_method(measured(frame))
     assert len(set(values["label"])) == 2 and remarks == []
+    assert "harmonic_dense with rows_per_prompt=2 (" in made(frame)["README.md"]
 
 
 def test_fits_that_the_limit_ended_are_told(tmp_path: Path) -> None:
