@@ -7,6 +7,7 @@ Matplotlib draws with the placeholder colours below; each becomes a CSS variable
 from __future__ import annotations
 
 import io
+import math
 import re
 import textwrap
 import warnings
@@ -24,6 +25,16 @@ VARIABLES = {
     INK: "--ink", FAINT: "--faint", PAPER: "--paper",
     REAL: "--real", SYNTHETIC: "--synthetic", THIRD: "--third", QUIET: "--quiet",
 }  # fmt: skip
+
+NEAR = 12.0  # points: a label at most this far from its point needs no line
+OFFSETS = tuple(
+    (float(across * distance), float(up * distance))
+    for distance in (1, 2.2, 3.6, 5.2, 7, 9)
+    for across, up in (
+        (6, 3), (6, -3), (-6, 3), (-6, -3), (0, 6), (0, -6), (5, 9), (-5, 9), (5, -9), (-5, -9), (12, 2), (-12, 2),
+    )
+)  # fmt: skip
+"""Where labels may be, in points from their point: near places first."""
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "harmonic",  # the same figure, the same ids
@@ -100,11 +111,15 @@ def _own_ids(text: str, name: str) -> str:
 
 
 def place_labels(
-    axes: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], colours: Sequence[str]
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    labels: Sequence[str],
+    colours: Sequence[str],
+    width: int = 26,
 ) -> None:
-    """Write each label beside its point, in the place where it covers the fewest points and other labels.
+    """Write each label near its point, where it covers few points and other labels; a line joins those further away.
 
-    Points are in data coordinates. Set the limits and scales of the axes before.
+    Points are in data coordinates; `width`: letters in a line. Set the limits and scales of the axes before.
     """
     from matplotlib.transforms import Bbox
 
@@ -115,14 +130,16 @@ def place_labels(
     spots = axes.transData.transform(points)
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in spots]
     inside = axes.get_window_extent()
-    for point, label, colour in zip(points, labels, colours, strict=True):
-        best: tuple[float, tuple[int, int], Bbox] | None = None
-        for offset in ((6, 3), (6, -3), (-6, 3), (-6, -3), (0, 6), (0, -6), (6, 14), (-6, 14), (6, -14), (-6, -14)):
-            text = _label(axes, point, label, offset, colour)
-            box = text.get_window_extent()
-            text.remove()
+    for point, label, colour in zip(points, [wrapped(label, width) for label in labels], colours, strict=True):
+        best: tuple[float, tuple[float, float], Any] | None = None
+        text = _label(axes, point, label, (0, 0), colour)
+        size = text.get_window_extent()
+        text.remove()
+        spot = axes.transData.transform(point)
+        for offset in OFFSETS:
+            box = _placed(size, spot, offset, figure.dpi / 72)
             outside = box.width * box.height - _overlap(box, inside)
-            cost = sum(_overlap(box, other) for other in taken) + 3 * outside
+            cost = sum(_overlap(box, other) for other in taken) + 3 * outside + 4 * math.hypot(*offset)
             if best is None or cost < best[0] - 1e-6:
                 best = (cost, offset, box)
         assert best is not None
@@ -130,11 +147,21 @@ def place_labels(
         taken.append(best[2])
 
 
-def _label(axes: Axes, point: tuple[float, float], label: str, offset: tuple[int, int], colour: str) -> Annotation:
+def _placed(size: Any, spot: Any, offset: tuple[float, float], scale: float) -> Any:
+    """The box of a label with this size, at an offset from a spot, as `_label` writes it; in pixels."""
+    from matplotlib.transforms import Bbox
+
+    x, y = spot[0] + offset[0] * scale, spot[1] + offset[1] * scale
+    left = x if offset[0] > 0 else x - size.width if offset[0] < 0 else x - size.width / 2
+    return Bbox.from_bounds(left, y if offset[1] > 0 else y - size.height, size.width, size.height)
+
+
+def _label(axes: Axes, point: tuple[float, float], label: str, offset: tuple[float, float], colour: str) -> Annotation:
     side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
+    joined = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
     return axes.annotate(
-        wrapped(label), point, offset, textcoords="offset points", fontsize=8, color=colour,
-        ha=side, va="bottom" if offset[1] > 0 else "top",
+        label, point, offset, textcoords="offset points", fontsize=8, color=colour,
+        ha=side, va="bottom" if offset[1] > 0 else "top", arrowprops=joined if math.hypot(*offset) > NEAR else None,
         bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.3}, zorder=1.5,
     )  # fmt: skip
 

@@ -158,7 +158,8 @@ def _picture(name: str, comparison: Comparison) -> str:
     captions = {
         "front.svg": "Utility and the AUC of the strongest attack: means over seeds, with standard deviations. Further "
         "up and right is better. Diamonds on the line: methods that no other method beats in both. Hollow circles: "
-        "references, which are no methods. Next to each name: the time for fitting and drawing.",
+        "references, which are no methods. Triangles: methods further left than the axis goes, with their utility in "
+        "brackets. Next to each name: the time for fitting and drawing. The axis of the attack is stretched near 0.5.",
         "ranks.svg": "Mean ranks over tables, the best method at the top. A bar on the right joins methods whose "
         f"differences are not significant (Nemenyi's test, level {LEVEL}).",
     }

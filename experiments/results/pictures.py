@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.collect.shown_metrics import MetricColumn, goodness
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 RISK = LEAKS[0][0]
 SCORES = {"f1_macro": "macro F1", "r2": "R²"}
 LEARNING = ("time/prompts_s", "time/fit_s", "time/sample_s")
+STRETCH = 0.65  # power of the distance from 0.5 on the axis of the risk
+RISK_TICKS = (0.5, 0.51, 0.53, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 1.0)
 MANY = 10  # methods in a panel, which needs more room then
 CEILING, COPIES = "real", ("real", "copy")
 """Not drawn as points: real rows reveal everything. Their utility is drawn as a line."""
@@ -83,8 +86,8 @@ def front_picture(
 ) -> str | None:
     """Utility against the strongest attack, a panel for each table: up and right is better. None without any method.
 
-    Whiskers are standard deviations over seeds. Diamonds on the line are the front; hollow grey: anchors. `limit`: the
-    accepted risk, drawn as a line.
+    Whiskers are standard deviations over seeds. Diamonds on the line are the front; hollow grey: anchors; triangles:
+    further left than the axis goes. `limit`: the accepted risk, drawn as a line.
     """
     drawn = {str(dataset): methods_of(values, str(dataset), utility) for dataset in sorted(set(values["dataset"]))}
     drawn = {dataset: methods for dataset, methods in drawn.items() if any(not one.unranked for one in methods)}
@@ -106,15 +109,16 @@ def front_picture(
 
 def _panel(axes: Axes, methods: Sequence[Method], limit: float | None) -> None:
     shown = [one for one in methods if one.label not in COPIES]
-    front = front_of(methods)
-    axes.plot(
-        [one.utility.mean for one in front], [one.risk.mean for one in front], color=SYNTHETIC, linewidth=1, zorder=1
-    )
-    for one in shown:
+    front, least = front_of(methods), _left_edge([one.utility.mean for one in methods])
+    points = [(max(one.utility.mean, least), one.risk.mean) for one in shown]
+    line = [(max(one.utility.mean, least), one.risk.mean) for one in front]
+    axes.plot(*zip(*line, strict=True), color=SYNTHETIC, linewidth=1, zorder=1)
+    for one, (across, up) in zip(shown, points, strict=True):
         colour = QUIET if one.unranked else SYNTHETIC if one in front else REAL
+        inside = one.utility.mean >= least
         axes.errorbar(
-            one.utility.mean, one.risk.mean, xerr=_whisker(one.utility), yerr=_whisker(one.risk), color=colour,
-            linewidth=0.7, marker="D" if one in front else "o", markersize=5,
+            across, up, xerr=_whisker(one.utility) if inside else None, yerr=_whisker(one.risk), color=colour,
+            linewidth=0.5, marker="<" if not inside else "D" if one in front else "o", markersize=5,
             markerfacecolor="none" if one.unranked else colour, zorder=2,
         )  # fmt: skip
     ceiling = next((one for one in methods if one.label == CEILING), None)
@@ -130,16 +134,45 @@ def _panel(axes: Axes, methods: Sequence[Method], limit: float | None) -> None:
             0.01, limit, "limit", transform=axes.get_yaxis_transform(), fontsize=8, color=THIRD, va="bottom", ha="left"
         )
     axes.axhline(0.5, color=FAINT, linewidth=0.8, linestyle="--", zorder=0)
+    _scales(axes, least, max(up for _, up in points))
+    named = [_called(one, least) for one in shown]
+    place_labels(axes, points, named, [QUIET if one.unranked else INK for one in shown], width=40)
+
+
+def _left_edge(utilities: Sequence[float]) -> float:
+    """Methods below this are drawn at the left edge, or one of them would press all others together (Tukey's fence)."""
+    low, high = np.quantile(utilities, [0.25, 0.75])
+    fence = low - 1.5 * (high - low)
+    return float(min(utility for utility in utilities if utility >= fence))
+
+
+def _scales(axes: Axes, least: float, worst: float) -> None:
+    """Room around the points; near 0.5, where most attacks are, the axis of the risk is stretched."""
+    axes.set_yscale("function", functions=(_stretched, _unstretched))
     axes.margins(0.16)
     axes.autoscale_view()
-    axes.invert_yaxis()
-    points = [(one.utility.mean, one.risk.mean) for one in shown]
-    place_labels(axes, points, [_called(one) for one in shown], [QUIET if one.unranked else INK for one in shown])
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, least - 0.16 * (high - least)), high)
+    axes.set_ylim(min(worst + 0.1 * (worst - 0.5) + 0.02, 1.0), 0.4985)
+    axes.set_yticks([at for at in RISK_TICKS if at <= axes.get_ylim()[0]])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
 
 
-def _called(method: Method) -> str:
+def _stretched(risk: Any) -> Any:
+    away = np.asarray(risk, dtype=float) - 0.5
+    return np.sign(away) * np.abs(away) ** STRETCH
+
+
+def _unstretched(place: Any) -> Any:
+    place = np.asarray(place, dtype=float)
+    return 0.5 + np.sign(place) * np.abs(place) ** (1 / STRETCH)
+
+
+def _called(method: Method, least: float) -> str:
     spent = "" if method.unranked or math.isnan(method.seconds) else f" · {spent_in_words(method.seconds)}"
-    return method.label + spent
+    below = "" if method.utility.mean >= least else f" ({method.utility.mean:.2f})"
+    return method.label + below + spent
 
 
 def spent_in_words(seconds: float) -> str:

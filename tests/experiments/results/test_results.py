@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,16 @@ def test_the_front_is_of_means_over_seeds_and_anchors_have_no_part_in_it(tmp_pat
     assert smote.utility.mean == pytest.approx(0.601) and smote.risk.mean == pytest.approx(0.532)
     assert smote.risk.std == pytest.approx(0.002) and smote.seconds == pytest.approx(2.5)
     assert [one.label for one in front_of(methods)] == ["harmonic_dense", "smote", "tvae"]
+
+
+def test_a_method_that_is_far_less_useful_does_not_press_the_others_together(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    assert re.findall(r"tabsyn|\(-?\d[.\d]*\)", made(frames.collect([tmp_path]))["front.svg"]) == []
+    write_run(tmp_path, {**numbers(1, 0, 0), "mle/f1_macro": -5.0}, generator="tabsyn")
+    picture = made(frames.collect([tmp_path]))["front.svg"]
+    assert re.findall(r"\(-?\d[.\d]*\)", picture) == ["(-5.00)"] and "tabsyn (-5.00)" in picture
+    places = [float(place) for place in re.findall(r">\N{MINUS SIGN}?(\d\.\d+)</text>", picture)]
+    assert max(places) < 2, "no tick of the axes is near -5"
 
 
 def test_settings_that_differ_from_table_to_table_do_not_make_methods(tmp_path: Path) -> None:
