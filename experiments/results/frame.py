@@ -83,6 +83,7 @@ def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     runs = runs_of(frame)
     done = {(r.dataset, r.generator, r.seed) for r in runs.itertuples() if r.status == "done"}
     why = {(r.dataset, r.generator, r.seed): _why(r) for r in runs.itertuples() if r.status != "done"}
+    failed = {(r.dataset, r.generator, r.seed) for r in runs.itertuples() if r.status == "failed"}
     found: dict[tuple[str, str, str], list[str]] = {}
     axes = [sorted(set(runs[name].dropna())) for name in ("dataset", "generator", "seed")]
     for dataset in axes[0]:
@@ -90,7 +91,7 @@ def missing_cells(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
             for seed in axes[2]:
                 cell = (dataset, generator, seed)
                 if cell not in done and dataset and generator:
-                    reason = why.get(cell, "not run")
+                    reason = why.get(cell) or _not_run([s for s in axes[2] if (dataset, generator, s) in failed])
                     found.setdefault((dataset, generator, reason), []).append(str(seed))
     alike: dict[tuple[str, str, str], list[str]] = {}
     for (dataset, generator, reason), missing in found.items():
@@ -174,6 +175,13 @@ def _why(run: Any) -> str:
         return said or "stopped before its end"
     said = said.removeprefix("before the run began: ")
     return f"exceeded the time limit: {said}" if "OverTimeError" in said else f"failed: {said}"
+
+
+def _not_run(failed: Sequence[int]) -> str:
+    """The same of a run that was never begun; `failed`: seeds of the same method on the same table that failed."""
+    if not failed:
+        return "not run"
+    return f"not run after seed{'s' * (len(failed) > 1)} {', '.join(map(str, failed))} failed"
 
 
 def _named(folder: str) -> str:

@@ -113,6 +113,8 @@ def test_cells_without_a_finished_run_are_told_with_the_reason(tmp_path: Path) -
         (jobs / f"{number}.json").write_text(json.dumps(record))
     found = frames.missing_cells(frames.collect([tmp_path / "main"]))
     assert ("wine", "great", "0, 1", "failed: fit: ConfigError: too long") in found
+    assert ("wine", "great", "2", "not run after seeds 0, 1 failed") in found
+    assert ("german", "great", "1, 2", "not run after seed 0 failed") in found
     assert (
         "german",
         "great",
