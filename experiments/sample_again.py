@@ -15,7 +15,7 @@ from experiments.fitted_run import FittedRun, loaded, reopened_run
 from experiments.sample_shards import PART_ROWS, ShardedSample, check_shard
 from harmonic.errors import ConfigError, unknown
 from harmonic.locks import locked
-from harmonic.shell import setting
+from harmonic.shell import quoted, setting
 from harmonic.storage import key_of, replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _check_together(wanted: SampleSettings) -> None:
             raise ConfigError(key, value, "is for rows in shards, and their number is not given", "add shards=8")
     if wanted.shards is not None and wanted.out is not None and Path(wanted.out).suffix in (".csv", ".parquet"):
         problem = "is the name of a file, and rows in shards are a folder of Parquet files"
-        raise ConfigError("out", wanted.out, problem, f"out={Path(wanted.out).with_suffix('')}")
+        raise ConfigError("out", wanted.out, problem, quoted(f"out={Path(wanted.out).with_suffix('')}"))
 
 
 def sample_again(folder: Path, wanted: SampleSettings) -> list[Path]:
