@@ -50,6 +50,12 @@ class RunRecord:
         return self.status == "done" and self.evaluated_on == "test" and not self.superseded
 
     @property
+    def given(self) -> dict[str, str]:
+        """The settings that the command line gave, and their values as it wrote them."""
+        words = [str(word).lstrip("+").partition("=") for word in self.report.get("overrides") or ()]
+        return {key: value for key, equals, value in words if equals}
+
+    @property
     def when(self) -> str:
         """When it ended, or else began: ISO 8601, UTC."""
         return str(self.report.get("finished") or self.report.get("created") or "")

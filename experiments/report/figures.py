@@ -130,12 +130,12 @@ def place_labels(
     spots = axes.transData.transform(points)
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in spots]
     inside = axes.get_window_extent()
-    for point, label, colour in zip(points, [wrapped(label, width) for label in labels], colours, strict=True):
+    lines = [wrapped(label, width) for label in labels]
+    for point, spot, label, colour in zip(points, spots, lines, colours, strict=True):
         best: tuple[float, tuple[float, float], Any] | None = None
         text = _label(axes, point, label, (0, 0), colour)
         size = text.get_window_extent()
         text.remove()
-        spot = axes.transData.transform(point)
         for offset in OFFSETS:
             box = _placed(size, spot, offset, figure.dpi / 72)
             outside = box.width * box.height - _overlap(box, inside)

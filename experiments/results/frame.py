@@ -147,9 +147,8 @@ def _told(record: RunRecord, machine: Mapping[str, Any] | None) -> dict[str, str
     budget = {"minutes": config["minutes"]} if config.get("minutes") is not None else {}
     if ((report.get("stages") or {}).get("fit") or {}).get("ended_by_time"):
         budget["ended_by_time"] = True
-    given = dict(str(word).lstrip("+").partition("=")[::2] for word in report.get("overrides") or ())
     return {
-        "settings": _json({key: value for key, value in given.items() if key.startswith("generator.")}),
+        "settings": _json({key: value for key, value in record.given.items() if key.startswith("generator.")}),
         "versions": _json(report.get("versions") or {}),
         "machine": _json(report.get("machine") or machine or {}),
         "budget": _json(budget),

@@ -57,6 +57,10 @@ class Method:
     risk: Pooled
     seconds: float = math.nan
 
+    def drawn_at(self, least: float) -> tuple[float, float]:
+        """Its place in the picture; methods of less utility than `least` are drawn there, at the edge."""
+        return max(self.utility.mean, least), self.risk.mean
+
 
 def methods_of(
     values: pd.DataFrame, dataset: str, utility: MetricColumn = UTILITY, risk: MetricColumn = RISK
@@ -110,9 +114,8 @@ def front_picture(
 def _panel(axes: Axes, methods: Sequence[Method], limit: float | None) -> None:
     shown = [one for one in methods if one.label not in COPIES]
     front, least = front_of(methods), _left_edge([one.utility.mean for one in methods])
-    points = [(max(one.utility.mean, least), one.risk.mean) for one in shown]
-    line = [(max(one.utility.mean, least), one.risk.mean) for one in front]
-    axes.plot(*zip(*line, strict=True), color=SYNTHETIC, linewidth=1, zorder=1)
+    points = [one.drawn_at(least) for one in shown]
+    axes.plot(*zip(*(one.drawn_at(least) for one in front), strict=True), color=SYNTHETIC, linewidth=1, zorder=1)
     for one, (across, up) in zip(shown, points, strict=True):
         colour = QUIET if one.unranked else SYNTHETIC if one in front else REAL
         inside = one.utility.mean >= least

@@ -77,11 +77,8 @@ def varied(records: Iterable[RunRecord]) -> list[tuple[str, str]]:
 
 def _given(record: RunRecord) -> dict[str, str]:
     """The settings that the command gave, and the names of the run."""
-    words = [word.lstrip("+").partition("=") for word in record.report.get("overrides") or () if "=" in word]
     named = {"generator": record.generator, "dataset": record.dataset, "llm": record.llm, "scale": record.scale}
-    return (
-        {key: value for key, _, value in words} | named | {"seed": str(record.seed), "n_samples": str(record.n_samples)}
-    )
+    return record.given | named | {"seed": str(record.seed), "n_samples": str(record.n_samples)}
 
 
 def mean_table(values: pd.DataFrame, quantities: Sequence[Quantity]) -> pd.DataFrame:
